@@ -1,0 +1,176 @@
+# Turing challenge-response mail gateway. GNU make.
+#
+#   make            builds turing-agent, turing-cloud and turing-sandbox
+#   make run        installs what is missing, builds, starts everything
+#   make test       installs what the tests need, builds, runs all tests
+#   make help       lists the other targets and the variables
+
+PREFIX     ?= /usr/local
+SBINDIR    ?= $(PREFIX)/sbin
+MANDIR     ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
+UNITDIR    ?= /lib/systemd/system
+BUILD      ?= build
+CC         ?= cc
+PKG_CONFIG ?= pkg-config
+PYTHON     ?= /usr/bin/python3
+VERSION    := 0.1.0
+
+# DEVELOPER=1 turns warnings into errors; SANITIZER=address|undefined|thread
+# (or address,undefined) builds with a sanitizer, in a build folder of its own.
+DEVELOPER ?=
+SANITIZER ?=
+comma := ,
+ifneq ($(SANITIZER),)
+BUILD := $(BUILD)-$(subst $(comma),-,$(SANITIZER))
+endif
+
+PACKAGES := libmicrohttpd libcurl sqlite3 jansson libpng \
+            libevent libevent_pthreads openssl libsodium libidn2
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wvla -Wwrite-strings -Wformat=2
+CFLAGS   ?= -O2 -g
+CPPFLAGS += -I. -D_GNU_SOURCE -DTURING_VERSION='"$(VERSION)"'
+ifneq ($(SANITIZER),)
+HARDENING :=
+SAN_FLAGS := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer \
+             -fno-sanitize-recover=all
+else
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+LINK_HARDENING := -pie -Wl,-z,relro,-z,now
+endif
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(DEVELOPER),-Werror) $(CFLAGS) \
+             $(HARDENING) $(SAN_FLAGS) -pthread $(PKG_CFLAGS)
+
+# libesmtp and libucl come without a .pc file in Debian 12.
+# Evaluated when a recipe first needs it, so that "make deps" can run first.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lesmtp -lucl)$(PKG_LIBS)
+CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
+
+# A folder is a library; lower ones come later in link order.
+LIBRARY_FOLDERS := local-agent cloud-service sandbox captcha store \
+                   common/policy common/mail common/smtp common/http common
+PROGRAMS := turing-agent turing-cloud turing-sandbox
+MAIN_turing-agent   := local-agent/main.c
+MAIN_turing-cloud   := cloud-service/main.c
+MAIN_turing-sandbox := sandbox/main.c
+
+sources_of = $(filter-out %/main.c,$(wildcard $(1)/*.c))
+objects_of = $(patsubst %.c,$(BUILD)/%.o,$(call sources_of,$(1)))
+library_of = $(BUILD)/lib$(subst /,-,$(1)).a
+COMMON_LIBRARIES := $(foreach f,captcha store common/policy common/mail \
+                      common/smtp common/http common,$(call library_of,$(f)))
+ALL_LIBRARIES := $(foreach f,$(LIBRARY_FOLDERS),$(call library_of,$(f)))
+
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/test-*.c \
+                tests/unit/*/*/test-*.c tests/conformance/*/test-*.c))
+BENCHES    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/bench-*.c))
+FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
+HEADERS    := $(wildcard common/*.h common/*/*.h store/*.h captcha/*.h \
+                local-agent/*.h cloud-service/*.h sandbox/*.h)
+ASSETS     := $(wildcard cloud-service/pages/*)
+
+.PHONY: all help deps test-deps run test unit check bench soak fuzz \
+        install clean check-includes check-headers check-format tidy cppcheck
+all: $(addprefix $(BUILD)/,$(PROGRAMS))
+
+help:
+	@sed -n 's/^# \{0,1\}//;2,9p' Makefile
+	@echo 'make check      includes, headers, formatting, clang-tidy, cppcheck'
+	@echo 'make bench      benchmarks against Postfix; writes build/bench.json'
+	@echo 'make soak fuzz  long-running tests'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'Variables: DEVELOPER=1 SANITIZER=address|undefined|thread BUILD=DIR'
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Pages are embedded by .incbin: their objects follow the files.
+$(BUILD)/cloud-service/assets.o: $(ASSETS)
+
+define library_rule
+$(call library_of,$(1)): $(call objects_of,$(1))
+	@rm -f $$@
+	@mkdir -p $$(@D)
+	ar rcs $$@ $$^
+endef
+$(foreach f,$(LIBRARY_FOLDERS),$(eval $(call library_rule,$(f))))
+
+LINK = $(CC) $(ALL_CFLAGS) $(LINK_HARDENING) $(LDFLAGS) -o $@
+
+$(BUILD)/turing-agent: $(BUILD)/local-agent/main.o \
+    $(call library_of,local-agent) $(COMMON_LIBRARIES)
+	$(LINK) $^ $(PKG_LIBS)
+$(BUILD)/turing-cloud: $(BUILD)/cloud-service/main.o \
+    $(call library_of,cloud-service) $(COMMON_LIBRARIES)
+	$(LINK) $^ $(PKG_LIBS) -lm
+$(BUILD)/turing-sandbox: $(BUILD)/sandbox/main.o \
+    $(call library_of,sandbox) $(COMMON_LIBRARIES)
+	$(LINK) $^ $(PKG_LIBS)
+
+# Files beside the tests that several of them use.
+SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(ALL_LIBRARIES)
+	$(LINK) $< $(SUPPORT) $(ALL_LIBRARIES) $(PKG_LIBS) $(CHECK_LIBS) -lm
+.SECONDARY:
+
+deps:
+	@ops/install-packages build
+test-deps:
+	@ops/install-packages build test
+
+run:
+	@ops/run
+
+unit: $(UNIT_TESTS)
+	@tests/run-unit $(UNIT_TESTS)
+
+test:
+	@$(MAKE) --no-print-directory test-deps
+	@$(PYTHON) tests/run
+
+bench:
+	@$(MAKE) --no-print-directory test-deps all
+	@$(PYTHON) tests/bench/run
+soak:
+	@$(MAKE) --no-print-directory test-deps all
+	@$(PYTHON) tests/soak/run
+fuzz:
+	@$(MAKE) --no-print-directory test-deps
+	@$(PYTHON) tests/fuzz/run
+
+check: check-includes check-headers check-format tidy cppcheck
+check-includes:
+	@$(PYTHON) tests/checks/includes
+check-headers:
+	@for h in $(HEADERS); do \
+	  $(CC) $(CPPFLAGS) $(filter-out $(HARDENING),$(ALL_CFLAGS)) \
+	    -Werror -fsyntax-only -x c $$h || exit 1; done
+check-format:
+	@clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+tidy:
+	@tests/checks/tidy $(CPPFLAGS) -std=c11 $(PKG_CFLAGS)
+cppcheck:
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+	  --inline-suppr --error-exitcode=1 -I. -D_GNU_SOURCE \
+	  --suppressions-list=tests/checks/cppcheck-suppressions \
+	  common store captcha local-agent cloud-service sandbox
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
+	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(SYSCONFDIR)/turing \
+	  $(DESTDIR)$(UNITDIR)
+	install -m 755 $(BUILD)/turing-agent $(BUILD)/turing-cloud \
+	  $(DESTDIR)$(SBINDIR)
+	install -m 644 $(wildcard docs/*.8) $(DESTDIR)$(MANDIR)/man8
+	install -m 644 $(wildcard docs/*.5) $(DESTDIR)$(MANDIR)/man5
+	install -m 640 $(wildcard ops/*.conf) $(DESTDIR)$(SYSCONFDIR)/turing
+	install -m 644 $(wildcard ops/systemd/*.service) $(DESTDIR)$(UNITDIR)
+
+clean:
+	rm -rf build build-*
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

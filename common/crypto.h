@@ -1,0 +1,54 @@
+/* Random bytes, hashes, keyed hashes and their texts, over libsodium. */
+#ifndef COMMON_CRYPTO_H
+#define COMMON_CRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CRYPTO_HASH_SIZE     32
+#define CRYPTO_HASH_HEX_SIZE 65 /* with the NUL */
+
+/* Call once before any other; 0, or ERR_UNAVAILABLE. */
+int crypto_init(void);
+
+/* Fills size unpredictable bytes. Any thread. */
+void random_bytes(void *bytes, size_t size);
+
+/* An unpredictable number in 0 .. limit-1, without bias; limit > 0. */
+uint32_t random_below(uint32_t limit);
+
+/* SHA-256 of size bytes (FIPS 180-4). */
+void crypto_sha256(const void *bytes, size_t size,
+		   uint8_t hash[CRYPTO_HASH_SIZE]);
+
+/* HMAC-SHA-256 (RFC 2104) of size bytes with a key of any length. */
+void crypto_hmac_sha256(const void *key, size_t key_size, const void *bytes,
+			size_t size, uint8_t hash[CRYPTO_HASH_SIZE]);
+
+/* Whether both are equal, in a time that does not depend on the content. */
+bool crypto_equal(const void *a, const void *b, size_t size);
+
+/* Writes 2*size lower-case hex digits and a NUL into text; returns text. */
+char *hex_encode(const void *bytes, size_t size, char *text);
+
+/*
+ * Reads exactly size bytes from 2*size hex digits. 0, or ERR_INVALID when the
+ * text is longer, shorter or no hex.
+ */
+int hex_decode(const char *text, void *bytes, size_t size);
+
+/*
+ * Writes base64url without padding (RFC 4648 section 5) and a NUL into text of
+ * text_size bytes. 0, or ERR_LIMIT when it does not fit.
+ */
+int base64url_encode(const void *bytes, size_t size, char *text,
+		     size_t text_size);
+
+/*
+ * Reads base64url without padding into bytes. The length read, or ERR_INVALID
+ * for a foreign character or ERR_LIMIT when capacity is too small.
+ */
+int base64url_decode(const char *text, void *bytes, size_t capacity);
+
+#endif

@@ -1,0 +1,69 @@
+/* Log lines on standard error. */
+#include "common/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+
+#define LINE_MAXIMUM 2000
+
+static _Atomic int least_level = LOG_LEVEL_INFO;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store(&least_level, (int)level);
+}
+
+bool log_enabled(enum log_level level)
+{
+	return (int)level <= atomic_load(&least_level);
+}
+
+/* Copies text to line, control characters as \xNN; returns the new length. */
+static size_t append_safely(char *line, size_t used, const char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (; *text && used < LINE_MAXIMUM - 5; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte >= 0x20 && byte != 0x7f) {
+			line[used++] = (char)byte;
+			continue;
+		}
+		line[used++] = '\\';
+		line[used++] = 'x';
+		line[used++] = digits[byte >> 4];
+		line[used++] = digits[byte & 15];
+	}
+	return used;
+}
+
+void log_write(enum log_level level, const char *id, const char *format, ...)
+{
+	static const char *const names[] = {"error", "warning", "info",
+					    "debug"};
+	char text[LINE_MAXIMUM], line[LINE_MAXIMUM + 1], when[CLOCK_TEXT_SIZE];
+	va_list arguments;
+	size_t used;
+
+	if (!log_enabled(level))
+		return;
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	used = (size_t)snprintf(line, 64, "%s %s ",
+				clock_format_rfc3339(clock_wall_ms(), when),
+				names[level]);
+	used = append_safely(line, used, id);
+	used = append_safely(line, used, ": ");
+	used = append_safely(line, used, text);
+	line[used++] = '\n';
+	if (write(STDERR_FILENO, line, used) < 0)
+		return; /* nowhere left to say so */
+}

@@ -1,0 +1,51 @@
+/* Mail addresses: syntax of the envelope, and the sender's normal form. */
+#ifndef MAIL_ADDRESS_H
+#define MAIL_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MAIL_ADDRESS_SIZE 321 /* 64 + "@" + 255 + NUL */
+
+/*
+ * Whether text is a mailbox of RFC 5321 section 4.1.2: dot-string or quoted
+ * local part, domain or address literal, 64 and 255 octets at most, no
+ * controls. UTF-8 is refused unless utf8 (RFC 6531). "Postmaster" without a
+ * domain is not accepted here.
+ */
+bool mail_address_valid(const char *text, bool utf8);
+
+/* The part after the last "@", or "" when there is none. */
+const char *mail_address_domain(const char *address);
+
+/*
+ * Writes the address with its domain in lower case (IDNA to A-labels) and the
+ * local part in lower case: the form by which lists are looked up. 0, or
+ * ERR_INVALID.
+ */
+int mail_address_fold(const char *address, char folded[MAIL_ADDRESS_SIZE]);
+
+/*
+ * Writes the sender behind an envelope address: mail_address_fold() after
+ * taking off BATV (prvs=tag=user@, the same with tag and user swapped,
+ * btv1==tag==user@), SRS0 and SRS1 (with =, + and - as separators), and VERP
+ * (list-bounces+user=dom@list gives user@dom; only with both + and =). An
+ * address of no such form comes out folded. 0, or ERR_INVALID.
+ */
+int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE]);
+
+/* Writes the domain in lower case and A-labels. 0, or ERR_INVALID. */
+int mail_domain_fold(const char *domain, char *folded, size_t folded_size);
+
+/* Whether the local part is one of a role that never answers: rule 6. */
+bool mail_address_is_role(const char *address);
+
+/* Whether it is null, #@[], mailer-daemon or postmaster: rule 1. */
+bool mail_address_is_null_sender(const char *address);
+
+/* Whether a and b have the same organisational domain or one is a subdomain of
+ * the other; the relaxed alignment of RFC 7489 section 3.1 without a list of
+ * public suffixes: the shorter needs two labels at least. */
+bool mail_domains_align(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * The client side of SMTP (RFC 5321) without a socket: takes the replies that
+ * the server sent and gives the bytes to send. Pipelines where the server
+ * allows it (RFC 2920), reuses the session for several messages, and tells an
+ * outcome for every recipient.
+ *
+ * It cannot be talked into a false success: a recipient is delivered only when
+ * its RCPT got 2xx, DATA got 354, every byte of the message was handed over
+ * to the socket, and the final 2xx came after that. A reply that comes before
+ * its command was sent, or more replies than commands, is ERR_PROTOCOL and the
+ * session is dropped.
+ */
+#ifndef SMTP_CLIENT_H
+#define SMTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buffer.h"
+#include "common/error.h"
+#include "common/smtp/smtp-reply.h"
+
+struct smtp_client;
+
+enum smtp_outcome {
+	SMTP_DELIVERED,  /* the final 2xx came, in step */
+	SMTP_DEFERRED,   /* 4xx, or the session was lost before the final dot */
+	SMTP_REFUSED,    /* 5xx */
+	SMTP_UNCERTAIN   /* lost after the final dot, before the answer: try
+			    again, a duplicate is possible */
+};
+
+/* A message's bytes as the engine asks for them, in order. */
+struct smtp_source {
+	/*
+	 * Copies the next bytes (1..size) to bytes and returns how many; 0 at
+	 * the end; negative: the message cannot be read, the transaction is
+	 * aborted without the final dot and every recipient is deferred.
+	 */
+	long (*read)(void *context, char *bytes, size_t size);
+	void *context;
+	int64_t size;   /* bytes, for SIZE= */
+	bool eight_bit; /* send BODY=8BITMIME where the server has it */
+};
+
+/* One message for some recipients; must live until done was called. */
+struct smtp_transaction {
+	const char *sender; /* without <>; "" for null */
+	const char *const *recipients;
+	size_t recipient_count;
+	struct smtp_source source;
+	/*
+	 * Told once a recipient, in order, then done once. The reply is the
+	 * server's, or one of ours (code 0) that says what was lost. From
+	 * within smtp_client_input() or smtp_client_lost().
+	 */
+	void (*recipient)(void *context, size_t index,
+			  enum smtp_outcome outcome,
+			  const struct smtp_reply *reply);
+	void (*done)(void *context);
+	void *context;
+};
+
+struct smtp_client_options {
+	const char *hostname; /* for EHLO; HELO follows a 5xx to EHLO */
+};
+
+/* A session that awaits the greeting. Freed by smtp_client_free(). */
+struct smtp_client *smtp_client_new(const struct smtp_client_options *options);
+
+/* Frees; an open transaction is told as by smtp_client_lost(). */
+void smtp_client_free(struct smtp_client *client);
+
+/* Whether a transaction can be begun: greeted and nothing under way. */
+bool smtp_client_ready(const struct smtp_client *client);
+
+/* Whether the session is over: QUIT answered, refused, or out of step. */
+bool smtp_client_closed(const struct smtp_client *client);
+
+/*
+ * Begins a transaction; only when ready. Addresses with controls, <, > or
+ * spaces, or too long, get ERR_INVALID and nothing is sent.
+ */
+int smtp_client_begin(struct smtp_client *client,
+		      const struct smtp_transaction *transaction);
+
+/* Takes bytes from the server. 0, or ERR_PROTOCOL: drop the connection. */
+int smtp_client_input(struct smtp_client *client, const char *bytes,
+		      size_t size);
+
+/*
+ * The bytes to send now, at most about 64 KiB at a time: write them, tell
+ * smtp_client_sent(), ask again. Empty: nothing to send for now.
+ */
+const struct buffer *smtp_client_output(struct smtp_client *client);
+
+/* The socket took size bytes of the output. */
+void smtp_client_sent(struct smtp_client *client, size_t size);
+
+/* Sends QUIT once nothing is under way. */
+void smtp_client_quit(struct smtp_client *client);
+
+/*
+ * The connection is gone (or timed out): tells each open recipient its
+ * outcome, with why in the reply, and calls done.
+ */
+void smtp_client_lost(struct smtp_client *client, const char *why);
+
+/* Milliseconds the server may take for what is awaited now (RFC 5321 4.5.3.2):
+ * greeting 5 min, MAIL and RCPT 5 min, DATA 2 min, block 3 min, dot 10 min. */
+int64_t smtp_client_timeout_ms(const struct smtp_client *client);
+
+#endif

@@ -1,0 +1,292 @@
+/*
+ * The spool: the agent's store of held and queued mail, of the cursors of its
+ * talk with the cloud, and of its replica of the lists.
+ *
+ * Guarantees, the same for every backend:
+ *
+ *  - spool_commit() returns when what it did is on stable storage.
+ *  - Every change of state is a conditional change of one record: it either
+ *    finds the record as the caller believed it and changes it, or says
+ *    ERR_CONFLICT and changes nothing. Nothing here needs a transaction over
+ *    several records, so that a document store can do the same.
+ *  - Ids are the caller's: adding the same message twice says ERR_EXISTS.
+ *  - ERR_UNCERTAIN from a change: it may have been done; read the record again.
+ *  - ERR_IO, ERR_FULL, ERR_CORRUPT from spool_commit(): nothing of the batch
+ *    counts. After ERR_IO or ERR_CORRUPT the spool refuses every later commit
+ *    (a failed sync is never tried again): stop, and open it anew.
+ *  - Several processes may share a spool where the backend says so; a claim is
+ *    a lease with an owner and an end.
+ *
+ * All functions may be called from any thread. Times are milliseconds since
+ * 1970 in UTC. Nothing aborts when memory is out: ERR_MEMORY.
+ */
+#ifndef STORE_SPOOL_H
+#define STORE_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/id.h"
+#include "common/mail/authres.h"
+#include "common/policy/entry.h"
+
+struct spool;
+
+/* Of a recipient of a message. */
+enum spool_state {
+	SPOOL_HELD,
+	SPOOL_QUEUED,
+	SPOOL_DEFERRED,
+	SPOOL_DELIVERED,   /* final, as all below */
+	SPOOL_FAILED,
+	SPOOL_DISCARDED,
+	SPOOL_EXPIRED,
+	SPOOL_QUARANTINED, /* not final: waits for the admin */
+	SPOOL_STATE_COUNT
+};
+
+/* A set of states: SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_DEFERRED). */
+#define SPOOL_IN(state) (1U << (state))
+
+struct spool_recipient {
+	char *address; /* as given in RCPT */
+	enum spool_state state;
+	int64_t changed_ms; /* when it entered the state, by whom and why */
+	char *by;           /* "list", "captcha", "recipient", "admin", ... */
+	char *why;
+	unsigned attempts;
+	int64_t next_attempt_ms; /* of queued and deferred */
+	char *reply;             /* the next hop's last, or "" */
+	char *lease_owner;       /* "" when not claimed */
+	int64_t lease_until_ms;
+	bool event_pending; /* the cloud is still to be told of the end */
+};
+
+struct spool_message {
+	struct id id;
+	int64_t received_ms;
+	int64_t expires_ms; /* when held recipients expire */
+	int64_t size;       /* bytes of the body, as received */
+	bool eight_bit;
+	bool registered;    /* the cloud knows it, or need not */
+	bool body_present;  /* false once every recipient is final */
+	char *sender;       /* envelope sender, "" for null */
+	char *sender_normal;
+	char *header_from;
+	char *subject;      /* decoded UTF-8, at most 1,000 bytes */
+	char *message_id;   /* of the header, with <>, or "" */
+	char *client_address, *client_name, *helo, *protocol;
+	char *challenge_reason; /* why none may be sent, or "" */
+	struct mail_auth auth;
+	struct spool_recipient *recipients;
+	size_t recipient_count;
+};
+
+/* Frees what the message holds; the struct stays the caller's. */
+void spool_message_release(struct spool_message *message);
+
+/* Some messages, in the order of their ids. */
+struct spool_page {
+	struct spool_message *messages;
+	size_t count;
+	bool more; /* ask again after the last one's id */
+};
+
+/* Frees a page's messages and clears it; a zeroed page is allowed. */
+void spool_page_release(struct spool_page *page);
+
+/* Words on the wire and in the CLI: "held", "queued", ... */
+const char *spool_state_name(enum spool_state state);
+
+/* The inverse of spool_state_name(): -1 for an unknown word. */
+int spool_state_parse(const char *name);
+
+/* Whether a recipient in this state stays in it. */
+bool spool_state_is_final(enum spool_state state);
+
+/*
+ * Whether design allows the change: held to queued, discarded, expired;
+ * queued and deferred to delivered, deferred, queued, failed, discarded;
+ * quarantined to queued, discarded, expired. Backends refuse others with
+ * ERR_INVALID.
+ */
+bool spool_state_may_become(enum spool_state from, enum spool_state to);
+
+/* Where the bytes of a new message are: in memory or in a file. */
+struct spool_body_source {
+	const void *bytes; /* NULL: in the file */
+	size_t size;
+	const char *path;  /* a file in spool_incoming_directory(), all written
+			      but not synced; the spool takes it over once the
+			      change succeeds, and unlinks it when it fails */
+};
+
+enum spool_change_kind {
+	SPOOL_ADD,        /* a message with its recipients and its body */
+	SPOOL_MOVE,       /* one recipient to another state */
+	SPOOL_REGISTERED, /* the cloud has the message */
+	SPOOL_REPORTED,   /* the cloud knows the end of one recipient */
+	SPOOL_SET         /* a named value, such as a cursor */
+};
+
+/* One record to change, and what came of it. */
+struct spool_change {
+	enum spool_change_kind kind;
+	int result; /* out: 0, ERR_EXISTS, ERR_CONFLICT, ERR_NOT_FOUND,
+		       ERR_INVALID, ERR_UNCERTAIN */
+	union {
+		struct {
+			const struct spool_message *message;
+			struct spool_body_source body;
+		} add;
+		struct {
+			struct id id;
+			size_t recipient;   /* its index */
+			unsigned from;      /* SPOOL_IN() of the states allowed */
+			const char *lease_owner; /* NULL: whoever; otherwise
+						    the lease must be his */
+			enum spool_state to;
+			int64_t now_ms;
+			const char *by, *why, *reply;
+			int64_t next_attempt_ms; /* for queued, deferred */
+			bool attempted;          /* counts an attempt */
+			bool event; /* set event_pending, for final states */
+		} move; /* drops the lease; drops the body when every
+			   recipient is final */
+		struct {
+			struct id id;
+			size_t recipient; /* for SPOOL_REPORTED */
+		} mark;
+		struct {
+			const char *name;
+			const char *value; /* at most 1 MiB */
+		} set;
+	};
+};
+
+/* How a spool is opened. */
+struct spool_options {
+	const char *backend; /* "sqlite" or "mongodb" */
+	const char *location; /* a directory, or a connection URI */
+	const char *owner;   /* this agent's name among those that share it */
+	int64_t large_body_bytes; /* bodies above go to a file (or GridFS) */
+};
+
+/*
+ * Opens the spool, makes it where missing, migrates its schema, clears what a
+ * crash left behind and drops the leases of owner. ERR_VERSION when a newer
+ * program wrote it, ERR_EXISTS when another process has a spool that cannot
+ * be shared, ERR_CORRUPT, ERR_IO.
+ */
+int spool_open(struct spool **spool, const struct spool_options *options,
+	       struct error *err);
+
+/*
+ * Opens it beside a running agent, for the CLI: no recovery, no lock; reads,
+ * and conditional changes, are safe.
+ */
+int spool_open_shared(struct spool **spool,
+		      const struct spool_options *options, struct error *err);
+
+/* Closes; NULL is allowed. No other call may be under way. */
+void spool_close(struct spool *spool);
+
+/* Where large bodies are written to before they are added. */
+const char *spool_incoming_directory(const struct spool *spool);
+
+/*
+ * Makes the changes, in order, as one write to stable storage where the
+ * backend can, each with its own result. 0 when each has its result; otherwise
+ * nothing of the batch counts (but ERR_UNCERTAIN: read again).
+ */
+int spool_commit(struct spool *spool, struct spool_change *changes,
+		 size_t count, struct error *err);
+
+/* Reads one message without its body. ERR_NOT_FOUND. Released by the caller. */
+int spool_read(struct spool *spool, const struct id *id,
+	       struct spool_message *message, struct error *err);
+
+/* A body being read; of one thread at a time. */
+struct spool_body;
+
+/* Opens the body of a message. ERR_NOT_FOUND when there is none any more. */
+int spool_body_open(struct spool *spool, const struct id *id,
+		    struct spool_body **body, struct error *err);
+
+/* The next bytes, 1..size; 0 at the end; a negative error. */
+long spool_body_read(struct spool_body *body, void *bytes, size_t size);
+
+/* Closes; NULL is allowed. */
+void spool_body_close(struct spool_body *body);
+
+/*
+ * Claims for owner the recipients that are queued or deferred, due at now_ms
+ * and not claimed (or whose lease has ended), of at most limit messages, until
+ * now_ms + lease_ms. The page has those messages whole; the recipients that
+ * were claimed now have lease_owner == owner and lease_until_ms == now_ms +
+ * lease_ms. A recipient is never claimed by two at once.
+ */
+int spool_claim(struct spool *spool, const char *owner, int64_t now_ms,
+		int64_t lease_ms, size_t limit, struct spool_page *page,
+		struct error *err);
+
+/* The earliest next_attempt_ms of unclaimed recipients; INT64_MAX if none. */
+int spool_next_due(struct spool *spool, int64_t *due_ms, struct error *err);
+
+/* What spool_list() looks for; zeroed: everything. */
+struct spool_query {
+	unsigned states;       /* SPOOL_IN(); 0: any */
+	const char *sender;    /* part of it, any case; NULL: any */
+	const char *recipient; /* part of it, any case; NULL: any */
+	int64_t expired_before_ms; /* > 0: expires_ms before this */
+	bool unregistered;     /* those that the cloud is still to hear of */
+	bool event_pending;    /* those with an end to be told */
+	struct id after;       /* the last id of the page before */
+	size_t limit;          /* 1..1000 */
+};
+
+/* Lists messages by id. The page is released by the caller. */
+int spool_list(struct spool *spool, const struct spool_query *query,
+	       struct spool_page *page, struct error *err);
+
+/* How many recipients are in each state, and how many bytes bodies take. */
+struct spool_totals {
+	int64_t recipients[SPOOL_STATE_COUNT];
+	int64_t unregistered;
+	int64_t body_bytes;
+};
+
+/* Counts. */
+int spool_count(struct spool *spool, struct spool_totals *totals,
+		struct error *err);
+
+/*
+ * Deletes at most limit messages all of whose recipients are final since
+ * before_ms and reported. *deleted tells how many.
+ */
+int spool_purge(struct spool *spool, int64_t before_ms, size_t limit,
+		size_t *deleted, struct error *err);
+
+/* Reads a named value to a heap string; ERR_NOT_FOUND. */
+int spool_get(struct spool *spool, const char *name, char **value,
+	      struct error *err);
+
+/*
+ * Puts entries (tombstones take theirs away) into the replica and sets the
+ * value "policy.revision", all or nothing; clear empties the replica before.
+ */
+int spool_entries_apply(struct spool *spool, bool clear,
+			const struct entry *entries, size_t count,
+			int64_t revision, struct error *err);
+
+/* Calls each for every entry of the replica; strings are borrowed. */
+int spool_entries_each(struct spool *spool,
+		       void (*each)(const struct entry *entry, void *context),
+		       void *context, struct error *err);
+
+/* A full check of what is stored: ERR_CORRUPT with what was found. */
+int spool_check(struct spool *spool, struct error *err);
+
+#endif
