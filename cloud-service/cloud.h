@@ -1,0 +1,59 @@
+/* One instance of the cloud: what its parts share, and how it starts. */
+#ifndef CLOUD_H
+#define CLOUD_H
+
+#include <stdint.h>
+
+#include "cloud-service/cloud-config.h"
+#include "common/error.h"
+#include "common/http/http-server.h"
+#include "store/registry.h"
+
+struct bounce_listener;
+struct challenge_page_context;
+struct jobs;
+struct mail_worker;
+struct watcher;
+
+/*
+ * What every part may read once cloud_start() returned; nothing in it changes
+ * until cloud_stop(). It is the context of every HTTP handler.
+ */
+struct cloud {
+	const struct cloud_config *config;
+	struct registry *registry;
+	struct http_server *http;
+	uint8_t token_key[32];  /* of the links in challenge mails */
+	uint8_t sender_key[32]; /* of the hashes that stand for senders */
+	uint8_t bounce_key[32]; /* of the VERP return paths */
+	struct challenge_page_context *challenge_page;
+	struct watcher *watcher;
+	struct jobs *jobs;
+	struct mail_worker *mail_worker;
+	struct bounce_listener *bounce;
+};
+
+/*
+ * Opens the registry and reads the secrets into *cloud, without starting
+ * anything: what tests and the command line need. config must outlive it.
+ */
+int cloud_open(struct cloud *cloud, const struct cloud_config *config,
+               struct error *err);
+
+/* Opens, then starts the workers and, last, the HTTP server. On failure all
+ * that was started is stopped again. */
+int cloud_start(struct cloud *cloud, const struct cloud_config *config,
+                struct error *err);
+
+/* Stops what runs, in the reverse order, and closes. A zeroed struct is
+ * allowed. */
+void cloud_stop(struct cloud *cloud);
+
+/* Starts, waits for SIGTERM or SIGINT, stops. 0 or an error. */
+int cloud_run(const struct cloud_config *config, struct error *err);
+
+/* The challenge page's view of the context of an HTTP handler. */
+const struct challenge_page_context *challenge_page_context_of(
+    void *http_context);
+
+#endif
