@@ -1,0 +1,17 @@
+/* The files of pages/, embedded in the program. */
+#ifndef CLOUD_SERVICE_ASSETS_H
+#define CLOUD_SERVICE_ASSETS_H
+
+#include <stddef.h>
+
+/* Bytes that live as long as the program. */
+struct asset {
+	const char *name; /* the file's name in pages/ */
+	const char *bytes;
+	size_t size;
+};
+
+/* The asset of this name, or NULL. */
+const struct asset *asset_find(const char *name);
+
+#endif

@@ -1,0 +1,16 @@
+/* Text from outside, made fit to be shown to a person. */
+#ifndef CLOUD_SERVICE_DISPLAY_H
+#define CLOUD_SERVICE_DISPLAY_H
+
+#include <stddef.h>
+
+/*
+ * Copies text as valid UTF-8 of at most characters characters into out:
+ * invalid bytes become U+FFFD; controls, line and paragraph separators become
+ * one space; what turns the writing direction or is invisible is dropped;
+ * white space is trimmed; a text that was cut ends in "...". out needs
+ * 4 * characters + 1 bytes. NULL is as "". Returns out.
+ */
+char *display_clean(const char *text, size_t characters, char *out);
+
+#endif
