@@ -1,0 +1,403 @@
+"""The daemons on free ports in a folder of their own, and ways to talk to
+them: what the end-to-end tests stand on."""
+import email
+import email.policy
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BUILD = os.environ.get("TURING_BUILD", os.path.join(ROOT, "build"))
+CORPUS = os.environ.get("TURING_CORPUS",
+                        os.path.join(ROOT, "..", "shared", "corpus"))
+DOMAIN = "customer.example"
+AUTHSERV = "mx.customer.example"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition, seconds=20, what="condition", step=0.05):
+    """The first true value of condition(); fails after that many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(step)
+
+
+def port_open(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def stamp(sender, spf="pass"):
+    """The header by which the customer's MX says what it found."""
+    domain = sender.rsplit("@", 1)[-1] or "unknown.example"
+    return (f"Authentication-Results: {AUTHSERV};\r\n"
+            f"\tspf={spf} smtp.mailfrom={domain}\r\n").encode("ascii",
+                                                                "replace")
+
+
+def sample(sender, recipient, subject="Hello", body="How are you?\r\n",
+           spf="pass", headers=""):
+    """A plain mail as the MX hands it on."""
+    return stamp(sender, spf) + (
+        f"From: {sender}\r\nTo: {recipient}\r\nSubject: {subject}\r\n"
+        f"Message-ID: <{time.monotonic_ns()}@sample.example>\r\n"
+        f"Date: Sat, 21 Nov 2026 08:00:00 +0000\r\n{headers}"
+        f"\r\n{body}").encode()
+
+
+TRACE = re.compile(
+    rb"Return-Path: <[^\r\n]*>\r\nDelivered-To: [^\r\n]*\r\n"
+    rb"Received: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*"
+    rb"(?:X-Turing-[A-Za-z-]+: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*)+")
+
+
+def same_after_trace(stored, sent):
+    """Whether a stored file is the sandbox's two lines, the agent's trace
+    headers, and then exactly the bytes sent."""
+    if not sent.endswith(b"\r\n"):
+        sent += b"\r\n"
+    if not stored.endswith(sent):
+        return False
+    return TRACE.fullmatch(stored[:len(stored) - len(sent)]) is not None
+
+
+class Process:
+    """One daemon; its log is a file."""
+
+    def __init__(self, arguments, log, port=None, environment=None):
+        self.arguments = arguments
+        self.log = log
+        self.port = port
+        self.environment = environment
+        self.child = None
+
+    def start(self, wait=True):
+        with open(self.log, "ab") as out:
+            self.child = subprocess.Popen(
+                self.arguments, stdout=out, stderr=out, cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                env=dict(os.environ, **(self.environment or {})))
+        if wait and self.port:
+            wait_for(lambda: self.gone() or port_open(self.port), 30,
+                     f"{self.arguments[0]} listens on {self.port}")
+            if self.gone():
+                raise AssertionError(
+                    f"{self.arguments[0]} ended with {self.child.returncode}:"
+                    f" {self.text()[-2000:]}")
+        return self
+
+    def gone(self):
+        return self.child is None or self.child.poll() is not None
+
+    def stop(self, number=signal.SIGTERM, seconds=30):
+        """Ends it and gives its exit status."""
+        if self.child is None:
+            return None
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+        try:
+            status = self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise AssertionError(f"{self.arguments[0]} did not stop in"
+                                 f" {seconds} s: {self.text()[-2000:]}")
+        self.child = None
+        return status
+
+    def kill(self):
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
+            self.child = None
+
+    def text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+
+class Stack:
+    """A sandbox mail server, a cloud and an agent with one tenant."""
+
+    def __init__(self, build=None, agent_settings="", cloud_settings="",
+                 next_hop_port=None, keep=False):
+        self.build = build or BUILD
+        self.folder = tempfile.mkdtemp(prefix="turing-e2e-")
+        self.keep = keep
+        self.agent_settings = agent_settings
+        self.cloud_settings = cloud_settings
+        self.smtp_port = free_port()
+        self.metrics_port = free_port()
+        self.cloud_port = free_port()
+        self.sandbox_port = free_port()
+        self.bounce_port = free_port()
+        self.next_hop_port = next_hop_port or self.sandbox_port
+        self.mail = os.path.join(self.folder, "mail")
+        self.agent_folder = os.path.join(self.folder, "agent")
+        self.cloud_folder = os.path.join(self.folder, "cloud")
+        self.agent_conf = os.path.join(self.folder, "turing-agent.conf")
+        self.cloud_conf = os.path.join(self.folder, "turing-cloud.conf")
+        self.agent = self.cloud = self.sandbox = None
+        self.key = None
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            for daemon in (self.cloud, self.agent):
+                if daemon is not None and os.path.exists(daemon.log):
+                    print(f"--- {daemon.log}\n{daemon.text()[-3000:]}")
+        self.close()
+
+    def program(self, name):
+        return os.path.join(self.build, name)
+
+    def write_configuration(self):
+        with open(self.cloud_conf, "w", encoding="utf-8") as out:
+            out.write(f"""
+instance {{ name = "cloud-1" }}
+http {{ listen = "127.0.0.1:{self.cloud_port}"
+  public_url = "http://127.0.0.1:{self.cloud_port}" }}
+store {{ backend = "sqlite", location = "{self.cloud_folder}" }}
+challenge {{ from = "gateway@gateway.example" }}
+smarthost {{ address = "127.0.0.1:{self.sandbox_port}"
+  helo = "gateway.example" }}
+bounce {{ listen = "127.0.0.1:{self.bounce_port}" }}
+{self.cloud_settings}
+""")
+        with open(self.agent_conf, "w", encoding="utf-8") as out:
+            out.write(f"""
+agent {{ name = "agent-1", hostname = "agent.customer.example" }}
+smtp {{ listen = "127.0.0.1:{self.smtp_port}" }}
+next_hop {{ address = "127.0.0.1:{self.next_hop_port}" }}
+spool {{ location = "{self.agent_folder}" }}
+cloud {{ url = "http://127.0.0.1:{self.cloud_port}", key = "{self.key}"
+  retry_min = 100ms, retry_max = 1s }}
+policy {{ authserv_id = "{AUTHSERV}" }}
+metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
+{self.agent_settings}
+""")
+
+    def run_cli(self, name, *arguments, check=True, stdin=None):
+        conf = self.cloud_conf if name == "turing-cloud" else self.agent_conf
+        done = subprocess.run(
+            [self.program(name), *arguments[:1], "-c", conf, *arguments[1:]],
+            capture_output=True, text=True, input=stdin, timeout=60)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{name} {arguments}: {done.returncode}"
+                                 f" {done.stdout} {done.stderr}")
+        return done
+
+    def cloud_cli(self, *arguments, **options):
+        return self.run_cli("turing-cloud", *arguments, **options)
+
+    def agent_cli(self, *arguments, **options):
+        return self.run_cli("turing-agent", *arguments, **options)
+
+    def start(self):
+        self.key = "unset"
+        self.write_configuration()
+        self.cloud_cli("tenant", "add", "customer", "--language", "en")
+        self.cloud_cli("domain", "add", "customer", DOMAIN)
+        self.key = self.cloud_cli("agent", "add", "customer",
+                                  "agent-1").stdout.strip()
+        self.write_configuration()
+        self.start_sandbox()
+        self.start_cloud()
+        self.start_agent()
+        self.wait_policy()
+        return self
+
+    def start_sandbox(self):
+        self.sandbox = Process(
+            [self.program("turing-sandbox"), "--listen",
+             f"127.0.0.1:{self.sandbox_port}", "--maildir", self.mail,
+             "--quiet"], os.path.join(self.folder, "sandbox.log"),
+            self.sandbox_port).start()
+
+    def start_cloud(self, prefix=(), wait=True, environment=None):
+        self.cloud = Process(
+            [*prefix, self.program("turing-cloud"), "run", "-c",
+             self.cloud_conf], os.path.join(self.folder, "cloud.log"),
+            self.cloud_port, environment).start(wait)
+
+    def start_agent(self, prefix=(), wait=True, environment=None):
+        self.agent = Process(
+            [*prefix, self.program("turing-agent"), "run", "-c",
+             self.agent_conf], os.path.join(self.folder, "agent.log"),
+            self.smtp_port, environment).start(wait)
+
+    def wait_policy(self):
+        """Until the agent knows its domains."""
+        wait_for(lambda: self.probe_recipient() == 250, 20,
+                 "the agent has its policy")
+
+    def probe_recipient(self):
+        try:
+            with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as c:
+                c.ehlo("probe.example")
+                c.mail("probe@probe.example")
+                return c.rcpt(f"probe@{DOMAIN}")[0]
+        except (OSError, smtplib.SMTPException):
+            return 0
+
+    def close(self):
+        for daemon in (self.agent, self.cloud, self.sandbox):
+            if daemon is not None:
+                daemon.kill()
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- SMTP ---------------------------------------------------------
+
+    def send(self, sender, recipients, data=None, client=None):
+        """Sends one mail; gives the final reply (code, text)."""
+        if isinstance(recipients, str):
+            recipients = [recipients]
+        if data is None:
+            data = sample(sender, recipients[0])
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=60) as c:
+            c.ehlo("mx.customer.example")
+            if client:
+                c.docmd("XFORWARD", f"ADDR={client} PROTO=ESMTP")
+            return transact(c, sender, recipients, data)
+
+    def delivered(self, recipient):
+        """The files of a recipient's Maildir, oldest first."""
+        folder = os.path.join(self.mail, recipient.lower(), "new")
+        try:
+            names = sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return []
+        found = []
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as message:
+                found.append(message.read())
+        return found
+
+    def wait_delivered(self, recipient, count=1, seconds=20):
+        return wait_for(
+            lambda: (lambda got: got if len(got) >= count else None)(
+                self.delivered(recipient)),
+            seconds, f"{count} mail(s) for {recipient}")
+
+    # --- the stores ---------------------------------------------------
+
+    def registry(self, query, *values):
+        path = os.path.join(self.cloud_folder, "registry.db")
+        with sqlite3.connect(path, timeout=20) as database:
+            return database.execute(query, values).fetchall()
+
+    def queue(self, *arguments):
+        """The agent's queue as its CLI tells it, in JSON lines."""
+        out = self.agent_cli("queue", "list", "--json", *arguments).stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    # --- the page -----------------------------------------------------
+
+    def challenge_link(self, sender, seconds=20):
+        """The link in the newest challenge mail to the sender."""
+        data = self.wait_delivered(sender, 1, seconds)[-1]
+        return link_in(data)
+
+    def code_of(self, sender):
+        """What the image shows, as only the registry knows."""
+        rows = self.registry(
+            "SELECT code FROM challenge WHERE sender = ? ORDER BY id DESC",
+            sender)
+        return rows[0][0]
+
+    def get(self, url, method="GET", body=None, headers=None):
+        parts = urllib.parse.urlsplit(url)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port,
+                                                timeout=30)
+        path = parts.path + ("?" + parts.query if parts.query else "")
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, dict(answer.getheaders()), data
+
+    def post_form(self, url, **fields):
+        return self.get(url, "POST", urllib.parse.urlencode(fields),
+                        {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def solve(self, sender, link=None):
+        """Answers the newest challenge rightly; gives status and page."""
+        link = link or self.challenge_link(sender)
+        _, _, page = self.get(link)
+        serial = re.search(rb'name="serial"\s+value="(\d+)"', page)
+        assert serial, page[:2000]
+        status, _, page = self.post_form(link, answer=self.code_of(sender),
+                                         serial=serial.group(1).decode())
+        return status, page
+
+    def metric(self, daemon, name):
+        """The sum of a metric over its labels."""
+        port = self.metrics_port if daemon == "agent" else self.cloud_port
+        _, _, text = self.get(f"http://127.0.0.1:{port}/metrics")
+        total = 0.0
+        for line in text.decode().splitlines():
+            found = re.match(re.escape(name) + r"(?:\{[^}]*\})? (\S+)$", line)
+            if found:
+                total += float(found.group(1))
+        return total
+
+
+def transact(client, sender, recipients, data):
+    """MAIL, RCPT, DATA with these very bytes; the final reply."""
+    code, text = client.docmd("MAIL", f"FROM:<{sender}>")
+    if code != 250:
+        return code, text
+    accepted = 0
+    for recipient in recipients:
+        code, text = client.docmd("RCPT", f"TO:<{recipient}>")
+        accepted += code == 250
+    if not accepted:
+        return code, text
+    code, text = client.docmd("DATA")
+    if code != 354:
+        return code, text
+    stuffed = re.sub(rb"(?m)^\.", b"..", data)
+    if not stuffed.endswith(b"\r\n"):
+        stuffed += b"\r\n"
+    client.send(stuffed + b".\r\n")
+    return client.getreply()
+
+
+def link_in(data):
+    """The address of the challenge page in a challenge mail."""
+    message = email.message_from_bytes(data, policy=email.policy.default)
+    text = message.get_body(("plain",)).get_content()
+    links = set(re.findall(r"https?://\S+/c/[A-Za-z0-9_-]+", text))
+    assert len(links) == 1, (links, text)
+    return links.pop()
