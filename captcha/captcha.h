@@ -15,7 +15,7 @@
  * the caller: this folder knows no source of randomness.
  */
 void captcha_code(const uint8_t *random, size_t size,
-		  char code[CAPTCHA_CODE_SIZE]);
+                  char code[CAPTCHA_CODE_SIZE]);
 
 /*
  * Whether answer is the code as a person may type it: case, spaces, hyphens
@@ -31,10 +31,10 @@ struct captcha_image_options {
 
 /*
  * Draws code as a PNG into *png (freed by free()) of *size bytes. 0, or
- * ERR_MEMORY, or ERR_INVALID for a code with other characters.
+ * ERR_MEMORY, or ERR_INVALID for a code with other characters or a side that is
+ * not within 40..2000 pixels.
  */
-int captcha_image(const char *code,
-		  const struct captcha_image_options *options, uint8_t **png,
-		  size_t *size);
+int captcha_image(const char *code, const struct captcha_image_options *options,
+                  uint8_t **png, size_t *size);
 
 #endif
