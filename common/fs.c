@@ -1,0 +1,201 @@
+/* Files written whole and safely. */
+#include "common/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+
+static enum error_code code_of(int number)
+{
+	return number == ENOSPC || number == EDQUOT ? ERR_FULL : ERR_IO;
+}
+
+int fs_write_all(int fd, const void *bytes, size_t size, struct error *err)
+{
+	const char *next = bytes;
+
+	while (size > 0) {
+		ssize_t written = write(fd, next, size);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return error_set_errno(err, code_of(errno), errno,
+			                       "write");
+		next += written;
+		size -= (size_t)written;
+	}
+	return 0;
+}
+
+int fs_sync_directory(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = 0;
+
+	if (fd < 0)
+		return error_set_errno(err, ERR_IO, errno, "%s", path);
+	if (fsync(fd))
+		result =
+		    error_set_errno(err, ERR_IO, errno, "fsync of %s", path);
+	(void)close(fd);
+	return result;
+}
+
+/* The directory that path lies in, freed by the caller. */
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return mem_copy_string(".");
+	return mem_copy_bytes(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static int sync_parent(const char *path, struct error *err)
+{
+	char *parent = parent_of(path);
+	int result = fs_sync_directory(parent, err);
+
+	free(parent);
+	return result;
+}
+
+/* Fills the new file and closes it, synced. */
+static int fill_file(int fd, const char *path, const void *bytes, size_t size,
+                     unsigned mode, struct error *err)
+{
+	int result = fs_write_all(fd, bytes, size, err);
+
+	if (!result && (fchmod(fd, (mode_t)mode) || fsync(fd)))
+		result =
+		    error_set_errno(err, code_of(errno), errno, "%s", path);
+	if (close(fd) && !result)
+		result = error_set_errno(err, code_of(errno), errno,
+		                         "close of %s", path);
+	return result;
+}
+
+int fs_replace_file(const char *path, const void *bytes, size_t size,
+                    unsigned mode, struct error *err)
+{
+	char *beside = mem_format("%s.XXXXXX", path);
+	int fd = mkostemp(beside, O_CLOEXEC), result;
+
+	if (fd < 0) {
+		result =
+		    error_set_errno(err, code_of(errno), errno, "%s", beside);
+		goto out;
+	}
+	result = fill_file(fd, beside, bytes, size, mode, err);
+	if (!result && rename(beside, path))
+		result = error_set_errno(err, code_of(errno), errno,
+		                         "rename to %s", path);
+	if (result)
+		(void)unlink(beside);
+	else
+		result = sync_parent(path, err);
+out:
+	free(beside);
+	return result;
+}
+
+/* Reads fd to its end. */
+static int read_to_end(int fd, const char *path, struct buffer *buffer,
+                       struct error *err)
+{
+	char block[16384];
+	ssize_t got;
+
+	for (;;) {
+		got = read(fd, block, sizeof(block));
+		if (got == 0)
+			return 0;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_set_errno(err, ERR_IO, errno, "%s", path);
+		if (buffer_append(buffer, block, (size_t)got))
+			return error_set(err, ERR_LIMIT,
+			                 "%s: larger than %zu bytes", path,
+			                 buffer->maximum);
+	}
+}
+
+int fs_read_file(const char *path, struct buffer *buffer, struct error *err)
+{
+	struct buffer content;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), result;
+
+	if (fd < 0)
+		return error_set_errno(err,
+		                       errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+		                       errno, "%s", path);
+	buffer_init(&content, buffer->maximum);
+	result = read_to_end(fd, path, &content, err);
+	(void)close(fd);
+	if (result) {
+		buffer_release(&content);
+		return result;
+	}
+	buffer_release(buffer);
+	*buffer = content;
+	return 0;
+}
+
+/* Makes one directory; its parent must be there. */
+static int make_one(const char *path, struct error *err)
+{
+	struct stat status;
+
+	if (mkdir(path, 0700) == 0)
+		return sync_parent(path, err);
+	if (errno != EEXIST)
+		return error_set_errno(err, ERR_IO, errno, "%s", path);
+	if (stat(path, &status) || !S_ISDIR(status.st_mode))
+		return error_set(err, ERR_IO, "%s: not a directory", path);
+	return 0;
+}
+
+int fs_make_directory(const char *path, struct error *err)
+{
+	size_t length = strlen(path);
+	char *part = mem_copy_string(path), *slash;
+	int result = 0;
+
+	while (length > 1 && part[length - 1] == '/')
+		part[--length] = '\0';
+	for (slash = strchr(part + (*part == '/'), '/'); slash && !result;
+	     slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		result = make_one(part, err);
+		*slash = '/';
+	}
+	if (!result)
+		result = make_one(part, err);
+	free(part);
+	return result;
+}
+
+int fs_lock_file(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), number;
+
+	if (fd < 0)
+		return error_set_errno(err, ERR_IO, errno, "%s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	number = errno;
+	(void)close(fd);
+	if (number == EWOULDBLOCK)
+		return error_set(err, ERR_EXISTS,
+		                 "%s is locked: another process uses it", path);
+	return error_set_errno(err, ERR_IO, number, "lock on %s", path);
+}
