@@ -1,0 +1,156 @@
+/* The thread that moves the write-ahead log into the database file. */
+#include "store/sqlite-checkpoint.h"
+
+#include <stdatomic.h>
+
+#include "store/sqlite-private.h"
+
+/* Pages of 4 KiB: begin at 4 MiB, make the writer wait at 32 MiB. */
+#define SMALL_PAGES 1000
+#define LARGE_PAGES 8000
+
+struct sqlite_checkpointer {
+	struct sqlite_db *db;
+	pthread_mutex_t *writer;
+	pthread_t thread;
+	pthread_mutex_t mutex; /* of what follows */
+	pthread_cond_t wake;
+	int log_pages;  /* as the last commit left it */
+	int done_pages; /* of these, how many are in the database */
+	bool stop;
+	atomic_int failure;
+};
+
+/* After every commit of a watched connection. */
+static int committed(void *context, sqlite3 *handle, const char *name,
+                     int pages)
+{
+	struct sqlite_checkpointer *checkpointer = context;
+
+	(void)handle;
+	(void)name;
+	(void)pthread_mutex_lock(&checkpointer->mutex);
+	if (pages < checkpointer->log_pages)
+		checkpointer->done_pages = 0; /* the log began anew */
+	checkpointer->log_pages = pages;
+	if (pages - checkpointer->done_pages >= SMALL_PAGES)
+		(void)pthread_cond_signal(&checkpointer->wake);
+	(void)pthread_mutex_unlock(&checkpointer->mutex);
+	return SQLITE_OK;
+}
+
+/* One checkpoint that waits for nobody. False when the thread is to end. */
+static bool checkpoint(struct sqlite_checkpointer *checkpointer)
+{
+	int log_pages = 0;
+	int done_pages = 0;
+	int code = sqlite3_wal_checkpoint_v2(checkpointer->db->handle, NULL,
+	                                     SQLITE_CHECKPOINT_PASSIVE,
+	                                     &log_pages, &done_pages);
+	int failure = sqlite_error_code(code);
+
+	if (failure == ERR_IO || failure == ERR_CORRUPT) {
+		atomic_store(&checkpointer->failure, failure);
+		return false;
+	}
+	(void)pthread_mutex_lock(&checkpointer->mutex);
+	/* Busy or full: what is there waits for the next commits. */
+	checkpointer->done_pages =
+	    failure ? checkpointer->log_pages : done_pages;
+	(void)pthread_mutex_unlock(&checkpointer->mutex);
+	return true;
+}
+
+/* Waits until there is work; false when it is time to stop. */
+static bool wait_for_work(struct sqlite_checkpointer *checkpointer, bool *large)
+{
+	bool stop;
+
+	(void)pthread_mutex_lock(&checkpointer->mutex);
+	while (!checkpointer->stop &&
+	       checkpointer->log_pages - checkpointer->done_pages < SMALL_PAGES)
+		(void)pthread_cond_wait(&checkpointer->wake,
+		                        &checkpointer->mutex);
+	stop = checkpointer->stop;
+	*large = checkpointer->log_pages >= LARGE_PAGES;
+	(void)pthread_mutex_unlock(&checkpointer->mutex);
+	return !stop;
+}
+
+static void *run(void *context)
+{
+	struct sqlite_checkpointer *checkpointer = context;
+	bool large;
+
+	while (wait_for_work(checkpointer, &large)) {
+		bool go_on = checkpoint(checkpointer);
+
+		if (go_on && large) {
+			/* Only what was written meanwhile is left: once that
+			 * is moved too, the next commit restarts the log. */
+			(void)pthread_mutex_lock(checkpointer->writer);
+			go_on = checkpoint(checkpointer);
+			(void)pthread_mutex_unlock(checkpointer->writer);
+		}
+		if (!go_on)
+			break;
+	}
+	return NULL;
+}
+
+int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
+                              const char *path, pthread_mutex_t *writer,
+                              struct error *err)
+{
+	struct sqlite_db_options options = {.path = path, .cache_kib = 64};
+	struct sqlite_checkpointer *started = calloc(1, sizeof(*started));
+	int result;
+
+	if (!started)
+		return error_set(err, ERR_MEMORY, "out of memory");
+	result = sqlite_db_open(&started->db, &options, err);
+	if (result < 0) {
+		free(started);
+		return result;
+	}
+	started->writer = writer;
+	(void)pthread_mutex_init(&started->mutex, NULL);
+	(void)pthread_cond_init(&started->wake, NULL);
+	result = pthread_create(&started->thread, NULL, run, started);
+	if (result) {
+		sqlite_db_close(started->db);
+		free(started);
+		return error_set_errno(err, ERR_UNAVAILABLE, result,
+		                       "checkpointer's thread");
+	}
+	*checkpointer = started;
+	return 0;
+}
+
+void sqlite_checkpointer_watch(struct sqlite_checkpointer *checkpointer,
+                               struct sqlite_db *db)
+{
+	(void)sqlite3_wal_hook(db->handle, committed, checkpointer);
+}
+
+int sqlite_checkpointer_failure(struct sqlite_checkpointer *checkpointer)
+{
+	return atomic_load(&checkpointer->failure);
+}
+
+void sqlite_checkpointer_stop(struct sqlite_checkpointer *checkpointer)
+{
+	if (!checkpointer)
+		return;
+	(void)pthread_mutex_lock(&checkpointer->mutex);
+	checkpointer->stop = true;
+	(void)pthread_cond_signal(&checkpointer->wake);
+	(void)pthread_mutex_unlock(&checkpointer->mutex);
+	(void)pthread_join(checkpointer->thread, NULL);
+	if (atomic_load(&checkpointer->failure))
+		sqlite_db_abandon(checkpointer->db);
+	sqlite_db_close(checkpointer->db);
+	(void)pthread_mutex_destroy(&checkpointer->mutex);
+	(void)pthread_cond_destroy(&checkpointer->wake);
+	free(checkpointer);
+}

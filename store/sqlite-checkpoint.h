@@ -1,0 +1,36 @@
+/* The thread that moves the write-ahead log into the database file. */
+#ifndef STORE_SQLITE_CHECKPOINT_H
+#define STORE_SQLITE_CHECKPOINT_H
+
+#include <pthread.h>
+
+#include "common/error.h"
+
+struct sqlite_db;
+struct sqlite_checkpointer;
+
+/*
+ * Starts the thread for the file at path, with a connection of its own. It
+ * works small and often while others write; when the log has grown
+ * nevertheless, it finishes the rest with *writer locked, so that the log can
+ * begin anew. *writer is the mutex that every writer of this process holds
+ * for its transactions.
+ */
+int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
+                              const char *path, pthread_mutex_t *writer,
+                              struct error *err);
+
+/* Has the thread told of what db commits. db is closed before the stop. */
+void sqlite_checkpointer_watch(struct sqlite_checkpointer *checkpointer,
+                               struct sqlite_db *db);
+
+/*
+ * 0, or the ERR_IO or ERR_CORRUPT that ended the thread's work: the store is
+ * not to be written any more then. Any thread.
+ */
+int sqlite_checkpointer_failure(struct sqlite_checkpointer *checkpointer);
+
+/* Ends the thread; NULL is allowed. */
+void sqlite_checkpointer_stop(struct sqlite_checkpointer *checkpointer);
+
+#endif
