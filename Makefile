@@ -73,7 +73,8 @@ HEADERS    := $(wildcard common/*.h common/*/*.h store/*.h captcha/*.h \
 ASSETS     := $(wildcard cloud-service/pages/*)
 
 .PHONY: all help deps test-deps run test unit check bench soak fuzz \
-        install clean check-includes check-headers check-format tidy cppcheck
+        install clean check-includes check-headers check-format check-docs \
+        tidy cppcheck
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
 help:
@@ -123,7 +124,9 @@ test-deps:
 	@ops/install-packages build test
 
 run:
-	@ops/run
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -s -j2 all
+	@$(PYTHON) ops/demo --build $(BUILD)
 
 unit: $(UNIT_TESTS)
 	@tests/run-unit $(UNIT_TESTS)
@@ -142,7 +145,7 @@ fuzz:
 	@$(MAKE) --no-print-directory test-deps
 	@$(PYTHON) tests/fuzz/run
 
-check: check-includes check-headers check-format tidy cppcheck
+check: check-includes check-headers check-format check-docs tidy cppcheck
 check-includes:
 	@$(PYTHON) tests/checks/includes
 check-headers:
@@ -151,6 +154,9 @@ check-headers:
 	    -Werror -fsyntax-only -x c $$h || exit 1; done
 check-format:
 	@clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+check-docs:
+	@mandoc -T lint -W warning docs/*.5 docs/*.8
+	@$(PYTHON) tests/checks/openapi docs/openapi.yaml
 tidy:
 	@tests/checks/tidy $(CPPFLAGS) -std=c11 $(PKG_CFLAGS)
 cppcheck:

@@ -1,0 +1,82 @@
+"""Several SMTP sessions that send until told to stop, and remember what was
+acknowledged."""
+import smtplib
+import threading
+
+from harness import DOMAIN, sample, transact
+
+
+class Load:
+    """sessions threads; each mail has a recipient of its own."""
+
+    def __init__(self, port, sessions=10, prefix="k", sender=None):
+        self.port = port
+        self.prefix = prefix
+        self.sender = sender
+        self.acknowledged = []
+        self.refused = []
+        self.unknown = []
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+        self.serial = 0
+        self.threads = [threading.Thread(target=self.run, daemon=True)
+                        for _ in range(sessions)]
+
+    def start(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def next_mail(self):
+        with self.lock:
+            self.serial += 1
+            name = f"{self.prefix}{self.serial}"
+        sender = self.sender or f"{name}@load.example"
+        recipient = f"{name}@{DOMAIN}"
+        return sender, recipient, sample(
+            sender, recipient, name, "x" * 60 + "\r\n" + name + "\r\n",
+            headers="List-Id: <load>\r\n")
+
+    def run(self):
+        client = None
+        while not self.over.is_set():
+            try:
+                if client is None:
+                    client = smtplib.SMTP("127.0.0.1", self.port, timeout=30)
+                    client.ehlo("load.example")
+            except (OSError, smtplib.SMTPException):
+                client = None
+                self.over.wait(0.02)
+                continue
+            if not self.one(client):
+                client = None
+        if client is not None:
+            client.close()
+
+    def one(self, client):
+        """Sends one mail; False when the session is gone."""
+        sender, recipient, data = self.next_mail()
+        try:
+            code, _ = transact(client, sender, [recipient], data)
+        except (OSError, smtplib.SMTPException):
+            with self.lock:
+                self.unknown.append(recipient)
+            client.close()
+            return False
+        with self.lock:
+            (self.acknowledged if code == 250 else
+             self.refused).append((recipient, data) if code == 250 else code)
+        if code == 421:
+            client.close()
+            return False
+        if code != 250:
+            try:
+                client.docmd("RSET")
+            except (OSError, smtplib.SMTPException):
+                return False
+        return True

@@ -1,0 +1,159 @@
+"""kill -9 in a loop: what was acknowledged is there, once."""
+import os
+import random
+import time
+
+from harness import Stack, same_after_trace, wait_for
+from load import Load
+
+AGENT_ROUNDS = int(os.environ.get("TURING_KILL_AGENT", "100"))
+CLOUD_ROUNDS = int(os.environ.get("TURING_KILL_CLOUD", "30"))
+
+
+def recipients_in_spool(stack):
+    found = []
+    after = []
+    while True:
+        page = stack.queue("--limit", "1000", *after)
+        found += [r["address"] for m in page for r in m["recipients"]]
+        if len(page) < 1000:
+            return found
+        after = ["--after", page[-1]["id"]]
+
+
+def test_agent_killed_under_load(stack, capsys):
+    load = Load(stack.smtp_port).start()
+    for _ in range(AGENT_ROUNDS):
+        before = len(load.acknowledged)
+        wait_for(lambda: len(load.acknowledged) > before + 3, 30,
+                 "mail goes on")
+        time.sleep(random.random() * 0.05)
+        stack.agent.kill()
+        stack.start_agent()
+    load.stop()
+    acknowledged = [recipient for recipient, _ in load.acknowledged]
+    stored = recipients_in_spool(stack)
+    lost = set(acknowledged) - set(stored)
+    doubled = len(stored) - len(set(stored))
+    foreign = set(stored) - set(acknowledged) - set(load.unknown)
+    with capsys.disabled():
+        print(f"\nagent killed {AGENT_ROUNDS} times, 10 sessions:"
+              f" acknowledged {len(acknowledged)}, recovered"
+              f" {len(set(acknowledged) & set(stored))}, lost {len(lost)},"
+              f" stored without an answer"
+              f" {len(set(stored) & set(load.unknown))}, doubled {doubled}")
+    assert not lost and not doubled and not foreign
+    wait_for(lambda: stack.registry(
+        "SELECT count(*) FROM message")[0][0] == len(stored), 60,
+        "each registered once", 0.5)
+
+
+def test_agent_killed_while_it_delivers(capsys):
+    settings = "queue { retry_min = 1s }"
+    with Stack(agent_settings=settings) as stack:
+        stack.cloud_cli("entry", "add", "customer", "--colour", "white",
+                        "--kind", "domain", "load.example")
+        wait_for(lambda: stack.metric(
+            "agent", "turing_agent_policy_entries") == 1, 20, "white entry")
+        load = Load(stack.smtp_port, 5).start()
+        for _ in range(20):
+            before = len(load.acknowledged)
+            wait_for(lambda: len(load.acknowledged) > before + 10, 30,
+                     "mail goes on")
+            time.sleep(random.random() * 0.05)
+            stack.agent.kill()
+            stack.start_agent()
+        load.stop()
+        wait_for(lambda: all(stack.delivered(r)
+                             for r, _ in load.acknowledged), 60,
+                 "all delivered", 0.5)
+        copies = [len(stack.delivered(r)) for r, _ in load.acknowledged]
+        different = [r for r, data in load.acknowledged
+                     if not same_after_trace(stack.delivered(r)[0], data)]
+        with capsys.disabled():
+            print(f"\nagent killed 20 times while it delivers: acknowledged"
+                  f" {len(copies)}, delivered {sum(c > 0 for c in copies)},"
+                  f" twice {sum(c > 1 for c in copies)},"
+                  f" different {len(different)}")
+        assert not different
+        # At most what was in flight at each kill: one a connection.
+        assert sum(c - 1 for c in copies) <= 20 * 20
+
+
+def test_cloud_killed_while_mail_is_registered(stack, capsys):
+    load = Load(stack.smtp_port, 4).start()
+    for _ in range(CLOUD_ROUNDS):
+        before = len(load.acknowledged)
+        wait_for(lambda: len(load.acknowledged) > before + 3, 30,
+                 "mail goes on")
+        time.sleep(random.random() * 0.1)
+        stack.cloud.kill()
+        stack.start_cloud()
+    load.stop()
+    stored = recipients_in_spool(stack)
+    wait_for(lambda: stack.registry(
+        "SELECT count(*) FROM message")[0][0] >= len(stored), 60,
+        "all registered", 0.5)
+    wait_for(lambda: stack.metric("agent", "turing_agent_unregistered") == 0,
+             30, "the agent knows it", 0.2)
+    ids = [row[0] for row in stack.registry("SELECT id FROM message")]
+    with capsys.disabled():
+        print(f"\ncloud killed {CLOUD_ROUNDS} times: acknowledged"
+              f" {len(load.acknowledged)}, held {len(stored)}, registered"
+              f" {len(ids)}, twice {len(ids) - len(set(ids))}")
+    assert len(ids) == len(set(ids)) == len(stored)
+
+
+def test_cloud_killed_around_solving(capsys):
+    """Whatever moment the cloud dies at, a solved challenge releases."""
+    with Stack() as stack:
+        for number in range(10):
+            sender = f"s{number}@stranger.example"
+            stack.send(sender, f"r{number}@customer.example")
+        for number in range(10):
+            sender = f"s{number}@stranger.example"
+            link = stack.challenge_link(sender, 30)
+            try:
+                stack.solve(sender, link)
+            finally:
+                stack.cloud.kill()
+            stack.start_cloud()
+        for number in range(10):
+            stack.wait_delivered(f"r{number}@customer.example", 1, 60)
+        counts = [len(stack.delivered(f"r{n}@customer.example"))
+                  for n in range(10)]
+        assert counts == [1] * 10
+        mails = [len(stack.delivered(f"s{n}@stranger.example"))
+                 for n in range(10)]
+        with capsys.disabled():
+            print(f"\ncloud killed after each of 10 solutions: delivered"
+                  f" {sum(counts)}, challenge mails {sum(mails)}")
+        assert mails == [1] * 10
+
+
+def test_cloud_away_then_back(stack):
+    """Mail arrives for a while without a cloud, and catches up."""
+    stack.cloud.stop()
+    load = Load(stack.smtp_port, 4).start()
+    wait_for(lambda: len(load.acknowledged) >= 500, 60, "500 mails")
+    load.stop()
+    assert not load.refused and not load.unknown
+    assert stack.get(f"http://127.0.0.1:{stack.metrics_port}/healthz")[0] \
+        == 200
+    stack.start_cloud()
+    wait_for(lambda: stack.registry("SELECT count(*) FROM message")[0][0]
+             == len(load.acknowledged), 60, "all registered", 0.2)
+
+
+def test_agent_restarts_without_a_cloud(stack):
+    stack.cloud_cli("entry", "add", "customer", "--colour", "white",
+                    "--kind", "domain", "friend.example")
+    wait_for(lambda: stack.metric("agent", "turing_agent_policy_entries")
+             == 1, 20, "white entry")
+    stack.cloud.stop()
+    assert stack.agent.stop() == 0
+    stack.start_agent()
+    assert stack.send("a@friend.example", "b@customer.example")[0] == 250
+    assert stack.send("a@stranger.example", "c@customer.example")[0] == 250
+    stack.wait_delivered("b@customer.example")
+    assert stack.delivered("c@customer.example") == []

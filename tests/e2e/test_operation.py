@@ -1,0 +1,255 @@
+"""What an admin meets: configuration, health, CLI, graceful stop."""
+import os
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+
+import pytest
+
+from harness import BUILD, DOMAIN, ROOT, Process, Stack, free_port, \
+    sample, wait_for
+
+JEAN = f"jean@{DOMAIN}"
+
+
+def program(name, *arguments, **options):
+    return subprocess.run([os.path.join(BUILD, name), *arguments],
+                          capture_output=True, text=True, timeout=60,
+                          **options)
+
+
+@pytest.mark.parametrize("name", ["turing-agent", "turing-cloud"])
+def test_help_and_version(name):
+    done = program(name, "--help")
+    assert done.returncode == 0 and "check-config" in done.stdout
+    done = program(name, "--version")
+    assert done.returncode == 0 and re.search(r"\d+\.\d+\.\d+", done.stdout)
+    for arguments in ([], ["nonsense"], ["run", "--nonsense"]):
+        done = program(name, *arguments)
+        assert done.returncode == 2 and done.stderr, arguments
+    done = program(name, "run", "-c", "/nonexistent/file.conf")
+    assert done.returncode != 0 and "/nonexistent/file.conf" in done.stderr
+
+
+AGENT = """agent {{ name = "a" }}
+spool {{ location = "{place}" }}
+cloud {{ url = "http://127.0.0.1:1", key = "k" }}
+policy {{ authserv_id = "mx" }}
+{extra}
+"""
+
+
+@pytest.mark.parametrize("extra,line,word", [
+    ("smtp { lisen = \"127.0.0.1:25\" }", 5, "smtp.lisen"),
+    ("smtp { listen = \"nonsense\" }", None, "smtp.listen"),
+    ("smtp { max_recipients = 0 }", 5, "smtp.max_recipients"),
+    ("smtp { max_recipients = many }", 5, "smtp.max_recipients"),
+    ("queue { retry_min = 5 parsecs }", 5, "queue.retry_min"),
+    ("agent { name = \"b\" }", 5, "agent.name"),
+    ("cloud { url = \"http://cloud.example/\" }", None, "cloud.url"),
+    ("spool { backend = \"oracle\" }", 5, "spool.backend"),
+    ("smtp {", None, ""),
+])
+def test_wrong_configuration(tmp_path, extra, line, word):
+    path = tmp_path / "agent.conf"
+    path.write_text(AGENT.format(place=tmp_path / "spool", extra=extra))
+    for command in ("check-config", "run"):
+        done = program("turing-agent", command, "-c", str(path))
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert word in done.stderr
+        if line:
+            assert f"agent.conf:{line}:" in done.stderr
+    assert not (tmp_path / "spool").exists()
+
+
+def test_authentication_must_be_switched_off_in_words(tmp_path):
+    path = tmp_path / "agent.conf"
+    text = AGENT.format(place=tmp_path, extra="").replace(
+        "authserv_id = \"mx\"", "")
+    path.write_text(text)
+    done = program("turing-agent", "check-config", "-c", str(path))
+    assert done.returncode == 1
+    assert "challenge_unauthenticated_senders" in done.stderr
+    path.write_text(text.replace(
+        "policy {", "policy { challenge_unauthenticated_senders = yes"))
+    assert program("turing-agent", "check-config", "-c",
+                   str(path)).returncode == 0
+
+
+def test_port_taken_names_it(stack):
+    for name, conf, port in (("turing-agent", stack.agent_conf,
+                              stack.smtp_port),
+                             ("turing-cloud", stack.cloud_conf,
+                              stack.cloud_port)):
+        text = open(conf, encoding="utf-8").read().replace(
+            stack.agent_folder, stack.agent_folder + "2")
+        second = conf + "2"
+        with open(second, "w", encoding="utf-8") as out:
+            out.write(text)
+        done = program(name, "run", "-c", second)
+        assert done.returncode != 0 and str(port) in done.stderr, done.stderr
+
+
+def test_one_agent_a_spool(stack):
+    done = program("turing-agent", "run", "-c", stack.agent_conf)
+    assert done.returncode != 0 and stack.agent_folder in done.stderr
+
+
+def test_health_ready_metrics(stack):
+    for port in (stack.metrics_port, stack.cloud_port):
+        for path in ("/healthz", "/readyz"):
+            assert stack.get(f"http://127.0.0.1:{port}{path}")[0] == 200
+        status, headers, text = stack.get(f"http://127.0.0.1:{port}/metrics")
+        assert status == 200 and headers["Content-Type"].startswith(
+            "text/plain")
+        for line in text.decode().splitlines():
+            assert re.match(r"#|[a-z_]+(\{.*\})? -?[0-9.e+-]+$", line), line
+        assert stack.get(f"http://127.0.0.1:{port}/nothing")[0] == 404
+        status, headers, _ = stack.get(
+            f"http://127.0.0.1:{port}/healthz", "DELETE")
+        assert status == 405 and "GET" in headers["Allow"]
+
+
+@pytest.mark.parametrize("sanitizer", ["address-undefined", "thread"])
+def test_sanitized_daemons_stop_clean(sanitizer):
+    """The whole path under the sanitizers, then SIGTERM: status 0 and no
+    report in the logs."""
+    build = f"{BUILD}-{sanitizer}"
+    with Stack(build=build) as stack:
+        for number in range(20):
+            sender = f"s{number}@stranger.example"
+            assert stack.send(sender, f"r{number}@{DOMAIN}")[0] == 250
+        big = sample("s0@stranger.example", JEAN, "big", "y" * 500 * 1024)
+        assert stack.send("s0@stranger.example", JEAN, big)[0] == 250
+        for number in range(20):
+            assert stack.solve(f"s{number}@stranger.example")[0] == 200
+        for number in range(20):
+            stack.wait_delivered(f"r{number}@{DOMAIN}", 1, 60)
+        stack.wait_delivered(JEAN, 1, 60)
+        assert stack.agent.stop() == 0
+        assert stack.cloud.stop() == 0
+        assert stack.sandbox.stop() == 0
+        for name in ("agent", "cloud", "sandbox"):
+            with open(os.path.join(stack.folder, name + ".log"),
+                      encoding="utf-8") as log:
+                text = log.read()
+            assert "Sanitizer" not in text and "runtime error" not in text, \
+                text[-4000:]
+
+
+def test_graceful_stop_answers_what_is_under_way(stack):
+    client = smtplib.SMTP("127.0.0.1", stack.smtp_port, timeout=30)
+    client.ehlo("x.example")
+    client.mail("a@stranger.example")
+    client.rcpt(JEAN)
+    assert client.docmd("DATA")[0] == 354
+    stack.agent.child.send_signal(signal.SIGTERM)
+    client.send(sample("a@stranger.example", JEAN) + b".\r\n")
+    code = client.getreply()[0]
+    assert code in (250, 421, 451)
+    assert stack.agent.stop() == 0
+    stack.start_agent()
+    assert len(stack.queue()) == (1 if code == 250 else 0)
+
+
+def test_queue_commands(stack):
+    for number in range(3):
+        stack.send(f"s{number}@stranger.example", f"r{number}@{DOMAIN}",
+                   sample(f"s{number}@stranger.example",
+                          f"r{number}@{DOMAIN}", f"subject {number}",
+                          headers="List-Id: <x>\r\n"))
+    mails = {m["sender"]: m["id"] for m in stack.queue()}
+    assert len(mails) == 3
+    shown = stack.agent_cli("queue", "show",
+                            mails["s0@stranger.example"]).stdout
+    assert "subject 0" in shown and "held" in shown and "list" in shown
+    stack.agent_cli("queue", "release", mails["s0@stranger.example"])
+    stack.agent_cli("queue", "discard", mails["s1@stranger.example"])
+    stack.wait_delivered(f"r0@{DOMAIN}")
+    states = {m["sender"]: m["recipients"][0]["state"]
+              for m in stack.queue()}
+    wait_for(lambda: {m["sender"]: m["recipients"][0]["state"] for m in
+                      stack.queue()}["s0@stranger.example"] == "delivered",
+             20, "delivered")
+    assert states["s1@stranger.example"] == "discarded"
+    assert states["s2@stranger.example"] == "held"
+    again = stack.agent_cli("queue", "release",
+                            mails["s1@stranger.example"], check=False)
+    assert again.returncode == 1 and "discarded" in again.stderr
+    for wrong in ("nonsense", "00000000-0000-7000-8000-000000000000"):
+        done = stack.agent_cli("queue", "show", wrong, check=False)
+        assert done.returncode != 0 and done.stderr
+    # The cloud hears of it.
+    wait_for(lambda: stack.registry(
+        "SELECT count(*) FROM recipient WHERE state IN (2, 4)")[0][0] == 2,
+        20, "the cloud knows the ends")
+
+
+def test_memory_does_not_grow_with_a_message(stack):
+    def peak():
+        with open(f"/proc/{stack.agent.child.pid}/status",
+                  encoding="ascii") as status:
+            return int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1))
+    stack.send("a@stranger.example", JEAN)
+    before = peak()
+    mail = sample("a@stranger.example", JEAN, "large",
+                  ("w" * 998 + "\r\n") * 40000, headers="List-Id: <x>\r\n")
+    assert stack.send("a@stranger.example", JEAN, mail)[0] == 250
+    grown = peak() - before
+    assert grown < 8 * 1024, f"{grown} KiB more for a mail of 40 MB"
+    large = [m for m in stack.queue() if m["size"] > 1000000]
+    stack.agent_cli("queue", "release", large[0]["id"])
+    assert stack.wait_delivered(JEAN, 1, 60)[0].endswith(mail)
+    assert peak() - before < 16 * 1024
+
+
+def test_log_lines_carry_the_message(stack):
+    stack.send("a@stranger.example", JEAN)
+    stack.solve("a@stranger.example")
+    stack.wait_delivered(JEAN)
+    number = stack.queue()[0]["id"]
+    for daemon in (stack.agent, stack.cloud):
+        assert re.search(rf"^\S+Z info {number}: ", daemon.text(), re.M)
+
+
+def test_demo_names_a_taken_port(tmp_path):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        done = subprocess.run(
+            ["/usr/bin/python3", os.path.join(ROOT, "ops", "demo"), "--build",
+             BUILD, "--var", str(tmp_path)], capture_output=True, text=True,
+            timeout=60, env=dict(os.environ, AGENT_SMTP_PORT=str(port)))
+    assert done.returncode == 1
+    assert str(port) in done.stderr and "AGENT_SMTP_PORT" in done.stderr
+
+
+def test_demo_runs_twice(tmp_path):
+    ports = {name: str(free_port()) for name in (
+        "AGENT_SMTP_PORT", "NEXT_HOP_PORT", "AGENT_METRICS_PORT",
+        "CLOUD_PORT", "BOUNCE_PORT")}
+    log = str(tmp_path / "demo.log")
+    demo = Process(["/usr/bin/python3", "-u",
+                    os.path.join(ROOT, "ops", "demo"), "--build", BUILD,
+                    "--var", str(tmp_path / "var")], log, None, ports)
+    for turn in (1, 2):
+        open(log, "w", encoding="utf-8").close()
+        demo.start()
+        wait_for(lambda: "/c/" in demo.text() or "passed" in demo.text()
+                 or demo.gone(), 60, "the demo shows the page")
+        assert not demo.gone(), demo.text()
+        if turn == 1:
+            link = re.search(r"http://\S+/c/\S+", demo.text()).group(0)
+            solve_by_hand(tmp_path, link)
+            wait_for(lambda: "elivered" in demo.text(), 30, "delivery told")
+        else:
+            assert "passed" in demo.text()
+        assert demo.stop(signal.SIGINT) == 0
+
+
+def solve_by_hand(tmp_path, link):
+    stack = Stack()
+    stack.cloud_folder = str(tmp_path / "var" / "cloud")
+    sender = stack.registry("SELECT sender FROM challenge")[0][0]
+    assert stack.solve(sender, link)[0] == 200
