@@ -53,9 +53,6 @@ CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LI
 LIBRARY_FOLDERS := local-agent cloud-service sandbox captcha store \
                    common/policy common/mail common/smtp common/http common
 PROGRAMS := turing-agent turing-cloud turing-sandbox
-MAIN_turing-agent   := local-agent/main.c
-MAIN_turing-cloud   := cloud-service/main.c
-MAIN_turing-sandbox := sandbox/main.c
 
 sources_of = $(filter-out %/main.c,$(wildcard $(1)/*.c))
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(call sources_of,$(1)))
