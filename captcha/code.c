@@ -9,7 +9,7 @@
 void captcha_code(const uint8_t *random, size_t size,
                   char code[CAPTCHA_CODE_SIZE])
 {
-	/* 48 bits or more for 26 bits of code: the bias is below 2^-22. */
+	/* 48 bits or more for 25 bits of code: the bias is below 2^-23. */
 	uint64_t number = 0;
 	for (size_t i = 0; i < size && i < sizeof(number); i++)
 		number = number << 8 | random[i];
@@ -27,7 +27,7 @@ void captcha_code(const uint8_t *random, size_t size,
 static char fold(char c)
 {
 	static const char *const alike[] = {
-	    "0OQDo", "1IL|", "2Z", "5S", "6G", "8B", "YV", "EF", "RP",
+	    "0OD", "1IL|", "2Z", "5S", "8B", "9GQ", "EF", "RP", "XY",
 	};
 	if (c >= 'a' && c <= 'z')
 		c = (char)(c - 'a' + 'A');

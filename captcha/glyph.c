@@ -6,7 +6,7 @@
 /* Into as many pieces a line or a curve is cut. */
 #define PIECES 10
 
-const char glyph_alphabet[GLYPH_COUNT + 1] = "234579ACEHKMNRTWXY";
+const char glyph_alphabet[GLYPH_COUNT + 1] = "234579ACEHKMNRTWX";
 
 /*
  * In the alphabet's order. M moves to a point, L draws a line to one, C a
@@ -31,7 +31,6 @@ static const char *const shapes[GLYPH_COUNT] = {
     /* T */ "MaaLmaMgaLgm",
     /* W */ "MaaLdmLgeLjmLma",
     /* X */ "MaaLmmMmaLam",
-    /* Y */ "MaaLggLmaMggLgm",
 };
 
 static struct glyph_point read_point(const char *text)
@@ -90,4 +89,9 @@ int glyph_trace(char character, struct glyph_point points[GLYPH_POINTS_MAXIMUM])
 		shape += verb == 'C' ? 6 : 2;
 	}
 	return count;
+}
+
+float glyph_width(char character)
+{
+	return character == 'M' || character == 'W' ? 1.3F : 1.0F;
 }

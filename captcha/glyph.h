@@ -4,7 +4,7 @@
 
 #include "common/error.h"
 
-#define GLYPH_COUNT 18
+#define GLYPH_COUNT 17
 
 /* Of points that one character's strokes are made of. */
 #define GLYPH_POINTS_MAXIMUM 256
@@ -27,5 +27,8 @@ struct glyph_point {
  */
 int glyph_trace(char character,
                 struct glyph_point points[GLYPH_POINTS_MAXIMUM]);
+
+/* How wide the character is beside the others: about 1. */
+float glyph_width(char character);
 
 #endif

@@ -78,32 +78,40 @@ static int draw_letter(struct scene *scene, char letter,
 	return 0;
 }
 
-/* Letters stand close, each turned, stretched and slanted by itself. */
-static int draw_code(struct scene *scene, const char *code)
+/* How letter stands: turned, stretched and slanted by itself. */
+static struct placing placing_of(struct scene *scene, float x, float room)
 {
 	struct seeded *seeded = &scene->seeded;
-	float margin = scene->unit * 0.5F;
-	float step =
-	    ((float)scene->canvas.width - 2 * margin) / CAPTCHA_CODE_LENGTH;
+	float unit = scene->unit;
+	float angle = seeded_between(seeded, -0.24F, 0.24F);
+	return (struct placing){
+	    .x = x + seeded_between(seeded, -0.03F, 0.03F) * unit,
+	    .y = (float)scene->canvas.height / 2 +
+	         seeded_between(seeded, -0.11F, 0.11F) * unit,
+	    .width = room * seeded_between(seeded, 0.66F, 0.78F),
+	    .height = unit * seeded_between(seeded, 0.88F, 1.10F),
+	    .cosine = cosf(angle),
+	    .sine = sinf(angle),
+	    .shear = seeded_between(seeded, -0.12F, 0.12F),
+	    .radius = unit * seeded_between(seeded, 0.050F, 0.062F),
+	};
+}
+
+/* Letters share the width by their own, so close that they touch at times. */
+static int draw_code(struct scene *scene, const char *code)
+{
+	float total = 0;
+	for (int i = 0; i < CAPTCHA_CODE_LENGTH; i++)
+		total += glyph_width(code[i]);
+	float margin = scene->unit * 0.36F, x = margin;
+	float scale = ((float)scene->canvas.width - 2 * margin) / total;
 	for (int i = 0; i < CAPTCHA_CODE_LENGTH; i++) {
-		float angle = seeded_between(seeded, -0.36F, 0.36F);
-		float size = scene->unit * seeded_between(seeded, 0.88F, 1.12F);
-		struct placing at = {
-		    .x = margin + step * ((float)i + 0.5F) +
-		         seeded_between(seeded, -0.04F, 0.04F) * scene->unit,
-		    .y = (float)scene->canvas.height / 2 +
-		         seeded_between(seeded, -0.12F, 0.12F) * scene->unit,
-		    .width = step * seeded_between(seeded, 0.80F, 0.96F),
-		    .height = size,
-		    .cosine = cosf(angle),
-		    .sine = sinf(angle),
-		    .shear = seeded_between(seeded, -0.15F, 0.15F),
-		    .radius =
-		        scene->unit * seeded_between(seeded, 0.042F, 0.062F),
-		};
+		float room = glyph_width(code[i]) * scale;
+		struct placing at = placing_of(scene, x + room / 2, room);
 		int r = draw_letter(scene, code[i], &at);
 		if (r)
 			return r;
+		x += room;
 	}
 	return 0;
 }
@@ -124,7 +132,7 @@ static void cross(struct scene *scene, float radius)
 		float y = y0 + slope * x + bend(waves, x);
 		if (radius > 0)
 			canvas_line(&scene->canvas, x - step, last, x, y,
-			            radius, 1);
+			            radius, 0.8F);
 		else
 			canvas_erase(&scene->canvas, x - step, last, x, y,
 			             -radius);
@@ -173,16 +181,15 @@ static int draw(struct scene *scene, const char *code)
 	struct seeded *seeded = &scene->seeded;
 	float unit = scene->unit;
 	for (int i = 0; i < 2; i++) {
-		scene->across[i] = wave_new(seeded, unit * 0.07F, unit * 1.4F);
-		scene->down[i] = wave_new(seeded, unit * 0.08F, unit * 1.8F);
+		scene->across[i] = wave_new(seeded, unit * 0.05F, unit * 1.4F);
+		scene->down[i] = wave_new(seeded, unit * 0.06F, unit * 1.8F);
 	}
 	int r = draw_code(scene, code);
 	if (r)
 		return r;
-	cross(scene, -unit * 0.022F);
-	cross(scene, -unit * 0.022F);
-	cross(scene, unit * seeded_between(seeded, 0.028F, 0.042F));
-	cross(scene, unit * seeded_between(seeded, 0.028F, 0.042F));
+	cross(scene, -unit * 0.018F);
+	cross(scene, unit * seeded_between(seeded, 0.020F, 0.026F));
+	cross(scene, unit * seeded_between(seeded, 0.020F, 0.026F));
 	sprinkle(scene, 26);
 	tint(scene);
 	return 0;
@@ -219,7 +226,7 @@ int captcha_image(const char *code, const struct captcha_image_options *options,
 	    options->height < SIDE_MINIMUM || options->height > SIDE_MAXIMUM)
 		return ERR_INVALID;
 	struct scene scene = {0};
-	scene.unit = fminf((float)options->height * 0.56F,
+	scene.unit = fminf((float)options->height * 0.60F,
 	                   (float)options->width * 0.19F);
 	seeded_init(&scene.seeded, options->seed);
 	int r = canvas_init(&scene.canvas, (int)options->width,
