@@ -16,7 +16,8 @@ enum config_type {
 	CONFIG_STRING,      /* char *; NULL when unset and no default */
 	CONFIG_INTEGER,     /* int64_t */
 	CONFIG_BOOLEAN,     /* bool: yes/no, true/false, on/off */
-	CONFIG_DURATION_MS, /* int64_t ms: "500ms", "30s", "5min", "4h", "14d" */
+	CONFIG_DURATION_MS, /* int64_t ms: "500ms", "30s", "5min", "4h", "14d"
+	                     */
 	CONFIG_BYTES,       /* int64_t bytes: "100k", "25M" (powers of 1024) */
 	CONFIG_CHOICE,      /* int64_t: the index of the word in choices */
 	CONFIG_LIST         /* struct config_list of strings */
@@ -33,11 +34,11 @@ struct config_field {
 	enum config_type type;
 	size_t offset;        /* of the field in the caller's struct */
 	const char *standard; /* the default as it would stand in the file */
-	int64_t minimum, maximum; /* of numbers; both 0: no bounds */
+	int64_t minimum, maximum;   /* of numbers; both 0: no bounds */
 	const char *const *choices; /* NULL-ended, for CONFIG_CHOICE */
 	bool required;
-	bool secret;          /* printed as "***" */
-	const char *help;     /* one line, without the unit */
+	bool secret;      /* printed as "***" */
+	const char *help; /* one line, without the unit */
 };
 
 /*
@@ -48,19 +49,19 @@ struct config_field {
  * success only. ${VAR} is not expanded; .include is refused.
  */
 int config_load(const char *path, const struct config_field *fields,
-		void *target, struct error *err);
+                void *target, struct error *err);
 
 /* As config_load() from text; name stands for the file's path in errors. */
 int config_load_text(const char *name, const char *text,
-		     const struct config_field *fields, void *target,
-		     struct error *err);
+                     const struct config_field *fields, void *target,
+                     struct error *err);
 
 /* Frees the strings and lists of target and clears them. */
 void config_release(const struct config_field *fields, void *target);
 
 /* Prints every key with its value in force; secrets as "***". */
 void config_print(const struct config_field *fields, const void *target,
-		  FILE *out);
+                  FILE *out);
 
 /* Prints every key with type, default, bounds and help: the manual's table. */
 void config_print_reference(const struct config_field *fields, FILE *out);
@@ -70,6 +71,6 @@ void config_print_reference(const struct config_field *fields, FILE *out);
  * caller) and port 1..65535. 0, or ERR_INVALID with what is wrong.
  */
 int config_parse_endpoint(const char *text, char **host, uint16_t *port,
-			  struct error *err);
+                          struct error *err);
 
 #endif
