@@ -1,0 +1,261 @@
+/* The syntax of envelope addresses, and what an address says of its owner. */
+#include "common/mail/address.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/banned.h"
+#include "common/mail/lexical.h"
+
+#define DOMAIN_MAXIMUM 255
+#define LABEL_MAXIMUM  63
+
+/* The end of a run of dot-string characters, or of one UTF-8 sequence. */
+static const char *skip_atom(const char *text, const char *end, bool utf8)
+{
+	while (text < end) {
+		unsigned code;
+		size_t length = 1;
+
+		if ((unsigned char)*text >= 0x80)
+			length = utf8 ? mail_utf8_length(
+			                    text, (size_t)(end - text), &code)
+			              : 0;
+		else if (!mail_is_atext(*text))
+			return text;
+		if (length == 0)
+			return text;
+		text += length;
+	}
+	return text;
+}
+
+static bool dot_string_valid(const char *text, const char *end, bool utf8)
+{
+	for (;;) {
+		const char *next = skip_atom(text, end, utf8);
+
+		if (next == text)
+			return false;
+		if (next == end)
+			return true;
+		if (*next != '.')
+			return false;
+		text = next + 1;
+	}
+}
+
+/* qtextSMTP and quoted-pairSMTP: no controls, not even behind a backslash. */
+static bool quoted_valid(const char *text, const char *end, bool utf8)
+{
+	if (end - text < 2 || *text != '"' || end[-1] != '"')
+		return false;
+	text++;
+	end--;
+	while (text < end) {
+		unsigned code;
+		size_t length = 1;
+
+		if (*text == '"' || (*text == '\\' && ++text == end))
+			return false;
+		if ((unsigned char)*text >= 0x80)
+			length = utf8 ? mail_utf8_length(
+			                    text, (size_t)(end - text), &code)
+			              : 0;
+		else if (*text < 0x20 || *text == 0x7f)
+			return false;
+		if (length == 0)
+			return false;
+		text += length;
+	}
+	return true;
+}
+
+static bool literal_valid(const char *text, size_t length)
+{
+	char inner[64];
+	struct in6_addr address;
+
+	if (length < 3 || length - 2 >= sizeof(inner) ||
+	    text[length - 1] != ']')
+		return false;
+	memcpy(inner, text + 1, length - 2);
+	inner[length - 2] = '\0';
+	if (strncasecmp(inner, "IPv6:", 5) == 0)
+		return inet_pton(AF_INET6, inner + 5, &address) == 1;
+	return inet_pton(AF_INET, inner, &address) == 1;
+}
+
+/* The end of the letters, digits and hyphens (and UTF-8) of a label. */
+static const char *skip_label(const char *text, bool utf8)
+{
+	for (;;) {
+		unsigned code;
+		size_t length = 0;
+
+		if ((unsigned char)*text >= 0x80)
+			length =
+			    utf8 ? mail_utf8_length(text, strlen(text), &code)
+			         : 0;
+		else if (*text == '-' || mail_is_alnum(*text))
+			length = 1;
+		if (length == 0)
+			return text;
+		text += length;
+	}
+}
+
+static bool domain_valid(const char *text, bool utf8)
+{
+	size_t length = strlen(text);
+
+	if (length == 0 || length > DOMAIN_MAXIMUM)
+		return false;
+	if (*text == '[')
+		return literal_valid(text, length);
+	for (;;) {
+		const char *end = skip_label(text, utf8);
+
+		if (end == text || *text == '-' || end[-1] == '-' ||
+		    end - text > LABEL_MAXIMUM)
+			return false;
+		if (*end == '\0')
+			return true;
+		if (*end != '.')
+			return false;
+		text = end + 1;
+	}
+}
+
+bool mail_address_valid(const char *text, bool utf8)
+{
+	size_t length = strnlen(text, MAIL_ADDRESS_SIZE);
+	const char *at = length < MAIL_ADDRESS_SIZE ? strrchr(text, '@') : NULL;
+
+	if (!at || at == text)
+		return false;
+	if (*text == '"') {
+		if (!quoted_valid(text, at, utf8))
+			return false;
+	} else if (!dot_string_valid(text, at, utf8)) {
+		return false;
+	}
+	return domain_valid(at + 1, utf8);
+}
+
+const char *mail_address_domain(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at ? at + 1 : "";
+}
+
+/*
+ * The letters and digits of the local part in lower case, every other
+ * character as "-", so that "No_Reply" and "no-reply" read the same.
+ */
+static void plain_local(const char *address, char *plain, size_t size)
+{
+	const char *at = strrchr(address, '@');
+	size_t length = at ? (size_t)(at - address) : strlen(address), i, to;
+
+	for (i = 0, to = 0; i < length && to + 1 < size; i++) {
+		char c = mail_ascii_lower(address[i]);
+
+		if (mail_is_alnum(c) || (unsigned char)c >= 0x80)
+			plain[to++] = c;
+		else if (to > 0 && plain[to - 1] != '-')
+			plain[to++] = '-';
+	}
+	plain[to] = '\0';
+}
+
+/* Whether word stands in plain between ends and hyphens. */
+static bool has_word(const char *plain, const char *word)
+{
+	size_t length = strlen(word);
+	const char *found = plain;
+
+	while ((found = strstr(found, word))) {
+		bool starts = found == plain || found[-1] == '-';
+
+		if (starts && (!found[length] || found[length] == '-'))
+			return true;
+		found++;
+	}
+	return false;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text), end_length = strlen(end);
+
+	return length > end_length &&
+	       strcmp(text + length - end_length, end) == 0;
+}
+
+bool mail_address_is_role(const char *address)
+{
+	/* Anywhere: people are not called so. */
+	static const char *const parts[] = {
+	    "noreply",   "no-reply",   "donotreply",  "do-not-reply",
+	    "dontreply", "dont-reply", "do-notreply", "donot-reply"};
+	static const char *const words[] = {
+	    "listserv",    "majordomo",     "bounce",        "bounces",
+	    "mailer",      "notification",  "notifications", "newsletter",
+	    "newsletters", "autoresponder", "autoresponse",  "automailer",
+	    "daemon"};
+	char plain[MAIL_ADDRESS_SIZE];
+	size_t i;
+
+	plain_local(address, plain, sizeof(plain));
+	for (i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		if (strstr(plain, parts[i]))
+			return true;
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (has_word(plain, words[i]))
+			return true;
+	return strncmp(plain, "bounce", 6) == 0 ||
+	       strncmp(plain, "owner-", 6) == 0 ||
+	       ends_with(plain, "-request") || ends_with(plain, "-owner");
+}
+
+bool mail_address_is_null_sender(const char *address)
+{
+	static const char *const names[] = {"mailer-daemon", "postmaster"};
+	const char *at = strrchr(address, '@');
+	size_t length = at ? (size_t)(at - address) : strlen(address), i;
+
+	if (!*address || strcmp(address, "<>") == 0 ||
+	    strcmp(address, "#@[]") == 0)
+		return true;
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (length == strlen(names[i]) &&
+		    strncasecmp(address, names[i], length) == 0)
+			return true;
+	return false;
+}
+
+bool mail_domains_align(const char *a, const char *b)
+{
+	size_t a_length = strlen(a), b_length = strlen(b);
+	const char *dot;
+
+	if (a_length < b_length) {
+		const char *swap = a;
+		size_t swap_length = a_length;
+
+		a = b;
+		a_length = b_length;
+		b = swap;
+		b_length = swap_length;
+	}
+	dot = strchr(b, '.');
+	if (!dot || dot == b || !dot[1] || *b == '[')
+		return a_length == b_length && b_length > 0 &&
+		       strcasecmp(a, b) == 0;
+	if (strcasecmp(a + a_length - b_length, b) != 0)
+		return false;
+	return a_length == b_length || a[a_length - b_length - 1] == '.';
+}

@@ -1,0 +1,338 @@
+/* The rules by which a message forbids that its sender is written to. */
+#include "common/mail/challenge-rule.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/banned.h"
+#include "common/mail/address.h"
+#include "common/mail/lexical.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+static const char *const reason_names[CHALLENGE_REASON_COUNT] = {
+    [CHALLENGE_ALLOWED] = "",
+    [CHALLENGE_NULL_SENDER] = "null-sender",
+    [CHALLENGE_AUTO_SUBMITTED] = "auto-submitted",
+    [CHALLENGE_AUTO_HEADER] = "auto-header",
+    [CHALLENGE_SUPPRESSED] = "suppressed",
+    [CHALLENGE_LIST] = "list",
+    [CHALLENGE_ROLE_SENDER] = "role-sender",
+    [CHALLENGE_UNAUTHENTICATED] = "unauthenticated",
+    [CHALLENGE_BAD_CONTENT] = "bad-content",
+    [CHALLENGE_OWN_DOMAIN] = "own-domain",
+    [CHALLENGE_REPLY] = "reply",
+    [CHALLENGE_OPEN] = "open-challenge",
+    [CHALLENGE_DEAD_SENDER] = "dead-sender",
+    [CHALLENGE_FOREIGN] = "foreign-challenge",
+    [CHALLENGE_NOT_ADDRESSED] = "not-addressed",
+    [CHALLENGE_RATE_CAP] = "rate-cap",
+    [CHALLENGE_TRANSACTIONAL] = "transactional",
+    [CHALLENGE_REPORT] = "report"};
+
+const char *challenge_reason_name(enum challenge_reason reason)
+{
+	return (size_t)reason < CHALLENGE_REASON_COUNT ? reason_names[reason]
+	                                               : "";
+}
+
+int challenge_reason_parse(const char *name)
+{
+	int i;
+
+	for (i = 0; i < CHALLENGE_REASON_COUNT; i++)
+		if (strcmp(name, reason_names[i]) == 0)
+			return i;
+	return -1;
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+	return strncasecmp(text, start, strlen(start)) == 0;
+}
+
+static bool is_one_of(const char *word, const char *const *words, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strcasecmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool has_any(const struct mail_header *header, const char *const *names,
+                    size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (mail_header_get(header, names[i]))
+			return true;
+	return false;
+}
+
+static bool has_prefix(const struct mail_header *header, const char *prefix)
+{
+	size_t i;
+
+	for (i = 0; i < header->field_count; i++)
+		if (starts_with(header->fields[i].name, prefix))
+			return true;
+	return false;
+}
+
+/* The first word of a structured value, without comments. */
+static void first_word(const char *value, char *word, size_t size)
+{
+	(void)mail_read_word(mail_skip_cfws(value), ",", word, size);
+}
+
+static bool is_content_type(const struct mail_header *header, const char *type)
+{
+	const char *value = mail_header_get(header, "Content-Type");
+	char word[128];
+
+	if (!value)
+		return false;
+	first_word(value, word, sizeof(word));
+	return strcasecmp(word, type) == 0;
+}
+
+/* Calls is for the first mailbox of each field of this name. */
+static bool any_mailbox(const struct mail_header *header, const char *name,
+                        bool (*is)(const char *address))
+{
+	long at = -1;
+
+	while ((at = mail_header_find(header, name, (size_t)(at + 1))) >= 0) {
+		char address[MAIL_ADDRESS_SIZE];
+
+		if (mail_header_mailbox(header->fields[at].value, address,
+		                        sizeof(address)) == 0 &&
+		    is(address))
+			return true;
+	}
+	return false;
+}
+
+/* An earlier host's record of a null sender outlives forwarding. */
+static bool null_return_path(const struct mail_header *header)
+{
+	const char *value = mail_header_get(header, "Return-Path");
+
+	if (!value)
+		return false;
+	value = mail_skip_cfws(value);
+	return *value == '<' && *mail_skip_cfws(value + 1) == '>';
+}
+
+static bool is_null_sender(const struct challenge_facts *f)
+{
+	return mail_address_is_null_sender(f->sender) ||
+	       mail_address_is_null_sender(f->normal) ||
+	       any_mailbox(f->header, "From", mail_address_is_null_sender) ||
+	       null_return_path(f->header) ||
+	       mail_header_get(f->header, "X-Failed-Recipients") ||
+	       is_content_type(f->header, "multipart/report") ||
+	       is_content_type(f->header, "message/delivery-status");
+}
+
+static bool is_auto_submitted(const struct challenge_facts *f)
+{
+	long at = -1;
+
+	while ((at = mail_header_find(f->header, "Auto-Submitted",
+	                              (size_t)(at + 1))) >= 0) {
+		char word[32];
+
+		first_word(f->header->fields[at].value, word, sizeof(word));
+		if (strcasecmp(word, "no") != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a Precedence field holds one of the words. */
+static bool has_precedence(const struct mail_header *header,
+                           const char *const *words, size_t count)
+{
+	long at = -1;
+
+	while ((at = mail_header_find(header, "Precedence",
+	                              (size_t)(at + 1))) >= 0) {
+		char word[32];
+
+		first_word(header->fields[at].value, word, sizeof(word));
+		if (is_one_of(word, words, count))
+			return true;
+	}
+	return false;
+}
+
+static bool has_auto_header(const struct challenge_facts *f)
+{
+	static const char *const names[] = {
+	    "X-Autoreply",      "X-Autorespond",        "X-Autogenerated",
+	    "X-Auto-Reply",     "X-Auto-Generated",     "X-Autoresponder",
+	    "X-Autoreply-From", "X-Autoreply-Domain",   "X-Mail-Autoreply",
+	    "X-AutoResponse",   "X-FC-MachineGenerated"};
+	static const char *const words[] = {"auto_reply", "auto-reply"};
+
+	return has_any(f->header, names, COUNT(names)) ||
+	       has_precedence(f->header, words, COUNT(words));
+}
+
+/* Which automatic answers the sender asks not to get: [MS-OXCMAIL]. */
+static bool is_suppressed(const struct challenge_facts *f)
+{
+	static const char *const words[] = {"all", "autoreply", "oof"};
+	const char *text =
+	    mail_header_get(f->header, "X-Auto-Response-Suppress");
+
+	while (text && *text) {
+		char word[32];
+
+		text = mail_read_word(mail_skip_cfws(text), ",", word,
+		                      sizeof(word));
+		if (is_one_of(word, words, COUNT(words)))
+			return true;
+		if (*text == ',' || *text == ';')
+			text++;
+	}
+	return false;
+}
+
+static bool is_list(const struct challenge_facts *f)
+{
+	static const char *const names[] = {
+	    "Mailing-List",     "X-ML-Name",   "Feedback-ID",
+	    "X-Mailing-List",   "X-BeenThere", "X-Mailman-Version",
+	    "X-CSA-Complaints", "X-Mailer-LID"};
+	static const char *const words[] = {"bulk", "list", "junk"};
+
+	return has_prefix(f->header, "List-") ||
+	       has_any(f->header, names, COUNT(names)) ||
+	       has_precedence(f->header, words, COUNT(words));
+}
+
+static bool is_role_sender(const struct challenge_facts *f)
+{
+	return mail_address_is_role(f->sender) ||
+	       mail_address_is_role(f->normal) ||
+	       any_mailbox(f->header, "From", mail_address_is_role) ||
+	       any_mailbox(f->header, "Sender", mail_address_is_role) ||
+	       any_mailbox(f->header, "Reply-To", mail_address_is_role);
+}
+
+/* A pass of somebody else's domain would let him aim our challenges. */
+static bool is_unauthenticated(const struct challenge_facts *f)
+{
+	return f->demand_authentication &&
+	       !(mail_auth_passes(f->auth) &&
+	         mail_auth_covers_sender(f->auth, f->normal, f->from));
+}
+
+/* What stands behind our limit might be the sign that forbids. */
+static bool is_bad(const struct challenge_facts *f)
+{
+	return f->header->truncated;
+}
+
+static bool is_own_domain(const struct challenge_facts *f)
+{
+	const char *sender = mail_address_domain(f->normal);
+	const char *from = mail_address_domain(f->from);
+
+	if (!f->own_domain)
+		return false;
+	return (*sender && f->own_domain(sender, f->context)) ||
+	       (*from && f->own_domain(from, f->context));
+}
+
+static bool is_foreign_challenge(const struct challenge_facts *f)
+{
+	static const char *const names[] = {
+	    "X-Bluebottle-Request", "X-AskVersion", "X-Turing-Challenge"};
+
+	return has_any(f->header, names, COUNT(names));
+}
+
+/* Looking for our recipients in one field. */
+struct addressed {
+	const struct challenge_facts *facts;
+	bool found;
+};
+
+static bool compare_recipients(const char *address, void *context)
+{
+	struct addressed *search = context;
+	const struct challenge_facts *f = search->facts;
+	char folded[MAIL_ADDRESS_SIZE];
+	size_t i;
+
+	if (mail_address_fold(address, folded) != 0)
+		return true;
+	for (i = 0; i < f->recipient_count && !search->found; i++)
+		search->found = strcasecmp(folded, f->recipients[i]) == 0;
+	return !search->found;
+}
+
+static bool is_not_addressed(const struct challenge_facts *f)
+{
+	static const char *const names[] = {"To", "Cc", "Resent-To",
+	                                    "Resent-Cc"};
+	struct addressed search = {.facts = f};
+	size_t i;
+
+	if (f->recipient_count == 0)
+		return false;
+	for (i = 0; i < COUNT(names) && !search.found; i++) {
+		long at = -1;
+
+		while (!search.found &&
+		       (at = mail_header_find(f->header, names[i],
+		                              (size_t)(at + 1))) >= 0)
+			mail_header_each_mailbox(f->header->fields[at].value,
+			                         compare_recipients, &search);
+	}
+	return !search.found;
+}
+
+static bool is_report(const struct challenge_facts *f)
+{
+	const char *class = mail_header_get(f->header, "Content-Class");
+
+	return is_content_type(f->header, "text/calendar") ||
+	       is_content_type(f->header, "message/disposition-notification") ||
+	       is_content_type(f->header, "message/feedback-report") ||
+	       (class && starts_with(class, "urn:content-classes:calendar"));
+}
+
+enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts)
+{
+	static const struct {
+		enum challenge_reason reason;
+		bool (*applies)(const struct challenge_facts *facts);
+	} rules[] = {
+	    {CHALLENGE_NULL_SENDER, is_null_sender},
+	    {CHALLENGE_AUTO_SUBMITTED, is_auto_submitted},
+	    {CHALLENGE_AUTO_HEADER, has_auto_header},
+	    {CHALLENGE_SUPPRESSED, is_suppressed},
+	    {CHALLENGE_LIST, is_list},
+	    {CHALLENGE_ROLE_SENDER, is_role_sender},
+	    {CHALLENGE_UNAUTHENTICATED, is_unauthenticated},
+	    {CHALLENGE_BAD_CONTENT, is_bad},
+	    {CHALLENGE_OWN_DOMAIN, is_own_domain},
+	    {CHALLENGE_FOREIGN, is_foreign_challenge},
+	    {CHALLENGE_NOT_ADDRESSED, is_not_addressed},
+	    {CHALLENGE_REPORT, is_report},
+	};
+	size_t i;
+
+	for (i = 0; i < COUNT(rules); i++)
+		if (rules[i].applies(facts))
+			return rules[i].reason;
+	return CHALLENGE_ALLOWED;
+}

@@ -1,0 +1,288 @@
+/* Encoded words (RFC 2047) of a header value into clean UTF-8. */
+#include <iconv.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/banned.h"
+#include "common/mail/header.h"
+#include "common/mail/lexical.h"
+
+#define CHARSET_SIZE 40
+#define WORD_BYTES   1024 /* decoded bytes of adjacent words, at a time */
+
+/* RFC 2047 says 75; what passes this is shown as it stands. */
+#define WORD_MAXIMUM 8192
+
+/* The text being written: always NUL-terminated, never cut in a character. */
+struct writer {
+	char *text;
+	size_t size;
+	size_t length;
+	bool full;
+};
+
+static void write_bytes(struct writer *w, const char *bytes, size_t size)
+{
+	if (w->full || w->length + size >= w->size) {
+		w->full = true;
+		return;
+	}
+	memcpy(w->text + w->length, bytes, size);
+	w->length += size;
+	w->text[w->length] = '\0';
+}
+
+/* Controls, and what turns the direction of the text around it. */
+static bool is_control(unsigned code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) ||
+	       (code >= 0x202a && code <= 0x202e) ||
+	       (code >= 0x2066 && code <= 0x2069) || code == 0x2028 ||
+	       code == 0x2029;
+}
+
+static void write_utf8(struct writer *w, const char *bytes, size_t size)
+{
+	while (size > 0 && !w->full) {
+		unsigned code = 0;
+		size_t length = mail_utf8_length(bytes, size, &code);
+
+		if (length == 0)
+			write_bytes(w, "\xef\xbf\xbd", 3);
+		else if (is_control(code))
+			write_bytes(w, " ", 1);
+		else
+			write_bytes(w, bytes, length);
+		length = length ? length : 1;
+		bytes += length;
+		size -= length;
+	}
+}
+
+/*
+ * The charsets that mail uses. Only these reach iconv: its rarer modules have
+ * a history of endless loops, and "/" would name its own options.
+ */
+static bool charset_known(const char *name)
+{
+	static const char *const prefixes[] = {"iso-8859-", "windows-12",
+	                                       "cp125", "koi8-", "ibm8"};
+	static const char *const names[] = {
+	    "gb2312", "gbk",       "gb18030",     "big5",    "big5-hkscs",
+	    "euc-jp", "shift_jis", "iso-2022-jp", "euc-kr",  "ks_c_5601-1987",
+	    "cp932",  "cp949",     "cp936",       "tis-620", "macintosh",
+	    "cp850",  "cp437",     "latin1",      "cp866",   "sjis"};
+	size_t i;
+
+	for (i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+		if (strncasecmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_utf8(const char *charset)
+{
+	return strcasecmp(charset, "utf-8") == 0 ||
+	       strcasecmp(charset, "utf8") == 0 ||
+	       strcasecmp(charset, "us-ascii") == 0 ||
+	       strcasecmp(charset, "ascii") == 0;
+}
+
+/* Each step either consumes input or writes U+FFFD for one byte of it. */
+static void write_converted(struct writer *w, iconv_t converter, char *bytes,
+                            size_t size)
+{
+	while (size > 0 && !w->full) {
+		char out[256], *to = out;
+		size_t room = sizeof(out), before = size;
+		size_t result = iconv(converter, &bytes, &size, &to, &room);
+
+		write_utf8(w, out, (size_t)(to - out));
+		if (result == (size_t)-1 && to == out && size > 0 &&
+		    size == before) {
+			write_bytes(w, "\xef\xbf\xbd", 3);
+			bytes++;
+			size--;
+			(void)iconv(converter, NULL, NULL, NULL, NULL);
+		}
+	}
+}
+
+/* Adjacent words of one charset, whose characters may be cut between them. */
+struct pending {
+	char charset[CHARSET_SIZE];
+	char bytes[WORD_BYTES];
+	size_t length;
+};
+
+static void flush(struct writer *w, struct pending *p)
+{
+	iconv_t converter;
+
+	if (p->length == 0)
+		return;
+	if (is_utf8(p->charset)) {
+		write_utf8(w, p->bytes, p->length);
+	} else {
+		/* The caller made sure that the charset is known. */
+		converter = iconv_open("UTF-8", p->charset);
+		if (converter != (iconv_t)-1) {
+			write_converted(w, converter, p->bytes, p->length);
+			(void)iconv_close(converter);
+		} else {
+			write_bytes(w, "\xef\xbf\xbd", 3);
+		}
+	}
+	p->length = 0;
+}
+
+static void pending_put(struct writer *w, struct pending *p, char c)
+{
+	if (p->length == sizeof(p->bytes))
+		flush(w, p);
+	p->bytes[p->length++] = c;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = mail_ascii_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static void decode_q(struct writer *w, struct pending *p, const char *text,
+                     const char *end)
+{
+	for (; text < end; text++) {
+		int high = -1, low = -1;
+
+		if (*text == '=' && end - text > 2) {
+			high = hex_value(text[1]);
+			low = hex_value(text[2]);
+		}
+		if (high >= 0 && low >= 0) {
+			pending_put(w, p, (char)(high << 4 | low));
+			text += 2;
+		} else {
+			pending_put(w, p, *text == '_' ? ' ' : *text);
+		}
+	}
+}
+
+static int base64_value(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno"
+	                             "pqrstuvwxyz0123456789+/";
+	const char *found = c ? strchr(digits, c) : NULL;
+
+	return found ? (int)(found - digits) : -1;
+}
+
+static void decode_b(struct writer *w, struct pending *p, const char *text,
+                     const char *end)
+{
+	unsigned bits = 0, count = 0;
+
+	for (; text < end && *text != '='; text++) {
+		int value = base64_value(*text);
+
+		if (value < 0)
+			continue;
+		bits = (bits << 6 | (unsigned)value) & 0xffffff;
+		count += 6;
+		if (count >= 8) {
+			count -= 8;
+			pending_put(w, p, (char)(bits >> count & 0xff));
+		}
+	}
+}
+
+/* An encoded word: "=?charset?B?text?=". */
+struct word {
+	char charset[CHARSET_SIZE];
+	char encoding; /* 'b' or 'q' */
+	const char *text;
+	const char *text_end;
+	const char *next;
+};
+
+/* Reads the word at text; spaces inside, which some mailers leave, pass. */
+static bool read_word(const char *text, struct word *word)
+{
+	size_t length = strcspn(text + 2, "?* \t"), whole;
+	const char *p;
+
+	if (length == 0 || length >= sizeof(word->charset))
+		return false;
+	memcpy(word->charset, text + 2, length);
+	word->charset[length] = '\0';
+	whole = length + strcspn(text + 2 + length, "? \t");
+	p = text + 2 + whole;
+	if (p[0] != '?' || !p[1] || p[2] != '?')
+		return false;
+	word->encoding = mail_ascii_lower(p[1]);
+	word->text = p + 3;
+	word->text_end =
+	    memmem(word->text, strnlen(word->text, WORD_MAXIMUM), "?=", 2);
+	if (!word->text_end || (word->encoding != 'b' && word->encoding != 'q'))
+		return false;
+	word->next = word->text_end + 2;
+	return is_utf8(word->charset) || charset_known(word->charset);
+}
+
+static const char *skip_blank(const char *text)
+{
+	return text + strspn(text, " \t\r\n");
+}
+
+static const char *take_word(struct writer *w, struct pending *p,
+                             const struct word *word)
+{
+	const char *next = skip_blank(word->next);
+
+	if (p->length > 0 && strcasecmp(p->charset, word->charset) != 0)
+		flush(w, p);
+	memcpy(p->charset, word->charset, sizeof(p->charset));
+	if (word->encoding == 'b')
+		decode_b(w, p, word->text, word->text_end);
+	else
+		decode_q(w, p, word->text, word->text_end);
+	/* White space between two encoded words is not part of the text. */
+	if (next != word->next && next[0] == '=' && next[1] == '?') {
+		struct word following;
+
+		if (read_word(next, &following))
+			return next;
+	}
+	return word->next;
+}
+
+char *mail_header_decode(const char *value, char *text, size_t size)
+{
+	struct writer w = {.text = text, .size = size};
+	struct pending p = {.length = 0};
+
+	if (size == 0)
+		return text;
+	text[0] = '\0';
+	while (*value && !w.full) {
+		const char *plain = value;
+		struct word word;
+
+		if (value[0] == '=' && value[1] == '?' &&
+		    read_word(value, &word)) {
+			value = take_word(&w, &p, &word);
+			continue;
+		}
+		flush(&w, &p);
+		value += strcspn(value + 1, "=") + 1;
+		write_utf8(&w, plain, (size_t)(value - plain));
+	}
+	flush(&w, &p);
+	return text;
+}
