@@ -1,0 +1,124 @@
+/* What every backend of the spool refuses before it touches its store. */
+#include "store/spool-input.h"
+
+#define ALL_STATES   (SPOOL_IN(SPOOL_STATE_COUNT) - 1)
+#define PART_MAXIMUM 1000
+
+int spool_options_check(const struct spool_options *options, struct error *err)
+{
+	const char *wrong = NULL;
+
+	if (!options->backend || !*options->backend)
+		wrong = "backend";
+	else if (!options->location || !*options->location)
+		wrong = "location";
+	else if (!options->owner || !*options->owner ||
+	         strlen(options->owner) > SPOOL_OWNER_MAXIMUM)
+		wrong = "owner";
+	else if (options->large_body_bytes < 0)
+		wrong = "large_body_bytes";
+	if (wrong)
+		return error_set(err, ERR_INVALID, "spool: %s", wrong);
+	return 0;
+}
+
+static int check_recipients(const struct spool_message *message)
+{
+	for (size_t i = 0; i < message->recipient_count; i++) {
+		const struct spool_recipient *recipient =
+		    &message->recipients[i];
+
+		if (!recipient->address || !*recipient->address ||
+		    (unsigned)recipient->state >= SPOOL_STATE_COUNT)
+			return ERR_INVALID;
+	}
+	return message->recipient_count ? 0 : ERR_INVALID;
+}
+
+static int check_add(const struct spool_change *change)
+{
+	const struct spool_message *message = change->add.message;
+	const struct spool_body_source *body = &change->add.body;
+
+	if (!message || id_is_none(&message->id) || message->size < 0)
+		return ERR_INVALID;
+	if (body->bytes ? body->path != NULL : !body->path && body->size)
+		return ERR_INVALID;
+	return check_recipients(message);
+}
+
+static int check_move(const struct spool_change *change)
+{
+	if (id_is_none(&change->move.id) || !change->move.from ||
+	    (change->move.from & ~ALL_STATES) ||
+	    (unsigned)change->move.to >= SPOOL_STATE_COUNT)
+		return ERR_INVALID;
+	return 0;
+}
+
+static int check_set(const struct spool_change *change)
+{
+	const char *name = change->set.name;
+	const char *value = change->set.value;
+
+	if (!name || !*name || !value || strlen(name) > SPOOL_NAME_MAXIMUM ||
+	    strlen(value) > SPOOL_VALUE_MAXIMUM)
+		return ERR_INVALID;
+	return 0;
+}
+
+int spool_change_check(const struct spool_change *change)
+{
+	switch (change->kind) {
+	case SPOOL_ADD:
+		return check_add(change);
+	case SPOOL_MOVE:
+		return check_move(change);
+	case SPOOL_REGISTERED:
+	case SPOOL_REPORTED:
+		return id_is_none(&change->mark.id) ? ERR_INVALID : 0;
+	case SPOOL_SET:
+		return check_set(change);
+	default:
+		return ERR_INVALID;
+	}
+}
+
+static int check_limit(size_t limit, struct error *err)
+{
+	if (limit < 1 || limit > SPOOL_LIMIT_MAXIMUM)
+		return error_set(err, ERR_INVALID, "limit: 1 to %d",
+		                 SPOOL_LIMIT_MAXIMUM);
+	return 0;
+}
+
+static int check_part(const char *name, const char *part, struct error *err)
+{
+	if (part && strlen(part) > PART_MAXIMUM)
+		return error_set(err, ERR_INVALID, "%s: at most %d bytes", name,
+		                 PART_MAXIMUM);
+	return 0;
+}
+
+int spool_query_check(const struct spool_query *query, struct error *err)
+{
+	int result = check_limit(query->limit, err);
+
+	if (!result)
+		result = check_part("sender", query->sender, err);
+	if (!result)
+		result = check_part("recipient", query->recipient, err);
+	if (!result && (query->states & ~ALL_STATES))
+		result = error_set(err, ERR_INVALID, "states: unknown");
+	return result;
+}
+
+int spool_claim_check(const char *owner, int64_t now_ms, int64_t lease_ms,
+                      size_t limit, struct error *err)
+{
+	if (!owner || !*owner || strlen(owner) > SPOOL_OWNER_MAXIMUM)
+		return error_set(err, ERR_INVALID, "owner");
+	if (lease_ms < 1 || now_ms < 0 || now_ms > INT64_MAX - lease_ms)
+		return error_set(err, ERR_INVALID, "lease");
+	return check_limit(limit, err);
+}

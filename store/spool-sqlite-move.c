@@ -1,0 +1,197 @@
+/* Changes of messages that are in the spool: states, marks, the end. */
+#include "store/spool-sqlite-private.h"
+
+/* What decides whether a recipient may be moved. */
+struct found {
+	enum spool_state state;
+	bool leased_by_caller;
+};
+
+/* 0, ERR_NOT_FOUND without a text, or a failure of the store. */
+static int find_recipient(struct sqlite_db *db, const struct id *id,
+                          size_t position, const char *owner,
+                          struct found *found, struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(db, "SELECT state, lease_owner = ?3 FROM recipient"
+	                     " WHERE message = ?1 AND position = ?2");
+	int64_t state;
+	int result;
+
+	sqlite_bind_id(query, 1, id);
+	sqlite_bind_int(query, 2, (int64_t)position);
+	sqlite_bind_text(query, 3, owner);
+	result = sqlite_step(query, err);
+	if (result <= 0)
+		return result < 0 ? result : ERR_NOT_FOUND;
+	state = sqlite_column_int(query, 0);
+	found->leased_by_caller = sqlite_column_int(query, 1) == 1;
+	sqlite_reset(query);
+	if (state < 0 || state >= SPOOL_STATE_COUNT)
+		return error_set(err, ERR_CORRUPT, "state of a recipient");
+	found->state = (enum spool_state)state;
+	return 0;
+}
+
+/* What the move gets as its result. */
+static int judge(const struct spool_change *change, const struct found *found)
+{
+	if (!(SPOOL_IN(found->state) & change->move.from))
+		return ERR_CONFLICT;
+	if (!spool_state_may_become(found->state, change->move.to))
+		return ERR_INVALID;
+	if (change->move.lease_owner && !found->leased_by_caller)
+		return ERR_CONFLICT;
+	return 0;
+}
+
+static int update_recipient(struct sqlite_db *db,
+                            const struct spool_change *change,
+                            struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    db, "UPDATE recipient SET state = ?3, changed_ms = ?4, by = ?5,"
+	        " why = ?6, reply = coalesce(?7, reply),"
+	        " attempts = attempts + ?8, next_attempt_ms = ?9,"
+	        " due_ms = ?10, hold_until_ms = NULL, event_pending = ?11,"
+	        " lease_owner = '', lease_until_ms = 0"
+	        " WHERE message = ?1 AND position = ?2");
+	bool final = spool_state_is_final(change->move.to);
+
+	sqlite_bind_id(query, 1, &change->move.id);
+	sqlite_bind_int(query, 2, (int64_t)change->move.recipient);
+	sqlite_bind_int(query, 3, change->move.to);
+	sqlite_bind_int(query, 4, change->move.now_ms);
+	sqlite_bind_text(query, 5, change->move.by ? change->move.by : "");
+	sqlite_bind_text(query, 6, change->move.why ? change->move.why : "");
+	sqlite_bind_text(query, 7, change->move.reply);
+	sqlite_bind_int(query, 8, change->move.attempted);
+	sqlite_bind_int(query, 9, final ? 0 : change->move.next_attempt_ms);
+	if (!final)
+		sqlite_bind_int(query, 10, change->move.next_attempt_ms);
+	sqlite_bind_int(query, 11, final && change->move.event);
+	return sqlite_run(query, err);
+}
+
+int spool_sqlite_move(struct spool_sqlite_batch *batch,
+                      struct spool_change *change, struct error *err)
+{
+	struct found found = {SPOOL_HELD, false};
+	int result =
+	    find_recipient(batch->db, &change->move.id, change->move.recipient,
+	                   change->move.lease_owner, &found, err);
+
+	if (!result)
+		change->result = judge(change, &found);
+	if (result == ERR_NOT_FOUND)
+		change->result = result;
+	if (change->result < 0)
+		return 0;
+	if (!result)
+		result = update_recipient(batch->db, change, err);
+	if (result < 0)
+		return result;
+	batch->delta.recipients[found.state]--;
+	batch->delta.recipients[change->move.to]++;
+	if (spool_state_is_final(change->move.to))
+		batch->ended[batch->ended_count++] = change->move.id;
+	return 0;
+}
+
+static int message_exists(struct sqlite_db *db, const struct id *id,
+                          struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(db, "SELECT 1 FROM message WHERE id = ?1");
+	int result;
+
+	sqlite_bind_id(query, 1, id);
+	result = sqlite_step(query, err);
+	sqlite_reset(query);
+	return result;
+}
+
+static int mark_registered(struct spool_sqlite_batch *batch,
+                           struct spool_change *change, struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    batch->db, "DELETE FROM unregistered WHERE message = ?1");
+	int result;
+
+	sqlite_bind_id(query, 1, &change->mark.id);
+	result = sqlite_run(query, err);
+	if (result < 0)
+		return result;
+	if (sqlite_db_changes(batch->db)) {
+		batch->delta.unregistered--;
+		return 0;
+	}
+	result = message_exists(batch->db, &change->mark.id, err);
+	if (!result)
+		change->result = ERR_NOT_FOUND;
+	return result < 0 ? result : 0;
+}
+
+static int mark_reported(struct spool_sqlite_batch *batch,
+                         struct spool_change *change, struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(batch->db, "UPDATE recipient SET event_pending = 0"
+	                            " WHERE message = ?1 AND position = ?2");
+	int result;
+
+	sqlite_bind_id(query, 1, &change->mark.id);
+	sqlite_bind_int(query, 2, (int64_t)change->mark.recipient);
+	result = sqlite_run(query, err);
+	if (!result && !sqlite_db_changes(batch->db))
+		change->result = ERR_NOT_FOUND;
+	return result;
+}
+
+int spool_sqlite_mark(struct spool_sqlite_batch *batch,
+                      struct spool_change *change, struct error *err)
+{
+	return change->kind == SPOOL_REGISTERED
+	           ? mark_registered(batch, change, err)
+	           : mark_reported(batch, change, err);
+}
+
+/* Whether all recipients are final: 1 or 0; *at_ms gets the last change. */
+static int find_end(struct sqlite_db *db, const struct id *id, int64_t *at_ms,
+                    struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    db, "SELECT state, changed_ms FROM recipient WHERE message = ?1");
+	int result;
+
+	sqlite_bind_id(query, 1, id);
+	while ((result = sqlite_step(query, err)) > 0) {
+		int64_t changed_ms = sqlite_column_int(query, 1);
+		int64_t state = sqlite_column_int(query, 0);
+
+		if (!spool_state_is_final((enum spool_state)state)) {
+			sqlite_reset(query);
+			return 0;
+		}
+		if (changed_ms > *at_ms)
+			*at_ms = changed_ms;
+	}
+	return result < 0 ? result : 1;
+}
+
+int spool_sqlite_settle(struct spool_sqlite_batch *batch, const struct id *id,
+                        struct error *err)
+{
+	struct sqlite_query *query;
+	int64_t at_ms = 0;
+	int result = find_end(batch->db, id, &at_ms, err);
+
+	if (result <= 0)
+		return result;
+	query = sqlite_query(batch->db,
+	                     "INSERT OR IGNORE INTO ended VALUES (?1, ?2)");
+	sqlite_bind_int(query, 1, at_ms);
+	sqlite_bind_id(query, 2, id);
+	result = sqlite_run(query, err);
+	return result < 0 ? result : spool_sqlite_body_drop(batch, id, err);
+}

@@ -1,0 +1,112 @@
+/* Deletes from the spool what is over and told. */
+#include "store/spool-sqlite-private.h"
+
+static int run_with(struct sqlite_db *db, const char *sql, const struct id *id,
+                    struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(db, sql);
+
+	sqlite_bind_id(query, 1, id);
+	return sqlite_run(query, err);
+}
+
+static int count_states(struct sqlite_db *db, const struct id *id,
+                        struct spool_totals *delta, struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(db, "SELECT state FROM recipient WHERE message = ?1");
+	int result;
+
+	sqlite_bind_id(query, 1, id);
+	while ((result = sqlite_step(query, err)) > 0) {
+		int64_t state = sqlite_column_int(query, 0);
+
+		if (state >= 0 && state < SPOOL_STATE_COUNT)
+			delta->recipients[state]--;
+	}
+	return result;
+}
+
+/* Its body went when it ended. */
+static int delete_message(struct sqlite_db *db, const struct id *id,
+                          struct spool_totals *delta, struct error *err)
+{
+	int result = count_states(db, id, delta, err);
+
+	if (!result)
+		result = run_with(
+		    db, "DELETE FROM recipient WHERE message = ?1", id, err);
+	if (!result)
+		result = run_with(
+		    db, "DELETE FROM unregistered WHERE message = ?1", id, err);
+	if (!result)
+		delta->unregistered -= sqlite_db_changes(db);
+	if (!result)
+		result =
+		    run_with(db, "DELETE FROM message WHERE id = ?1", id, err);
+	return result;
+}
+
+/* Reads the oldest that are over, at most limit of them. */
+static int find_over(struct sqlite_db *db, int64_t before_ms, size_t limit,
+                     struct id *ids, size_t *count, struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    db, "SELECT message FROM ended WHERE at_ms < ?1"
+	        " AND NOT EXISTS (SELECT 1 FROM recipient AS r"
+	        "  WHERE r.message = ended.message AND r.event_pending = 1)"
+	        " ORDER BY at_ms LIMIT ?2");
+	int result;
+
+	sqlite_bind_int(query, 1, before_ms);
+	sqlite_bind_int(query, 2, (int64_t)limit);
+	while ((result = sqlite_step(query, err)) > 0)
+		ids[(*count)++] = sqlite_column_id(query, 0);
+	return result;
+}
+
+static int delete_ended(struct sqlite_db *db, const struct id *id,
+                        int64_t before_ms, struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    db, "DELETE FROM ended WHERE message = ?1 AND at_ms < ?2");
+
+	sqlite_bind_id(query, 1, id);
+	sqlite_bind_int(query, 2, before_ms);
+	return sqlite_run(query, err);
+}
+
+static int purge(struct sqlite_db *db, int64_t before_ms, size_t limit,
+                 struct id *ids, size_t *count, struct error *err)
+{
+	struct spool_totals delta = {.unregistered = 0};
+	int result = find_over(db, before_ms, limit, ids, count, err);
+
+	for (size_t i = 0; i < *count && !result; i++) {
+		result = delete_message(db, &ids[i], &delta, err);
+		if (!result)
+			result = delete_ended(db, &ids[i], before_ms, err);
+	}
+	return result < 0 ? result : spool_sqlite_totals_add(db, &delta, err);
+}
+
+int spool_sqlite_purge(struct spool *base, int64_t before_ms, size_t limit,
+                       size_t *deleted, struct error *err)
+{
+	struct spool_sqlite *spool = (struct spool_sqlite *)base;
+	struct id *ids = calloc(limit ? limit : 1, sizeof(*ids));
+	size_t count = 0;
+	int result;
+
+	if (!ids)
+		return error_set(err, ERR_MEMORY, "out of memory");
+	result = spool_sqlite_begin(spool, spool->db, err);
+	if (!result) {
+		result = purge(spool->db, before_ms, limit, ids, &count, err);
+		result = spool_sqlite_end(spool, spool->db, result, err);
+	}
+	if (!result)
+		*deleted = count;
+	free(ids);
+	return result;
+}

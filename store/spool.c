@@ -1,0 +1,223 @@
+/* The spool's backends by name, its states and their names. */
+#include "store/spool.h"
+
+#include "store/spool-input.h"
+#include "store/spool-private.h"
+
+static const struct spool_backend *const backends[] = {
+    &spool_sqlite_backend,
+};
+
+static const char *const state_names[SPOOL_STATE_COUNT] = {
+    [SPOOL_HELD] = "held",         [SPOOL_QUEUED] = "queued",
+    [SPOOL_DEFERRED] = "deferred", [SPOOL_DELIVERED] = "delivered",
+    [SPOOL_FAILED] = "failed",     [SPOOL_DISCARDED] = "discarded",
+    [SPOOL_EXPIRED] = "expired",   [SPOOL_QUARANTINED] = "quarantined",
+};
+
+#define FROM_WAITING                                                           \
+	(SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DISCARDED) |                  \
+	 SPOOL_IN(SPOOL_EXPIRED))
+#define FROM_QUEUE                                                             \
+	(SPOOL_IN(SPOOL_DELIVERED) | SPOOL_IN(SPOOL_DEFERRED) |                \
+	 SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_FAILED) |                     \
+	 SPOOL_IN(SPOOL_DISCARDED))
+
+/* The states that each state may become; the final ones become none. */
+static const unsigned may_become[SPOOL_STATE_COUNT] = {
+    [SPOOL_HELD] = FROM_WAITING,
+    [SPOOL_QUARANTINED] = FROM_WAITING,
+    [SPOOL_QUEUED] = FROM_QUEUE,
+    [SPOOL_DEFERRED] = FROM_QUEUE,
+};
+
+const char *spool_state_name(enum spool_state state)
+{
+	return (unsigned)state < SPOOL_STATE_COUNT ? state_names[state]
+	                                           : "unknown";
+}
+
+int spool_state_parse(const char *name)
+{
+	for (int i = 0; i < SPOOL_STATE_COUNT; i++)
+		if (!strcmp(name, state_names[i]))
+			return i;
+	return -1;
+}
+
+bool spool_state_is_final(enum spool_state state)
+{
+	return (unsigned)state < SPOOL_STATE_COUNT && !may_become[state];
+}
+
+bool spool_state_may_become(enum spool_state from, enum spool_state to)
+{
+	return (unsigned)from < SPOOL_STATE_COUNT &&
+	       (unsigned)to < SPOOL_STATE_COUNT &&
+	       (may_become[from] & SPOOL_IN(to));
+}
+
+static void release_recipient(struct spool_recipient *recipient)
+{
+	free(recipient->address);
+	free(recipient->by);
+	free(recipient->why);
+	free(recipient->reply);
+	free(recipient->lease_owner);
+}
+
+void spool_message_release(struct spool_message *message)
+{
+	for (size_t i = 0; i < message->recipient_count; i++)
+		release_recipient(&message->recipients[i]);
+	free(message->recipients);
+	free(message->sender);
+	free(message->sender_normal);
+	free(message->header_from);
+	free(message->subject);
+	free(message->message_id);
+	free(message->client_address);
+	free(message->client_name);
+	free(message->helo);
+	free(message->protocol);
+	free(message->challenge_reason);
+	memset(message, 0, sizeof(*message));
+}
+
+void spool_page_release(struct spool_page *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		spool_message_release(&page->messages[i]);
+	free(page->messages);
+	memset(page, 0, sizeof(*page));
+}
+
+static int open_backend(struct spool **spool,
+                        const struct spool_options *options, bool shared,
+                        struct error *err)
+{
+	int result = spool_options_check(options, err);
+
+	if (result < 0)
+		return result;
+	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+		if (!strcmp(options->backend, backends[i]->name))
+			return backends[i]->open(spool, options, shared, err);
+	return error_set(err, ERR_INVALID, "no such spool backend: \"%s\"",
+	                 options->backend);
+}
+
+int spool_open(struct spool **spool, const struct spool_options *options,
+               struct error *err)
+{
+	return open_backend(spool, options, false, err);
+}
+
+int spool_open_shared(struct spool **spool, const struct spool_options *options,
+                      struct error *err)
+{
+	return open_backend(spool, options, true, err);
+}
+
+void spool_close(struct spool *spool)
+{
+	if (spool)
+		spool->backend->close(spool);
+}
+
+const char *spool_incoming_directory(const struct spool *spool)
+{
+	return spool->backend->incoming_directory(spool);
+}
+
+int spool_commit(struct spool *spool, struct spool_change *changes,
+                 size_t count, struct error *err)
+{
+	return count ? spool->backend->commit(spool, changes, count, err) : 0;
+}
+
+int spool_read(struct spool *spool, const struct id *id,
+               struct spool_message *message, struct error *err)
+{
+	return spool->backend->read(spool, id, message, err);
+}
+
+int spool_body_open(struct spool *spool, const struct id *id,
+                    struct spool_body **body, struct error *err)
+{
+	return spool->backend->body_open(spool, id, body, err);
+}
+
+long spool_body_read(struct spool_body *body, void *bytes, size_t size)
+{
+	return size ? body->backend->body_read(body, bytes, size) : ERR_INVALID;
+}
+
+void spool_body_close(struct spool_body *body)
+{
+	if (body)
+		body->backend->body_close(body);
+}
+
+int spool_claim(struct spool *spool, const char *owner, int64_t now_ms,
+                int64_t lease_ms, size_t limit, struct spool_page *page,
+                struct error *err)
+{
+	int result = spool_claim_check(owner, now_ms, lease_ms, limit, err);
+
+	return result < 0 ? result
+	                  : spool->backend->claim(spool, owner, now_ms,
+	                                          lease_ms, limit, page, err);
+}
+
+int spool_next_due(struct spool *spool, int64_t *due_ms, struct error *err)
+{
+	return spool->backend->next_due(spool, due_ms, err);
+}
+
+int spool_list(struct spool *spool, const struct spool_query *query,
+               struct spool_page *page, struct error *err)
+{
+	int result = spool_query_check(query, err);
+
+	return result < 0 ? result
+	                  : spool->backend->list(spool, query, page, err);
+}
+
+int spool_count(struct spool *spool, struct spool_totals *totals,
+                struct error *err)
+{
+	return spool->backend->count(spool, totals, err);
+}
+
+int spool_purge(struct spool *spool, int64_t before_ms, size_t limit,
+                size_t *deleted, struct error *err)
+{
+	return spool->backend->purge(spool, before_ms, limit, deleted, err);
+}
+
+int spool_get(struct spool *spool, const char *name, char **value,
+              struct error *err)
+{
+	return spool->backend->get(spool, name, value, err);
+}
+
+int spool_entries_apply(struct spool *spool, bool clear,
+                        const struct entry *entries, size_t count,
+                        int64_t revision, struct error *err)
+{
+	return spool->backend->entries_apply(spool, clear, entries, count,
+	                                     revision, err);
+}
+
+int spool_entries_each(struct spool *spool,
+                       void (*each)(const struct entry *entry, void *context),
+                       void *context, struct error *err)
+{
+	return spool->backend->entries_each(spool, each, context, err);
+}
+
+int spool_check(struct spool *spool, struct error *err)
+{
+	return spool->backend->check(spool, err);
+}

@@ -1,0 +1,216 @@
+/*
+ * How many messages a second the spool takes, releases, claims and delivers,
+ * by the size of the batches. bench-spool DIRECTORY [MESSAGES [BATCH...]];
+ * the backend is that of TURING_TEST_BACKEND (default sqlite).
+ */
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "store/spool.h"
+
+#define BODY_SIZE     5120
+#define BATCH_MAXIMUM 1000
+
+struct bench {
+	struct spool *spool;
+	size_t messages, batch;
+	struct id *ids;
+	char body[BODY_SIZE];
+};
+
+static void fail(const char *what, const struct error *err)
+{
+	(void)fprintf(stderr, "bench-spool: %s: %s\n", what, err->text);
+	exit(1);
+}
+
+static void commit(struct bench *bench, struct spool_change *changes,
+                   size_t count)
+{
+	struct error err;
+
+	if (spool_commit(bench->spool, changes, count, &err))
+		fail("commit", &err);
+	for (size_t i = 0; i < count; i++)
+		if (changes[i].result)
+			fail(error_name(changes[i].result), &err);
+}
+
+static void report(const struct bench *bench, const char *what,
+                   int64_t begin_ms)
+{
+	int64_t took_ms = clock_monotonic_ms() - begin_ms;
+
+	(void)printf("%-10s batch %4zu  %8.0f /s\n", what, bench->batch,
+	             (double)bench->messages * 1000.0 /
+	                 (double)(took_ms ? took_ms : 1));
+	(void)fflush(stdout);
+}
+
+static void fill_message(struct spool_message *message,
+                         struct spool_recipient *recipient, struct id id)
+{
+	*recipient = (struct spool_recipient){
+	    .address = (char *)"somebody@customer.example",
+	    .state = SPOOL_HELD,
+	    .changed_ms = clock_wall_ms(),
+	    .by = (char *)"list",
+	    .why = (char *)"no entry for this sender"};
+	*message = (struct spool_message){
+	    .id = id,
+	    .received_ms = recipient->changed_ms,
+	    .expires_ms = recipient->changed_ms + 14 * 86400000LL,
+	    .size = BODY_SIZE,
+	    .sender = (char *)"stranger@elsewhere.example",
+	    .sender_normal = (char *)"stranger@elsewhere.example",
+	    .header_from = (char *)"stranger@elsewhere.example",
+	    .subject = (char *)"A subject of the usual length, about this",
+	    .message_id = (char *)"<20261121080000.1234@elsewhere.example>",
+	    .client_address = (char *)"192.0.2.25",
+	    .client_name = (char *)"mail.elsewhere.example",
+	    .helo = (char *)"mail.elsewhere.example",
+	    .protocol = (char *)"ESMTP",
+	    .recipients = recipient,
+	    .recipient_count = 1};
+}
+
+static void add_all(struct bench *bench)
+{
+	static struct spool_change changes[BATCH_MAXIMUM];
+	static struct spool_message messages[BATCH_MAXIMUM];
+	static struct spool_recipient recipients[BATCH_MAXIMUM];
+
+	for (size_t done = 0; done < bench->messages;) {
+		size_t count = 0;
+
+		for (; count < bench->batch && done < bench->messages;
+		     count++, done++) {
+			bench->ids[done] = id_new();
+			fill_message(&messages[count], &recipients[count],
+			             bench->ids[done]);
+			changes[count] = (struct spool_change){
+			    .kind = SPOOL_ADD,
+			    .add = {.message = &messages[count],
+			            .body = {.bytes = bench->body,
+			                     .size = BODY_SIZE}}};
+		}
+		commit(bench, changes, count);
+	}
+}
+
+static void move_all(struct bench *bench, enum spool_state to)
+{
+	static struct spool_change changes[BATCH_MAXIMUM];
+
+	for (size_t done = 0; done < bench->messages;) {
+		size_t count = 0;
+
+		for (; count < bench->batch && done < bench->messages;
+		     count++, done++)
+			changes[count] = (struct spool_change){
+			    .kind = SPOOL_MOVE,
+			    .move = {.id = bench->ids[done],
+			             .from = ~0U & (SPOOL_IN(SPOOL_HELD) |
+			                            SPOOL_IN(SPOOL_QUEUED)),
+			             .to = to,
+			             .now_ms = clock_wall_ms(),
+			             .by = "captcha",
+			             .why = "the sender solved it",
+			             .reply = to == SPOOL_DELIVERED
+			                          ? "250 2.0.0 queued"
+			                          : NULL,
+			             .event = true}};
+		commit(bench, changes, count);
+	}
+}
+
+static void mark_all(struct bench *bench, enum spool_change_kind kind)
+{
+	static struct spool_change changes[BATCH_MAXIMUM];
+
+	for (size_t done = 0; done < bench->messages;) {
+		size_t count = 0;
+
+		for (; count < bench->batch && done < bench->messages;
+		     count++, done++)
+			changes[count] = (struct spool_change){
+			    .kind = kind, .mark = {.id = bench->ids[done]}};
+		commit(bench, changes, count);
+	}
+}
+
+static void claim_all(struct bench *bench)
+{
+	for (size_t done = 0; done < bench->messages;) {
+		struct spool_page page = {.count = 0};
+		struct error err;
+
+		if (spool_claim(bench->spool, "bench", clock_wall_ms(), 60000,
+		                bench->batch, &page, &err) ||
+		    !page.count)
+			fail("claim", &err);
+		done += page.count;
+		spool_page_release(&page);
+	}
+}
+
+static void run(struct bench *bench)
+{
+	int64_t begin_ms = clock_monotonic_ms();
+
+	add_all(bench);
+	report(bench, "add", begin_ms);
+	begin_ms = clock_monotonic_ms();
+	mark_all(bench, SPOOL_REGISTERED);
+	report(bench, "registered", begin_ms);
+	begin_ms = clock_monotonic_ms();
+	move_all(bench, SPOOL_QUEUED);
+	report(bench, "release", begin_ms);
+	begin_ms = clock_monotonic_ms();
+	claim_all(bench);
+	report(bench, "claim", begin_ms);
+	begin_ms = clock_monotonic_ms();
+	move_all(bench, SPOOL_DELIVERED);
+	report(bench, "delivered", begin_ms);
+	begin_ms = clock_monotonic_ms();
+	mark_all(bench, SPOOL_REPORTED);
+	report(bench, "reported", begin_ms);
+}
+
+int main(int argc, char **argv)
+{
+	static const size_t sizes[] = {1, 4, 10, 16, 64};
+	const char *backend = getenv("TURING_TEST_BACKEND");
+	struct spool_options options = {.backend = backend ? backend : "sqlite",
+	                                .owner = "bench",
+	                                .large_body_bytes = 100000};
+	struct bench bench = {.messages = 20000};
+	struct error err;
+
+	if (argc < 2) {
+		(void)fprintf(stderr, "usage: bench-spool DIRECTORY "
+		                      "[MESSAGES [BATCH...]]\n");
+		return 2;
+	}
+	options.location = argv[1];
+	if (argc > 2)
+		bench.messages = strtoul(argv[2], NULL, 10);
+	if (spool_open(&bench.spool, &options, &err))
+		fail("open", &err);
+	memset(bench.body, 'x', sizeof(bench.body));
+	bench.ids = mem_alloc_array(bench.messages, sizeof(*bench.ids));
+	for (int i = 3; i < argc; i++) {
+		bench.batch = strtoul(argv[i], NULL, 10) % (BATCH_MAXIMUM + 1);
+		if (bench.batch)
+			run(&bench);
+	}
+	for (size_t i = 0; argc <= 3 && i < sizeof(sizes) / sizeof(*sizes);
+	     i++) {
+		bench.batch = sizes[i];
+		run(&bench);
+	}
+	free(bench.ids);
+	spool_close(bench.spool);
+	return 0;
+}
