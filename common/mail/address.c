@@ -195,17 +195,48 @@ static bool ends_with(const char *text, const char *end)
 	       strcmp(text + length - end_length, end) == 0;
 }
 
+/* Envelope domains that exist to take bounces, or to send to lists. */
+static bool is_role_domain(const char *domain)
+{
+	static const char *const labels[] = {
+	    "bounce",     "bounces",     "noreply", "no-reply",
+	    "newsletter", "newsletters", "mailing"};
+	size_t length = strcspn(domain, "."), i;
+
+	for (i = 0; i < sizeof(labels) / sizeof(*labels); i++)
+		if (length == strlen(labels[i]) &&
+		    strncasecmp(domain, labels[i], length) == 0)
+			return true;
+	return false;
+}
+
+static bool is_any(const char *text, const char *const *words, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strcmp(text, words[i]) == 0)
+			return true;
+	return false;
+}
+
 bool mail_address_is_role(const char *address)
 {
 	/* Anywhere: people are not called so. */
 	static const char *const parts[] = {
-	    "noreply",   "no-reply",   "donotreply",  "do-not-reply",
-	    "dontreply", "dont-reply", "do-notreply", "donot-reply"};
+	    "noreply",     "no-reply",    "donotreply",  "do-not-reply",
+	    "dontreply",   "dont-reply",  "do-notreply", "donot-reply",
+	    "auto-reply",  "autoreply",   "autoconfirm", "auto-confirm",
+	    "autorespond", "auto-respond"};
+	/* Between hyphens, dots and the like. */
 	static const char *const words[] = {
-	    "listserv",    "majordomo",     "bounce",        "bounces",
-	    "mailer",      "notification",  "notifications", "newsletter",
-	    "newsletters", "autoresponder", "autoresponse",  "automailer",
-	    "daemon"};
+	    "listserv",     "majordomo",     "bounce",     "bounces",
+	    "notification", "notifications", "newsletter", "newsletters",
+	    "alert",        "alerts",        "errors",     "automated"};
+	/* The whole of it: accounts of the system, and of RFC 2142. */
+	static const char *const names[] = {
+	    "owner", "root",   "nobody", "daemon", "mailer", "www-data",
+	    "abuse", "apache", "httpd",  "cron",   "wwwrun"};
 	char plain[MAIL_ADDRESS_SIZE];
 	size_t i;
 
@@ -216,9 +247,11 @@ bool mail_address_is_role(const char *address)
 	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (has_word(plain, words[i]))
 			return true;
-	return strncmp(plain, "bounce", 6) == 0 ||
+	return is_any(plain, names, sizeof(names) / sizeof(*names)) ||
+	       strncmp(plain, "bounce", 6) == 0 ||
 	       strncmp(plain, "owner-", 6) == 0 ||
-	       ends_with(plain, "-request") || ends_with(plain, "-owner");
+	       ends_with(plain, "-request") || ends_with(plain, "-owner") ||
+	       is_role_domain(mail_address_domain(address));
 }
 
 bool mail_address_is_null_sender(const char *address)

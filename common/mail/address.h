@@ -9,8 +9,10 @@
 
 /*
  * Whether text is a mailbox of RFC 5321 section 4.1.2: dot-string or quoted
- * local part, domain or address literal, 64 and 255 octets at most, no
- * controls. UTF-8 is refused unless utf8 (RFC 6531). "Postmaster" without a
+ * local part, domain or address literal, domain of 255 octets at most, no
+ * controls. Local parts may pass the 64 octets that section 4.5.3.1.1 asks
+ * everyone to accept, as far as the whole fits MAIL_ADDRESS_SIZE: the bounce
+ * addresses of real lists do. UTF-8 is refused unless utf8 (RFC 6531). "Postmaster" without a
  * domain is not accepted here.
  */
 bool mail_address_valid(const char *text, bool utf8);
@@ -37,7 +39,10 @@ int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE]);
 /* Writes the domain in lower case and A-labels. 0, or ERR_INVALID. */
 int mail_domain_fold(const char *domain, char *folded, size_t folded_size);
 
-/* Whether the local part is one of a role that never answers: rule 6. */
+/*
+ * Whether the address is of a role or program that never answers, by its local
+ * part or by the first label of its domain ("bounces.example.org"): rule 6.
+ */
 bool mail_address_is_role(const char *address);
 
 /* Whether it is null, #@[], mailer-daemon or postmaster: rule 1. */

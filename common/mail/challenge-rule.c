@@ -8,6 +8,10 @@
 #include "common/banned.h"
 #include "common/mail/address.h"
 #include "common/mail/lexical.h"
+#include "common/mail/subject.h"
+
+/* Mailboxes of To and Cc that are compared with each recipient of ours. */
+#define ADDRESSED_MAXIMUM 1000
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
@@ -128,15 +132,32 @@ static bool null_return_path(const struct mail_header *header)
 	return *value == '<' && *mail_skip_cfws(value + 1) == '>';
 }
 
+static bool has_subject(const struct challenge_facts *f,
+                        enum subject_shape shape)
+{
+	return mail_subject_shape(mail_header_get(f->header, "Subject")) ==
+	       shape;
+}
+
+/* "From: MAILER-DAEMON <>" names nobody. */
+static bool has_null_from(const struct mail_header *header)
+{
+	const char *value = mail_header_get(header, "From");
+	const char *angle = value ? strrchr(value, '<') : NULL;
+
+	return angle && *mail_skip_cfws(angle + 1) == '>';
+}
+
 static bool is_null_sender(const struct challenge_facts *f)
 {
 	return mail_address_is_null_sender(f->sender) ||
 	       mail_address_is_null_sender(f->normal) ||
 	       any_mailbox(f->header, "From", mail_address_is_null_sender) ||
-	       null_return_path(f->header) ||
+	       has_null_from(f->header) || null_return_path(f->header) ||
 	       mail_header_get(f->header, "X-Failed-Recipients") ||
 	       is_content_type(f->header, "multipart/report") ||
-	       is_content_type(f->header, "message/delivery-status");
+	       is_content_type(f->header, "message/delivery-status") ||
+	       has_subject(f, SUBJECT_BOUNCE);
 }
 
 static bool is_auto_submitted(const struct challenge_facts *f)
@@ -181,7 +202,8 @@ static bool has_auto_header(const struct challenge_facts *f)
 	static const char *const words[] = {"auto_reply", "auto-reply"};
 
 	return has_any(f->header, names, COUNT(names)) ||
-	       has_precedence(f->header, words, COUNT(words));
+	       has_precedence(f->header, words, COUNT(words)) ||
+	       has_subject(f, SUBJECT_AUTO_REPLY);
 }
 
 /* Which automatic answers the sender asks not to get: [MS-OXCMAIL]. */
@@ -204,17 +226,31 @@ static bool is_suppressed(const struct challenge_facts *f)
 	return false;
 }
 
+/* Bulk senders name their campaigns, each in a field of its own fashion. */
+static bool has_campaign(const struct mail_header *header)
+{
+	size_t i;
+
+	for (i = 0; i < header->field_count; i++)
+		if (starts_with(header->fields[i].name, "X-") &&
+		    strcasestr(header->fields[i].name, "campaign"))
+			return true;
+	return false;
+}
+
 static bool is_list(const struct challenge_facts *f)
 {
 	static const char *const names[] = {
-	    "Mailing-List",     "X-ML-Name",   "Feedback-ID",
-	    "X-Mailing-List",   "X-BeenThere", "X-Mailman-Version",
-	    "X-CSA-Complaints", "X-Mailer-LID"};
+	    "Mailing-List",     "X-ML-Name",    "Feedback-ID",
+	    "X-Mailing-List",   "X-BeenThere",  "X-Mailman-Version",
+	    "X-CSA-Complaints", "X-Mailer-LID", "Errors-To"};
 	static const char *const words[] = {"bulk", "list", "junk"};
 
 	return has_prefix(f->header, "List-") ||
 	       has_any(f->header, names, COUNT(names)) ||
-	       has_precedence(f->header, words, COUNT(words));
+	       has_campaign(f->header) ||
+	       has_precedence(f->header, words, COUNT(words)) ||
+	       has_subject(f, SUBJECT_LIST);
 }
 
 static bool is_role_sender(const struct challenge_facts *f)
@@ -259,9 +295,10 @@ static bool is_foreign_challenge(const struct challenge_facts *f)
 	return has_any(f->header, names, COUNT(names));
 }
 
-/* Looking for our recipients in one field. */
+/* Looking for our recipients in To and Cc. */
 struct addressed {
 	const struct challenge_facts *facts;
+	unsigned looked_at; /* mailboxes of all fields together */
 	bool found;
 };
 
@@ -272,6 +309,8 @@ static bool compare_recipients(const char *address, void *context)
 	char folded[MAIL_ADDRESS_SIZE];
 	size_t i;
 
+	if (++search->looked_at > ADDRESSED_MAXIMUM)
+		return false;
 	if (mail_address_fold(address, folded) != 0)
 		return true;
 	for (i = 0; i < f->recipient_count && !search->found; i++)
@@ -291,13 +330,18 @@ static bool is_not_addressed(const struct challenge_facts *f)
 	for (i = 0; i < COUNT(names) && !search.found; i++) {
 		long at = -1;
 
-		while (!search.found &&
+		while (!search.found && search.looked_at <= ADDRESSED_MAXIMUM &&
 		       (at = mail_header_find(f->header, names[i],
 		                              (size_t)(at + 1))) >= 0)
 			mail_header_each_mailbox(f->header->fields[at].value,
 			                         compare_recipients, &search);
 	}
 	return !search.found;
+}
+
+static bool is_transactional(const struct challenge_facts *f)
+{
+	return has_subject(f, SUBJECT_TRANSACTIONAL);
 }
 
 static bool is_report(const struct challenge_facts *f)
@@ -307,7 +351,9 @@ static bool is_report(const struct challenge_facts *f)
 	return is_content_type(f->header, "text/calendar") ||
 	       is_content_type(f->header, "message/disposition-notification") ||
 	       is_content_type(f->header, "message/feedback-report") ||
-	       (class && starts_with(class, "urn:content-classes:calendar"));
+	       (class && starts_with(class, "urn:content-classes:calendar")) ||
+	       has_subject(f, SUBJECT_CALENDAR) ||
+	       has_subject(f, SUBJECT_REPORT);
 }
 
 enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts)
@@ -327,6 +373,7 @@ enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts)
 	    {CHALLENGE_OWN_DOMAIN, is_own_domain},
 	    {CHALLENGE_FOREIGN, is_foreign_challenge},
 	    {CHALLENGE_NOT_ADDRESSED, is_not_addressed},
+	    {CHALLENGE_TRANSACTIONAL, is_transactional},
 	    {CHALLENGE_REPORT, is_report},
 	};
 	size_t i;

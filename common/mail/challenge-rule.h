@@ -48,8 +48,8 @@ struct challenge_facts {
 
 /*
  * The first rule that forbids a challenge, of those that the message alone
- * decides: 1 to 7, 9, 13 (foreign-challenge), 14 and 17; or
- * CHALLENGE_ALLOWED. RFC 3834 section 2 and the product's design.
+ * decides: 1 to 7, 8 (a header too long to be read), 9, 13
+ * (foreign-challenge), 14, 16 and 17; or CHALLENGE_ALLOWED. RFC 3834 section 2 and the product's design.
  */
 enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts);
 
