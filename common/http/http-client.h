@@ -12,22 +12,22 @@
 struct http_client;
 
 struct http_client_options {
-	const char *base_url;  /* https://host[:port]; http:// only for a
-				  loopback address */
-	const char *ca_file;   /* NULL: the system's authorities */
-	const char *bearer;    /* the API key; kept secret */
+	const char *base_url; /* https://host[:port]; http:// only for a
+	                         loopback address */
+	const char *ca_file;  /* NULL: the system's authorities */
+	const char *bearer;   /* the API key; kept secret */
 	const char *user_agent;
 	int64_t connect_timeout_ms;
-	size_t maximum_response; /* bytes */
+	size_t maximum_response;   /* bytes */
 	const atomic_bool *cancel; /* ends a call under way once it is true;
-				      may be NULL */
+	                              may be NULL */
 };
 
 /* What came back. Made by http_client_call(); see http_answer_release(). */
 struct http_answer {
 	long status;
-	json_t *body;            /* NULL when the answer had none */
-	int64_t retry_after_ms;  /* from Retry-After, or -1 */
+	json_t *body;           /* NULL when the answer had none */
+	int64_t retry_after_ms; /* from Retry-After, or -1 */
 };
 
 /*
@@ -35,8 +35,8 @@ struct http_answer {
  * that is not allowed. Call http_client_global_init() once before.
  */
 int http_client_new(struct http_client **client,
-		    const struct http_client_options *options,
-		    struct error *err);
+                    const struct http_client_options *options,
+                    struct error *err);
 
 /* Frees the client; NULL is allowed. */
 void http_client_free(struct http_client *client);
@@ -53,8 +53,8 @@ int http_client_global_init(void);
  * Redirects are not followed.
  */
 int http_client_call(struct http_client *client, const char *method,
-		     const char *path, const json_t *body, int64_t timeout_ms,
-		     struct http_answer *answer, struct error *err);
+                     const char *path, const json_t *body, int64_t timeout_ms,
+                     struct http_answer *answer, struct error *err);
 
 /* Drops what an answer holds; a zeroed one is allowed. */
 void http_answer_release(struct http_answer *answer);

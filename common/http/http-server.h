@@ -38,8 +38,8 @@ struct http_server_options {
 	unsigned maximum_connections_per_address; /* 0: no limit */
 	int64_t idle_timeout_ms;
 	const char *const *trusted_proxies; /* NULL-ended numeric addresses:
-					       X-Forwarded-For counts from
-					       them alone; may be NULL */
+	                                       X-Forwarded-For counts from
+	                                       them alone; may be NULL */
 	const struct http_route *routes;    /* must outlive the server */
 	void *context;                      /* given to every handler */
 	const char *log_id;                 /* for log lines, such as "http" */
@@ -54,8 +54,8 @@ struct http_server_options {
  * An unknown path gets 404, a known one with a wrong method 405 with Allow.
  */
 int http_server_start(struct http_server **server,
-		      const struct http_server_options *options,
-		      struct error *err);
+                      const struct http_server_options *options,
+                      struct error *err);
 
 /* The port in force, in host order. */
 uint16_t http_server_port(const struct http_server *server);
@@ -68,7 +68,7 @@ void http_server_stop(struct http_server *server);
 
 /* The value of {name} in the pattern, decoded; NULL when there is none. */
 const char *http_parameter(const struct http_request *request,
-			   const char *name);
+                           const char *name);
 
 /* The first value of name in the query string, decoded; NULL when absent. */
 const char *http_query(const struct http_request *request, const char *name);
@@ -78,8 +78,8 @@ const char *http_query(const struct http_request *request, const char *name);
  * it is no number or not within minimum..maximum, with a text naming it.
  */
 int http_query_integer(const struct http_request *request, const char *name,
-		       int64_t standard, int64_t minimum, int64_t maximum,
-		       int64_t *value, struct error *err);
+                       int64_t standard, int64_t minimum, int64_t maximum,
+                       int64_t *value, struct error *err);
 
 /* A request header's value; NULL when absent. */
 const char *http_header(const struct http_request *request, const char *name);
@@ -117,25 +117,25 @@ const char *http_request_id(const struct http_request *request);
 
 /* Adds a header to the answer; call before the reply. */
 void http_add_header(struct http_request *request, const char *name,
-		     const char *value);
+                     const char *value);
 
 /*
  * Answers with size bytes, which are copied. Adds X-Content-Type-Options:
  * nosniff and, unless http_add_header() gave one, Cache-Control: no-store.
  */
 void http_reply(struct http_request *request, unsigned status,
-		const char *content_type, const void *bytes, size_t size);
+                const char *content_type, const void *bytes, size_t size);
 
 /* Answers with body as JSON and drops the caller's reference to it. */
 void http_reply_json(struct http_request *request, unsigned status,
-		     json_t *body);
+                     json_t *body);
 
 /*
  * Answers application/problem+json (RFC 9457): type is the last part of the
  * problem's URI, such as "unknown-message"; detail is formatted.
  */
 void http_reply_problem(struct http_request *request, unsigned status,
-			const char *type, const char *detail, ...)
+                        const char *type, const char *detail, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* 204 without a body. */
@@ -154,7 +154,7 @@ uint64_t http_wait_ticket(struct http_server *server);
  * ticket, the handler is called again at once. Costs no thread.
  */
 void http_wait(struct http_request *request, const char *key, uint64_t ticket,
-	       int64_t deadline_monotonic_ms);
+               int64_t deadline_monotonic_ms);
 
 /* Whether the wait's deadline has passed or the server stops. */
 bool http_wait_over(const struct http_request *request);

@@ -1,0 +1,86 @@
+/* Cuts off peers that hold a connection by sending or reading too slowly. */
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "common/http/http-server-private.h"
+#include "common/mem.h"
+
+/* The slowest rate at which a large body may come or go. */
+#define SLOWEST_BYTES_PER_MS 8
+
+static void begin(struct http_server *server, struct MHD_Connection *connection,
+                  void **context)
+{
+	struct http_connection *peer = mem_alloc(sizeof(*peer));
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	peer->server = server;
+	peer->fd = info ? info->connect_fd : -1;
+	http_connection_allow(peer, 0);
+	(void)pthread_mutex_lock(&server->connection_lock);
+	peer->next = server->connections;
+	if (peer->next)
+		peer->next->previous = peer;
+	server->connections = peer;
+	(void)pthread_mutex_unlock(&server->connection_lock);
+	*context = peer;
+}
+
+/* The descriptor is open until this returns, so no other file is cut. */
+static void end(struct http_server *server, struct http_connection *peer)
+{
+	(void)pthread_mutex_lock(&server->connection_lock);
+	if (peer->previous)
+		peer->previous->next = peer->next;
+	else
+		server->connections = peer->next;
+	if (peer->next)
+		peer->next->previous = peer->previous;
+	(void)pthread_mutex_unlock(&server->connection_lock);
+	free(peer);
+}
+
+void http_connection_notify(void *server, struct MHD_Connection *connection,
+                            void **context,
+                            enum MHD_ConnectionNotificationCode what)
+{
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		begin(server, connection, context);
+	else if (*context)
+		end(server, *context);
+}
+
+void http_connections_cut(struct http_server *server)
+{
+	int64_t now = clock_monotonic_ms(), deadline;
+	struct http_connection *peer;
+
+	(void)pthread_mutex_lock(&server->connection_lock);
+	for (peer = server->connections; peer; peer = peer->next) {
+		deadline = atomic_load(&peer->deadline_ms);
+		if (deadline && deadline < now)
+			(void)shutdown(peer->fd, SHUT_RDWR);
+	}
+	(void)pthread_mutex_unlock(&server->connection_lock);
+}
+
+void http_connection_allow(struct http_connection *peer, uint64_t bytes)
+{
+	int64_t allowance = 2 * peer->server->idle_timeout_ms +
+	                    (int64_t)(bytes / SLOWEST_BYTES_PER_MS);
+
+	atomic_store(&peer->deadline_ms, clock_monotonic_ms() + allowance);
+}
+
+void http_connection_extend(struct http_connection *peer, uint64_t bytes)
+{
+	(void)atomic_fetch_add(&peer->deadline_ms,
+	                       (int64_t)(bytes / SLOWEST_BYTES_PER_MS));
+}
+
+void http_connection_pause(struct http_connection *peer)
+{
+	atomic_store(&peer->deadline_ms, 0);
+}
