@@ -22,7 +22,7 @@ DEVELOPER ?=
 SANITIZER ?=
 comma := ,
 ifneq ($(SANITIZER),)
-BUILD := $(BUILD)-$(subst $(comma),-,$(SANITIZER))
+override BUILD := $(BUILD)-$(subst $(comma),-,$(SANITIZER))
 endif
 
 PACKAGES := libmicrohttpd libcurl sqlite3 libesmtp-1.0 jansson libpng \
