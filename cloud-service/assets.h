@@ -11,7 +11,7 @@ struct asset {
 	size_t size;
 };
 
-/* The asset of this name, or NULL. */
-const struct asset *asset_find(const char *name);
+/* Fills *asset with the one of this name; 0, or ERR_NOT_FOUND. */
+int asset_find(const char *name, struct asset *asset);
 
 #endif
