@@ -182,7 +182,8 @@ int registry_user_find(struct registry *registry, const char *login,
 /*
  * Puts entry (canonical; tenant none for the global scope) in place of the one
  * of the same tenant, scope, scope value, kind and value, whose id it takes
- * over; gives it the next revision. *stored (may be NULL) gets id and revision.
+ * over; gives it the next revision. *stored (may be NULL) gets id and revision,
+ * its other fields stay as they are. ERR_NOT_FOUND without the tenant.
  */
 int registry_entry_put(struct registry *registry, const struct id *tenant,
 		       const struct entry *entry, struct entry *stored,
@@ -274,7 +275,9 @@ void registry_message_release(struct registry_message *message);
 /*
  * Adds messages in one write where the backend can; results[i] is 0 or
  * ERR_EXISTS (the stored one is left as it is; ERR_DENIED when it is another
- * tenant's). 0 when every message has its result.
+ * tenant's), ERR_NOT_FOUND without the tenant, ERR_INVALID (no id, no
+ * recipient, one that is not held). 0 when every message has its result. An
+ * address that is given twice counts once.
  */
 int registry_message_add(struct registry *registry,
 			 const struct registry_message *messages, size_t count,
@@ -303,7 +306,8 @@ void registry_messages_release(struct registry_messages *page);
 /* What registry_message_list() looks for. */
 struct registry_query {
 	const struct id *tenant;   /* NULL: any; for the cloud's own jobs */
-	bool held;                 /* only with a recipient still held */
+	bool held;                 /* only with a recipient still held: the
+				      one below, where one is asked for */
 	const char *sender_normal; /* exact; NULL: any */
 	const char *recipient;     /* exact, folded; NULL: any */
 	const struct id *challenge; /* NULL: any */
@@ -361,9 +365,10 @@ int registry_decision_last(struct registry *registry, const struct id *tenant,
 			   int64_t *sequence, struct error *err);
 
 /*
- * What the agent tells of a recipient: delivered, failed (from released or
- * held), expired, discarded. Idempotent: 0 when it is so already;
- * ERR_CONFLICT when its state does not allow it; ERR_NOT_FOUND.
+ * What the agent tells of a recipient: delivered, failed, expired, discarded
+ * (from released or held: the agent's word counts, it has the mail), released
+ * (from held, by its own admin). Adds no decision. Idempotent: 0 when it is so
+ * already; ERR_CONFLICT when its state does not allow it; ERR_NOT_FOUND.
  */
 int registry_message_event(struct registry *registry, const struct id *tenant,
 			   const struct id *id, const char *recipient,
@@ -425,7 +430,8 @@ int registry_challenge_read(struct registry *registry, const struct id *id,
 			    struct registry_challenge *challenge,
 			    struct error *err);
 
-/* Moves it from one state to another; ERR_CONFLICT when it is not in from. */
+/* Moves it from open to solved, expired or bounced, or from solved to settled;
+ * ERR_CONFLICT when it is not in from, ERR_INVALID for any other way. */
 int registry_challenge_move(struct registry *registry, const struct id *id,
 			    enum registry_challenge_state from,
 			    enum registry_challenge_state to, int64_t now_ms,
@@ -461,7 +467,8 @@ int registry_challenge_claim_mail(struct registry *registry,
 
 /*
  * Ends a claim: to sent, failed, or pending again at next_ms.
- * ERR_CONFLICT when the claim is no longer owner's.
+ * ERR_CONFLICT when the claim is no longer owner's (one whose lease ended
+ * still is while nobody else took it); ERR_NOT_FOUND.
  */
 int registry_challenge_mail_done(struct registry *registry,
 				 const struct id *id, const char *owner,

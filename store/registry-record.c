@@ -1,0 +1,149 @@
+/* The registry's records: their words, their releases and their state rules. */
+#include "store/registry-private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[REGISTRY_STATE_COUNT] = {
+    [REGISTRY_HELD] = "held",           [REGISTRY_RELEASED] = "released",
+    [REGISTRY_DISCARDED] = "discarded", [REGISTRY_EXPIRED] = "expired",
+    [REGISTRY_DELIVERED] = "delivered", [REGISTRY_FAILED] = "failed",
+};
+
+const char *registry_state_name(enum registry_state state)
+{
+	return (unsigned)state < REGISTRY_STATE_COUNT ? state_names[state]
+	                                              : "unknown";
+}
+
+int registry_state_parse(const char *name)
+{
+	for (int i = 0; i < REGISTRY_STATE_COUNT; i++)
+		if (!strcmp(name, state_names[i]))
+			return i;
+	return -1;
+}
+
+const char *registry_verdict_name(enum registry_verdict verdict)
+{
+	switch (verdict) {
+	case REGISTRY_RELEASE:
+		return "release";
+	case REGISTRY_DISCARD:
+		return "discard";
+	case REGISTRY_EXPIRE:
+		return "expire";
+	}
+	return "unknown";
+}
+
+enum registry_state registry_verdict_state(enum registry_verdict verdict)
+{
+	switch (verdict) {
+	case REGISTRY_RELEASE:
+		return REGISTRY_RELEASED;
+	case REGISTRY_DISCARD:
+		return REGISTRY_DISCARDED;
+	case REGISTRY_EXPIRE:
+		break;
+	}
+	return REGISTRY_EXPIRED;
+}
+
+bool registry_event_allowed(enum registry_state from, enum registry_state to)
+{
+	/*
+	 * The agent has the mail, so what it says of an end is so, also where
+	 * its own admin or expiry was faster than a release from here.
+	 */
+	if (to == REGISTRY_RELEASED)
+		return from == REGISTRY_HELD;
+	return to != REGISTRY_HELD &&
+	       (from == REGISTRY_HELD || from == REGISTRY_RELEASED);
+}
+
+void registry_tenant_release(struct registry_tenant *tenant)
+{
+	free(tenant->name);
+	free(tenant->language);
+	tenant->name = tenant->language = NULL;
+}
+
+void registry_key_release(struct registry_key *key)
+{
+	free(key->agent);
+	free(key->prefix);
+	key->agent = key->prefix = NULL;
+}
+
+void registry_user_release(struct registry_user *user)
+{
+	free(user->login);
+	free(user->role);
+	free(user->password);
+	user->login = user->role = user->password = NULL;
+}
+
+void registry_entries_release(struct registry_entries *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		entry_release(&page->entries[i]);
+	free(page->entries);
+	memset(page, 0, sizeof(*page));
+}
+
+void registry_message_release(struct registry_message *message)
+{
+	for (size_t i = 0; i < message->recipient_count; i++) {
+		free(message->recipients[i].address);
+		free(message->recipients[i].by);
+		free(message->recipients[i].why);
+	}
+	free(message->recipients);
+	free(message->sender);
+	free(message->sender_normal);
+	free(message->header_from);
+	free(message->subject);
+	free(message->message_id);
+	free(message->client_address);
+	free(message->helo);
+	free(message->challenge_reason);
+	memset(message, 0, sizeof(*message));
+}
+
+void registry_messages_release(struct registry_messages *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		registry_message_release(&page->messages[i]);
+	free(page->messages);
+	memset(page, 0, sizeof(*page));
+}
+
+void registry_decisions_release(struct registry_decisions *page)
+{
+	for (size_t i = 0; i < page->count; i++) {
+		free(page->decisions[i].recipient);
+		free(page->decisions[i].by);
+		free(page->decisions[i].why);
+	}
+	free(page->decisions);
+	memset(page, 0, sizeof(*page));
+}
+
+void registry_challenge_release(struct registry_challenge *challenge)
+{
+	free(challenge->sender);
+	free(challenge->code);
+	free(challenge->mail_owner);
+	free(challenge->mail_reply);
+	challenge->sender = challenge->code = NULL;
+	challenge->mail_owner = challenge->mail_reply = NULL;
+}
+
+void registry_challenges_release(struct registry_challenges *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		registry_challenge_release(&page->challenges[i]);
+	free(page->challenges);
+	memset(page, 0, sizeof(*page));
+}

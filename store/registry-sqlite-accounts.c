@@ -1,0 +1,482 @@
+/* Tenants, domains, API keys and users in SQLite. */
+#include "store/registry-sqlite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- tenants ------------------------------------------------------------ */
+
+#define TENANT "SELECT id, name, language, created_ms FROM tenant "
+
+static int add_tenant(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct registry_tenant *tenant = context;
+	struct sqlite_query *query = sqlite_query(
+	    db, "INSERT INTO tenant (id, name, language, created_ms)"
+	        " VALUES (?1, ?2, ?3, ?4)");
+
+	sqlite_bind_id(query, 1, &tenant->id);
+	sqlite_bind_text(query, 2, tenant->name);
+	sqlite_bind_text(query, 3, tenant->language);
+	sqlite_bind_int(query, 4, tenant->created_ms);
+	return sqlite_run(query, err);
+}
+
+int registry_sqlite_tenant_add(struct registry *registry,
+                               const struct registry_tenant *tenant,
+                               struct error *err)
+{
+	return registry_sqlite_write(registry, add_tenant, (void *)tenant, err);
+}
+
+static int read_tenant(struct sqlite_query *query,
+                       struct registry_tenant *tenant, struct error *err)
+{
+	char **const texts[] = {&tenant->name, &tenant->language};
+
+	tenant->id = sqlite_column_id(query, 0);
+	tenant->created_ms = sqlite_column_int(query, 3);
+	return registry_sqlite_copy(query, 1, texts, 2, err);
+}
+
+/* A look-up of one record, by a name or an id. */
+struct lookup {
+	const char *name;
+	const struct id *id;
+	void *found;
+};
+
+/* Binds what is looked for: 1 with the row to be read, or an error. */
+static int look_up(struct sqlite_query *query, const struct lookup *lookup,
+                   const char *what, struct error *err)
+{
+	int result;
+
+	if (lookup->name)
+		sqlite_bind_text(query, 1, lookup->name);
+	else
+		sqlite_bind_id(query, 1, lookup->id);
+	result = sqlite_step(query, err);
+	return result ? result
+	              : error_set(err, ERR_NOT_FOUND, "no such %s", what);
+}
+
+static int find_tenant(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct lookup *lookup = context;
+	struct sqlite_query *query =
+	    lookup->name ? sqlite_query(db, TENANT "WHERE name = ?1")
+	                 : sqlite_query(db, TENANT "WHERE id = ?1");
+	int result = look_up(query, lookup, "tenant", err);
+
+	return result < 0 ? result : read_tenant(query, lookup->found, err);
+}
+
+static int look_for_tenant(struct registry *registry, const char *name,
+                           const struct id *id, struct registry_tenant *tenant,
+                           struct error *err)
+{
+	struct registry_tenant found = {0};
+	struct lookup lookup = {name, id, &found};
+	int error = registry_sqlite_read(registry, find_tenant, &lookup, err);
+
+	if (error)
+		registry_tenant_release(&found);
+	else
+		*tenant = found;
+	return error;
+}
+
+int registry_sqlite_tenant_find(struct registry *registry, const char *name,
+                                struct registry_tenant *tenant,
+                                struct error *err)
+{
+	return look_for_tenant(registry, name, NULL, tenant, err);
+}
+
+int registry_sqlite_tenant_read(struct registry *registry, const struct id *id,
+                                struct registry_tenant *tenant,
+                                struct error *err)
+{
+	return look_for_tenant(registry, NULL, id, tenant, err);
+}
+
+struct tenant_list {
+	struct registry_tenant *tenants;
+	size_t count, capacity;
+};
+
+static int list_tenants(struct sqlite_db *db, void *context, struct error *err)
+{
+	struct tenant_list *list = context;
+	struct sqlite_query *query = sqlite_query(db, TENANT "ORDER BY name");
+	int result, error;
+
+	while ((result = sqlite_step(query, err)) > 0) {
+		error = registry_sqlite_grow((void **)&list->tenants,
+		                             list->count, &list->capacity,
+		                             sizeof(*list->tenants), err);
+		if (error)
+			return error;
+		error = read_tenant(query, &list->tenants[list->count++], err);
+		if (error)
+			return error;
+	}
+	return result;
+}
+
+/* Tenants are listed first, so that each may use the registry again without
+ * a connection being held meanwhile. */
+int registry_sqlite_tenant_each(struct registry *registry,
+                                void (*each)(const struct registry_tenant *,
+                                             void *),
+                                void *context, struct error *err)
+{
+	struct tenant_list list = {0};
+	int error = registry_sqlite_read(registry, list_tenants, &list, err);
+
+	for (size_t i = 0; i < list.count; i++) {
+		if (!error)
+			each(&list.tenants[i], context);
+		registry_tenant_release(&list.tenants[i]);
+	}
+	free(list.tenants);
+	return error;
+}
+
+/* --- domains ------------------------------------------------------------ */
+
+struct domain {
+	const struct id *tenant;
+	const char *name;
+};
+
+static int add_domain(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct domain *domain = context;
+	struct sqlite_query *query;
+	int64_t revision;
+	int error;
+
+	if ((error = registry_sqlite_need_tenant(db, domain->tenant, err)))
+		return error;
+	query = sqlite_query(
+	    db, "INSERT INTO domain (name, tenant) VALUES (?1, ?2)");
+	sqlite_bind_text(query, 1, domain->name);
+	sqlite_bind_id(query, 2, domain->tenant);
+	if ((error = sqlite_run(query, err)))
+		return error;
+	return registry_sqlite_next_revision(db, domain->tenant, &revision,
+	                                     err);
+}
+
+int registry_sqlite_domain_add(struct registry *registry,
+                               const struct id *tenant, const char *domain,
+                               struct error *err)
+{
+	struct domain added = {tenant, domain};
+
+	return registry_sqlite_write(registry, add_domain, &added, err);
+}
+
+static int remove_domain(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct domain *domain = context;
+	struct sqlite_query *query = sqlite_query(
+	    db, "DELETE FROM domain WHERE name = ?1 AND tenant = ?2");
+	int64_t revision;
+	int error;
+
+	sqlite_bind_text(query, 1, domain->name);
+	sqlite_bind_id(query, 2, domain->tenant);
+	if ((error = sqlite_run(query, err)))
+		return error;
+	if (!sqlite_db_changes(db))
+		return error_set(err, ERR_NOT_FOUND, "%s: no such domain",
+		                 domain->name);
+	return registry_sqlite_next_revision(db, domain->tenant, &revision,
+	                                     err);
+}
+
+int registry_sqlite_domain_remove(struct registry *registry,
+                                  const struct id *tenant, const char *domain,
+                                  struct error *err)
+{
+	struct domain removed = {tenant, domain};
+
+	return registry_sqlite_write(registry, remove_domain, &removed, err);
+}
+
+struct domain_walk {
+	const struct id *tenant;
+	void (*each)(const char *domain, void *context);
+	void *context;
+};
+
+static int walk_domains(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct domain_walk *walk = context;
+	struct sqlite_query *query = sqlite_query(
+	    db, "SELECT name FROM domain WHERE tenant = ?1 ORDER BY name");
+	int result;
+
+	sqlite_bind_id(query, 1, walk->tenant);
+	while ((result = sqlite_step(query, err)) > 0)
+		walk->each(sqlite_column_text(query, 0), walk->context);
+	return result;
+}
+
+int registry_sqlite_domain_each(struct registry *registry,
+                                const struct id *tenant,
+                                void (*each)(const char *, void *),
+                                void *context, struct error *err)
+{
+	struct domain_walk walk = {tenant, each, context};
+
+	return registry_sqlite_read(registry, walk_domains, &walk, err);
+}
+
+/* --- API keys ----------------------------------------------------------- */
+
+#define KEY                                                                    \
+	"SELECT id, tenant, agent, prefix, hash, created_ms, revoked_ms"       \
+	" FROM agent_key "
+
+/* How many keys of an agent may be valid at once, for rotation. */
+#define VALID_KEYS 2
+
+/* ERR_LIMIT when the agent has its share of valid keys. */
+static int need_room_for_key(struct sqlite_db *db,
+                             const struct registry_key *key, struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    db, "SELECT count(*) FROM agent_key"
+	        " WHERE tenant = ?1 AND agent = ?2 AND revoked_ms = 0");
+	int64_t valid;
+	int result;
+
+	sqlite_bind_id(query, 1, &key->tenant);
+	sqlite_bind_text(query, 2, key->agent);
+	if ((result = sqlite_step(query, err)) < 0)
+		return result;
+	valid = sqlite_column_int(query, 0);
+	sqlite_reset(query);
+	if (valid >= VALID_KEYS)
+		return error_set(err, ERR_LIMIT, "%s has %d valid keys",
+		                 key->agent, VALID_KEYS);
+	return 0;
+}
+
+static int add_key(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct registry_key *key = context;
+	struct sqlite_query *query;
+	int error;
+
+	if ((error = registry_sqlite_need_tenant(db, &key->tenant, err)) ||
+	    (error = need_room_for_key(db, key, err)))
+		return error;
+	query = sqlite_query(
+	    db, "INSERT INTO agent_key (id, tenant, agent, prefix, hash,"
+	        " created_ms, revoked_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+	sqlite_bind_id(query, 1, &key->id);
+	sqlite_bind_id(query, 2, &key->tenant);
+	sqlite_bind_text(query, 3, key->agent);
+	sqlite_bind_text(query, 4, key->prefix);
+	sqlite_bind_blob(query, 5, key->hash, sizeof(key->hash));
+	sqlite_bind_int(query, 6, key->created_ms);
+	sqlite_bind_int(query, 7, key->revoked_ms);
+	return sqlite_run(query, err);
+}
+
+int registry_sqlite_key_add(struct registry *registry,
+                            const struct registry_key *key, struct error *err)
+{
+	return registry_sqlite_write(registry, add_key, (void *)key, err);
+}
+
+/* All but the texts. ERR_CORRUPT when the hash is none. */
+static int read_key_numbers(struct sqlite_query *query,
+                            struct registry_key *key, struct error *err)
+{
+	size_t size;
+	const void *hash = sqlite_column_blob(query, 4, &size);
+
+	if (size != sizeof(key->hash))
+		return error_set(err, ERR_CORRUPT, "key %s: hash of %zu bytes",
+		                 sqlite_column_text(query, 3), size);
+	memcpy(key->hash, hash, size);
+	key->id = sqlite_column_id(query, 0);
+	key->tenant = sqlite_column_id(query, 1);
+	key->created_ms = sqlite_column_int(query, 5);
+	key->revoked_ms = sqlite_column_int(query, 6);
+	return 0;
+}
+
+static int find_key(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct lookup *lookup = context;
+	struct registry_key *key = lookup->found;
+	char **const texts[] = {&key->agent, &key->prefix};
+	struct sqlite_query *query = sqlite_query(db, KEY "WHERE prefix = ?1");
+	int result = look_up(query, lookup, "key", err);
+
+	if (result < 0 || (result = read_key_numbers(query, key, err)))
+		return result;
+	return registry_sqlite_copy(query, 2, texts, 2, err);
+}
+
+int registry_sqlite_key_find(struct registry *registry, const char *prefix,
+                             struct registry_key *key, struct error *err)
+{
+	struct registry_key found = {0};
+	struct lookup lookup = {prefix, NULL, &found};
+	int error = registry_sqlite_read(registry, find_key, &lookup, err);
+
+	if (error)
+		registry_key_release(&found);
+	else
+		*key = found;
+	return error;
+}
+
+struct revocation {
+	const struct id *tenant;
+	const char *prefix;
+	int64_t now_ms;
+};
+
+static int revoke_key(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct revocation *revoked = context;
+	struct sqlite_query *query = sqlite_query(
+	    db, "UPDATE agent_key SET revoked_ms = ?3"
+	        " WHERE prefix = ?1 AND tenant = ?2 AND revoked_ms = 0");
+	int result;
+
+	sqlite_bind_text(query, 1, revoked->prefix);
+	sqlite_bind_id(query, 2, revoked->tenant);
+	sqlite_bind_int(query, 3, revoked->now_ms);
+	if ((result = sqlite_run(query, err)) || sqlite_db_changes(db))
+		return result;
+	query = sqlite_query(db, "SELECT 1 FROM agent_key"
+	                         " WHERE prefix = ?1 AND tenant = ?2");
+	sqlite_bind_text(query, 1, revoked->prefix);
+	sqlite_bind_id(query, 2, revoked->tenant);
+	result = sqlite_step(query, err);
+	sqlite_reset(query);
+	if (result < 0)
+		return result;
+	return error_set(err, result ? ERR_CONFLICT : ERR_NOT_FOUND,
+	                 "key %s: %s", revoked->prefix,
+	                 result ? "revoked already" : "no such key");
+}
+
+int registry_sqlite_key_revoke(struct registry *registry,
+                               const struct id *tenant, const char *prefix,
+                               int64_t now_ms, struct error *err)
+{
+	struct revocation revoked = {tenant, prefix, now_ms};
+
+	return registry_sqlite_write(registry, revoke_key, &revoked, err);
+}
+
+struct key_walk {
+	const struct id *tenant;
+	void (*each)(const struct registry_key *key, void *context);
+	void *context;
+};
+
+static int walk_keys(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct key_walk *walk = context;
+	struct sqlite_query *query =
+	    sqlite_query(db, KEY "WHERE tenant = ?1 ORDER BY agent, prefix");
+	int result;
+
+	sqlite_bind_id(query, 1, walk->tenant);
+	while ((result = sqlite_step(query, err)) > 0) {
+		struct registry_key key = {
+		    .agent = (char *)sqlite_column_text(query, 2),
+		    .prefix = (char *)sqlite_column_text(query, 3),
+		};
+		int error = read_key_numbers(query, &key, err);
+
+		if (error)
+			return error;
+		walk->each(&key, walk->context);
+	}
+	return result;
+}
+
+int registry_sqlite_key_each(struct registry *registry, const struct id *tenant,
+                             void (*each)(const struct registry_key *, void *),
+                             void *context, struct error *err)
+{
+	struct key_walk walk = {tenant, each, context};
+
+	return registry_sqlite_read(registry, walk_keys, &walk, err);
+}
+
+/* --- users -------------------------------------------------------------- */
+
+static int add_user(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct registry_user *user = context;
+	struct sqlite_query *query;
+	int error = 0;
+
+	if (!id_is_none(&user->tenant))
+		error = registry_sqlite_need_tenant(db, &user->tenant, err);
+	if (error)
+		return error;
+	query = sqlite_query(
+	    db, "INSERT INTO user (id, tenant, login, role, password,"
+	        " created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+	sqlite_bind_id(query, 1, &user->id);
+	sqlite_bind_id(query, 2, &user->tenant);
+	sqlite_bind_text(query, 3, user->login);
+	sqlite_bind_text(query, 4, user->role);
+	sqlite_bind_text(query, 5, user->password);
+	sqlite_bind_int(query, 6, user->created_ms);
+	return sqlite_run(query, err);
+}
+
+int registry_sqlite_user_add(struct registry *registry,
+                             const struct registry_user *user,
+                             struct error *err)
+{
+	return registry_sqlite_write(registry, add_user, (void *)user, err);
+}
+
+static int find_user(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct lookup *lookup = context;
+	struct registry_user *user = lookup->found;
+	char **const texts[] = {&user->login, &user->role, &user->password};
+	struct sqlite_query *query = sqlite_query(
+	    db, "SELECT id, tenant, created_ms, login, role, password"
+	        " FROM user WHERE login = ?1");
+	int result = look_up(query, lookup, "user", err);
+
+	if (result < 0)
+		return result;
+	user->id = sqlite_column_id(query, 0);
+	user->tenant = sqlite_column_id(query, 1);
+	user->created_ms = sqlite_column_int(query, 2);
+	return registry_sqlite_copy(query, 3, texts, 3, err);
+}
+
+int registry_sqlite_user_find(struct registry *registry, const char *login,
+                              struct registry_user *user, struct error *err)
+{
+	struct registry_user found = {0};
+	struct lookup lookup = {login, NULL, &found};
+	int error = registry_sqlite_read(registry, find_user, &lookup, err);
+
+	if (error)
+		registry_user_release(&found);
+	else
+		*user = found;
+	return error;
+}
