@@ -24,11 +24,11 @@
 struct smtp_client;
 
 enum smtp_outcome {
-	SMTP_DELIVERED,  /* the final 2xx came, in step */
-	SMTP_DEFERRED,   /* 4xx, or the session was lost before the final dot */
-	SMTP_REFUSED,    /* 5xx */
-	SMTP_UNCERTAIN   /* lost after the final dot, before the answer: try
-			    again, a duplicate is possible */
+	SMTP_DELIVERED, /* the final 2xx came, in step */
+	SMTP_DEFERRED,  /* 4xx, or the session was lost before the final dot */
+	SMTP_REFUSED,   /* 5xx */
+	SMTP_UNCERTAIN  /* lost after the final dot, before the answer: try
+	                   again, a duplicate is possible */
 };
 
 /* A message's bytes as the engine asks for them, in order. */
@@ -36,7 +36,9 @@ struct smtp_source {
 	/*
 	 * Copies the next bytes (1..size) to bytes and returns how many; 0 at
 	 * the end; negative: the message cannot be read, the transaction is
-	 * aborted without the final dot and every recipient is deferred.
+	 * aborted without the final dot and every recipient is deferred. The
+	 * same goes for a bare CR or LF, which SMTP cannot carry. A message
+	 * that does not end in CRLF gets one.
 	 */
 	long (*read)(void *context, char *bytes, size_t size);
 	void *context;
@@ -56,8 +58,8 @@ struct smtp_transaction {
 	 * within smtp_client_input() or smtp_client_lost().
 	 */
 	void (*recipient)(void *context, size_t index,
-			  enum smtp_outcome outcome,
-			  const struct smtp_reply *reply);
+	                  enum smtp_outcome outcome,
+	                  const struct smtp_reply *reply);
 	void (*done)(void *context);
 	void *context;
 };
@@ -79,19 +81,37 @@ bool smtp_client_ready(const struct smtp_client *client);
 bool smtp_client_closed(const struct smtp_client *client);
 
 /*
- * Begins a transaction; only when ready. Addresses with controls, <, > or
- * spaces, or too long, get ERR_INVALID and nothing is sent.
+ * Why the session is over, in words: what the server said or what it did
+ * wrong. "" while there is nothing to tell. Owned by client.
+ */
+const char *smtp_client_why(const struct smtp_client *client);
+
+/*
+ * Begins a transaction; ERR_UNAVAILABLE when not ready. Addresses that are
+ * malformed, too long, or hold controls, or hold <, > or spaces outside of a
+ * quoted local part, get ERR_INVALID and nothing is sent.
  */
 int smtp_client_begin(struct smtp_client *client,
-		      const struct smtp_transaction *transaction);
+                      const struct smtp_transaction *transaction);
 
-/* Takes bytes from the server. 0, or ERR_PROTOCOL: drop the connection. */
+/*
+ * Takes bytes from the server. 0, or ERR_PROTOCOL: drop the connection, and
+ * call smtp_client_lost().
+ */
 int smtp_client_input(struct smtp_client *client, const char *bytes,
-		      size_t size);
+                      size_t size);
+
+/*
+ * Whether a reply is due to what was sent. Where none is, bytes that the
+ * socket holds are out of step: look for them before sending more, or they
+ * would pass for the answer to it.
+ */
+bool smtp_client_expects_reply(const struct smtp_client *client);
 
 /*
  * The bytes to send now, at most about 64 KiB at a time: write them, tell
- * smtp_client_sent(), ask again. Empty: nothing to send for now.
+ * smtp_client_sent(), ask again. Empty: nothing to send for now. Calls
+ * source.read; look at smtp_client_closed() after it.
  */
 const struct buffer *smtp_client_output(struct smtp_client *client);
 
@@ -110,5 +130,11 @@ void smtp_client_lost(struct smtp_client *client, const char *why);
 /* Milliseconds the server may take for what is awaited now (RFC 5321 4.5.3.2):
  * greeting 5 min, MAIL and RCPT 5 min, DATA 2 min, block 3 min, dot 10 min. */
 int64_t smtp_client_timeout_ms(const struct smtp_client *client);
+
+/*
+ * A number that changes with every whole reply and every 64 KiB sent: what
+ * starts the deadline of smtp_client_timeout_ms() anew.
+ */
+uint64_t smtp_client_progress(const struct smtp_client *client);
 
 #endif

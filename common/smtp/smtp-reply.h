@@ -29,10 +29,16 @@ int smtp_reply_print(const struct smtp_reply *reply, struct buffer *out);
 
 /* Incremental parser of replies; zeroed memory is its start. */
 struct smtp_reply_parser {
-	struct smtp_reply reply; /* grows line by line */
+	struct smtp_reply reply; /* grows line by line; a long text is cut */
 	char line[1024];
 	size_t line_length;
 	int lines;
+	/*
+	 * NULL, or told the text after the code of every line, however long
+	 * the reply is; number counts from 1.
+	 */
+	void (*line_seen)(void *context, int number, const char *text);
+	void *line_context;
 };
 
 /*
@@ -44,7 +50,7 @@ struct smtp_reply_parser {
 int smtp_reply_parse(struct smtp_reply_parser *parser, const char *bytes,
 		     size_t size, int *whole);
 
-/* Forgets what was read: ready for the next reply. */
+/* Forgets what was read: ready for the next reply. line_seen stays. */
 void smtp_reply_parser_reset(struct smtp_reply_parser *parser);
 
 #endif

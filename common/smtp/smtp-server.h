@@ -37,11 +37,11 @@ struct smtp_server;
 
 /* Who is at the other end, as the connection or XFORWARD tells. */
 struct smtp_client_info {
-	char address[64];  /* numeric, "IPv6:" not included */
-	char name[256];    /* reverse name, or "" when not known */
+	char address[64]; /* numeric, "IPv6:" not included; "" not known */
+	char name[256];   /* reverse name, or "" when not known */
 	char helo[256];
-	char protocol[8];  /* "SMTP" or "ESMTP", of the first hop */
-	uint16_t port;
+	char protocol[8]; /* "SMTP" or "ESMTP", of the first hop */
+	uint16_t port;    /* 0 when not known */
 };
 
 /* A MAIL command that passed the syntax (RFC 5321 section 4.1.1.2). */
@@ -54,25 +54,28 @@ struct smtp_mail {
 /* The decisions; context is the one given to smtp_server_new(). */
 struct smtp_server_policy {
 	void (*mail)(struct smtp_server *server, void *context,
-		     const struct smtp_mail *mail, struct smtp_reply *reply);
+	             const struct smtp_mail *mail, struct smtp_reply *reply);
 	void (*rcpt)(struct smtp_server *server, void *context,
-		     const char *recipient, struct smtp_reply *reply);
+	             const char *recipient, struct smtp_reply *reply);
 	void (*data)(struct smtp_server *server, void *context,
-		     struct smtp_reply *reply);
+	             struct smtp_reply *reply);
 	void (*body)(struct smtp_server *server, void *context,
-		     const char *bytes, size_t size);
+	             const char *bytes, size_t size);
 	void (*end)(struct smtp_server *server, void *context);
 	void (*reset)(struct smtp_server *server, void *context);
 };
 
 /* Limits and names; must outlive every session made with it. */
 struct smtp_server_options {
-	const char *hostname;      /* in the greeting and in EHLO */
-	size_t maximum_message;    /* bytes; announced with SIZE; 552 5.3.4 */
+	const char *hostname;        /* in the greeting and in EHLO */
+	size_t maximum_message;      /* bytes; announced with SIZE; 552 5.3.4 */
 	unsigned maximum_recipients; /* a transaction; then 452 4.5.3 */
-	unsigned maximum_errors;   /* a session; then 421 4.7.0 and close */
-	unsigned maximum_commands; /* a session, without a message; 421 */
+	unsigned maximum_errors;     /* a session; then 421 4.7.0 and close */
+	unsigned maximum_commands;   /* since the last message, accepted RCPT
+	                                not counted; then 421. All four: 0 is no
+	                                limit */
 	bool (*may_xforward)(const char *address, void *context); /* NULL: no */
+	void *may_xforward_context; /* a listener fills in its own when NULL */
 	const struct smtp_server_policy *policy;
 };
 
@@ -81,8 +84,8 @@ struct smtp_server_options {
  * context goes to every callback. Freed by smtp_server_free(). Never NULL.
  */
 struct smtp_server *smtp_server_new(const struct smtp_server_options *options,
-				    const struct smtp_client_info *client,
-				    void *context);
+                                    const struct smtp_client_info *client,
+                                    void *context);
 
 /* Ends the session: calls reset for an open transaction, frees. */
 void smtp_server_free(struct smtp_server *server);
@@ -94,7 +97,7 @@ void smtp_server_free(struct smtp_server *server);
  * first never sees it): close the connection.
  */
 int smtp_server_input(struct smtp_server *server, const char *bytes,
-		      size_t size);
+                      size_t size);
 
 /* The bytes to send; the caller consumes what it has written. */
 struct buffer *smtp_server_output(struct smtp_server *server);
@@ -105,26 +108,44 @@ bool smtp_server_wants_input(const struct smtp_server *server);
 /* True when the connection is to be closed once the output is sent. */
 bool smtp_server_closing(const struct smtp_server *server);
 
-/* Whether a transaction is open (deadlines differ). */
+/* Whether a transaction is open: MAIL was accepted, and no reset since. */
 bool smtp_server_in_transaction(const struct smtp_server *server);
+
+/* Whether a message is being read or awaits its answer (deadlines differ). */
+bool smtp_server_in_data(const struct smtp_server *server);
+
+/*
+ * A number that changes with every command that was run and every 64 KiB of a
+ * message: what a deadline for each of them is started anew by, so that a slow
+ * drip of bytes does not extend it.
+ */
+uint64_t smtp_server_progress(const struct smtp_server *server);
+
+/*
+ * wakeup(context) is called at the end of every smtp_server_finish() and
+ * smtp_server_shut_down(): there may be output to send, input is wanted again.
+ * It must not free the session.
+ */
+void smtp_server_set_wakeup(struct smtp_server *server,
+                            void (*wakeup)(void *context), void *context);
 
 /*
  * Answers a message whose end was called, closes the transaction (reset is
  * called) and goes on with the input kept. On the session's thread.
  */
 void smtp_server_finish(struct smtp_server *server,
-			const struct smtp_reply *reply);
+                        const struct smtp_reply *reply);
 
 /*
  * Says 421 with this text, now or, when a message awaits its answer, after
  * that answer; then the connection is closed. RFC 5321 section 3.8.
  */
 void smtp_server_shut_down(struct smtp_server *server, const char *enhanced,
-			   const char *text);
+                           const char *text);
 
 /* The client as known now: XFORWARD and HELO change it. */
-const struct smtp_client_info *
-smtp_server_client(const struct smtp_server *server);
+const struct smtp_client_info *smtp_server_client(
+    const struct smtp_server *server);
 
 /* The context given to smtp_server_new(). */
 void *smtp_server_context(const struct smtp_server *server);
