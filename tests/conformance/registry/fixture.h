@@ -25,7 +25,7 @@
 static struct registry *registry;
 static char folder[64];
 static char location[300];
-static struct id tenant_a, tenant_b, no_id;
+UNUSED static struct id tenant_a, tenant_b, no_id;
 
 /* 0, or the test fails with the error's text. */
 #define ok(call)                                                               \
