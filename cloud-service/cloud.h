@@ -2,6 +2,8 @@
 #ifndef CLOUD_H
 #define CLOUD_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cloud-service/cloud-config.h"
@@ -22,10 +24,11 @@ struct watcher;
 struct cloud {
 	const struct cloud_config *config;
 	struct registry *registry;
-	struct http_server *http;
-	uint8_t token_key[32];  /* of the links in challenge mails */
-	uint8_t sender_key[32]; /* of the hashes that stand for senders */
-	uint8_t bounce_key[32]; /* of the VERP return paths */
+	pthread_mutex_t http_lock;
+	struct http_server *http; /* under http_lock; see cloud_wake() */
+	uint8_t token_key[32];    /* of the links in challenge mails */
+	uint8_t sender_key[32];   /* of the hashes that stand for senders */
+	uint8_t bounce_key[32];   /* of the VERP return paths */
 	struct challenge_page_context *challenge_page;
 	struct watcher *watcher;
 	struct jobs *jobs;
@@ -51,6 +54,16 @@ void cloud_stop(struct cloud *cloud);
 
 /* Starts, waits for SIGTERM or SIGINT, stops. 0 or an error. */
 int cloud_run(const struct cloud_config *config, struct error *err);
+
+/* The hash that stands for a normalised sender: HMAC-SHA-256. Any thread. */
+void cloud_sender_hash(const struct cloud *cloud, const char *sender_normal,
+                       uint8_t hash[CRYPTO_HASH_SIZE]);
+
+/* Resumes the long-polls of a tenant, in this instance. Any thread. */
+void cloud_wake(struct cloud *cloud, const struct id *tenant);
+
+/* The port of the HTTP server; once started. */
+uint16_t cloud_port(struct cloud *cloud);
 
 /* The challenge page's view of the context of an HTTP handler. */
 const struct challenge_page_context *challenge_page_context_of(

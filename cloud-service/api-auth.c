@@ -1,0 +1,90 @@
+/* Checks the Bearer key of an agent (RFC 6750 section 2.1). */
+#include "cloud-service/api-auth.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/crypto.h"
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                               "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* The form alone, by position: "_" is one of the letters too. */
+static bool is_key(const char *text)
+{
+	return strlen(text) == API_KEY_SIZE - 1 && !strncmp(text, "tk_", 3) &&
+	       text[API_KEY_PREFIX_SIZE - 1] == '_' &&
+	       strspn(text + 3, alphabet) == API_KEY_SIZE - 4;
+}
+
+int api_check_key(struct registry *registry, const char *authorization,
+                  struct api_caller *caller, struct error *err)
+{
+	struct registry_key key;
+	char prefix[API_KEY_PREFIX_SIZE];
+	uint8_t hash[CRYPTO_HASH_SIZE];
+	bool valid;
+	int result;
+
+	if (!authorization || strncasecmp(authorization, "Bearer ", 7))
+		return error_set(err, ERR_DENIED, "no key");
+	authorization += 7;
+	authorization += strspn(authorization, " ");
+	if (!is_key(authorization))
+		return error_set(err, ERR_DENIED, "not a key");
+	memcpy(prefix, authorization, sizeof(prefix) - 1);
+	prefix[sizeof(prefix) - 1] = '\0';
+	result = registry_key_find(registry, prefix, &key, err);
+	if (result == ERR_NOT_FOUND)
+		return error_set(err, ERR_DENIED, "unknown key");
+	if (result)
+		return result;
+	crypto_sha256(authorization, API_KEY_SIZE - 1, hash);
+	valid =
+	    crypto_equal(hash, key.hash, sizeof(hash)) && key.revoked_ms == 0;
+	caller->tenant = key.tenant;
+	id_format(&key.tenant, caller->tenant_text);
+	snprintf(caller->agent, sizeof(caller->agent), "%s", key.agent);
+	registry_key_release(&key);
+	return valid ? 0 : error_set(err, ERR_DENIED, "unknown key");
+}
+
+bool api_authenticate(struct http_request *request, struct cloud *cloud,
+                      struct api_caller *caller)
+{
+	struct error err = {0};
+	int result;
+
+	result =
+	    api_check_key(cloud->registry,
+	                  http_header(request, "Authorization"), caller, &err);
+	if (!result)
+		return true;
+	if (result == ERR_DENIED) {
+		http_add_header(request, "WWW-Authenticate", "Bearer");
+		http_reply_problem(request, 401, "unauthorized",
+		                   "a valid API key is needed");
+	} else {
+		http_add_header(request, "Retry-After", "5");
+		http_reply_problem(request, 503, "unavailable",
+		                   "the registry cannot be reached now");
+	}
+	return false;
+}
+
+void api_key_draw(char key[API_KEY_SIZE], char prefix[API_KEY_PREFIX_SIZE],
+                  uint8_t hash[CRYPTO_HASH_SIZE])
+{
+	uint8_t name[6], secret[32];
+	char secret_text[44];
+
+	random_bytes(name, sizeof(name));
+	random_bytes(secret, sizeof(secret));
+	memcpy(prefix, "tk_", 3);
+	base64url_encode(name, sizeof(name), prefix + 3,
+	                 API_KEY_PREFIX_SIZE - 3);
+	base64url_encode(secret, sizeof(secret), secret_text,
+	                 sizeof(secret_text));
+	snprintf(key, API_KEY_SIZE, "%s_%s", prefix, secret_text);
+	crypto_sha256(key, API_KEY_SIZE - 1, hash);
+}

@@ -1,0 +1,54 @@
+/* What operators and load balancers ask, and the API's own description. */
+#include "cloud-service/api.h"
+
+#include <string.h>
+
+#include "cloud-service/cloud-metrics.h"
+
+/* clang-format off */
+__asm__(".pushsection .rodata\n"
+	".global turing_openapi\n"
+	"turing_openapi:\n"
+	".incbin \"docs/openapi.yaml\"\n"
+	".global turing_openapi_end\n"
+	"turing_openapi_end:\n"
+	".byte 0\n"
+	".popsection\n");
+/* clang-format on */
+extern const char turing_openapi[], turing_openapi_end[];
+
+void api_health_get(struct http_request *request, void *context)
+{
+	(void)context;
+	http_reply_json(request, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+void api_ready_get(struct http_request *request, void *context)
+{
+	struct cloud *cloud = context;
+	struct registry_totals totals;
+	struct error err = {0};
+
+	if (registry_count(cloud->registry, &totals, &err))
+		api_reply_unavailable(request, &err);
+	else
+		http_reply_json(request, 200,
+		                json_pack("{s:s}", "status", "ready"));
+}
+
+void api_metrics_get(struct http_request *request, void *context)
+{
+	struct cloud *cloud = context;
+	struct registry_totals totals;
+
+	if (!registry_count(cloud->registry, &totals, NULL))
+		set_totals(&totals);
+	http_metrics_handler(request, context);
+}
+
+void api_openapi_get(struct http_request *request, void *context)
+{
+	(void)context;
+	http_reply(request, 200, "application/yaml", turing_openapi,
+	           (size_t)(turing_openapi_end - turing_openapi));
+}

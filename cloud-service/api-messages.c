@@ -1,0 +1,229 @@
+/* POST /v1/agent/messages: agents register the mail that they hold. */
+#include "cloud-service/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud-service/api-auth.h"
+#include "cloud-service/api-json.h"
+#include "cloud-service/api-message-input.h"
+#include "cloud-service/cloud-metrics.h"
+#include "cloud-service/register.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+/* A request: what was read of each item and what came of it. */
+struct batch {
+	size_t count;
+	struct id *ids;                    /* of every item, for the answer */
+	char **errors;                     /* NULL: the item is in messages */
+	struct registry_message *messages; /* those that could be read */
+	enum register_status *statuses;
+	size_t message_count;
+};
+
+static void batch_init(struct batch *batch, size_t count)
+{
+	memset(batch, 0, sizeof(*batch));
+	batch->count = count;
+	batch->ids = mem_alloc_array(count + 1, sizeof(*batch->ids));
+	batch->errors = mem_alloc_array(count + 1, sizeof(*batch->errors));
+	batch->messages = mem_alloc_array(count + 1, sizeof(*batch->messages));
+	batch->statuses = mem_alloc_array(count + 1, sizeof(*batch->statuses));
+}
+
+static void batch_release(struct batch *batch)
+{
+	size_t i;
+
+	for (i = 0; i < batch->count; i++)
+		free(batch->errors[i]);
+	for (i = 0; i < batch->message_count; i++)
+		registry_message_release(&batch->messages[i]);
+	free(batch->ids);
+	free(batch->errors);
+	free(batch->messages);
+	free(batch->statuses);
+}
+
+/* An item without an id cannot be answered on its own: the request is wrong. */
+static int read_ids(const json_t *array, struct batch *batch, struct error *err)
+{
+	struct error why = {0};
+	size_t i;
+
+	for (i = 0; i < batch->count; i++) {
+		const json_t *item = json_array_get(array, i);
+
+		if (!json_is_object(item))
+			return error_set(err, ERR_INVALID,
+			                 "messages[%zu]: not an object", i);
+		if (json_field_id(item, "id", &batch->ids[i], &why))
+			return error_set(err, ERR_INVALID,
+			                 "messages[%zu].%.400s", i, why.text);
+	}
+	return 0;
+}
+
+static bool seen_before(const struct batch *batch, size_t index)
+{
+	size_t i;
+
+	for (i = 0; i < index; i++)
+		if (id_equal(&batch->ids[i], &batch->ids[index]))
+			return true;
+	return false;
+}
+
+static void read_item(const json_t *item, size_t index,
+                      const struct api_caller *caller,
+                      const struct tenant_domains *domains, struct batch *batch)
+{
+	struct error err = {0};
+	char text[ID_TEXT_SIZE];
+
+	if (seen_before(batch, index))
+		error_set(&err, ERR_INVALID, "id: twice in this request");
+	else if (!message_input_read(item, &caller->tenant, domains,
+	                             &batch->messages[batch->message_count],
+	                             &err)) {
+		batch->message_count++;
+		return;
+	}
+	batch->errors[index] = mem_copy_string(err.text);
+	count_message("refused");
+	log_warning(id_format(&batch->ids[index], text),
+	            "refused from agent %s: %s", caller->agent, err.text);
+}
+
+static const char *verdict_name(enum registry_state state)
+{
+	switch (state) {
+	case REGISTRY_HELD:
+		return "hold";
+	case REGISTRY_RELEASED:
+	case REGISTRY_DELIVERED:
+	case REGISTRY_FAILED:
+		return "release";
+	case REGISTRY_DISCARDED:
+	case REGISTRY_EXPIRED:
+	case REGISTRY_STATE_COUNT:
+		break;
+	}
+	return "discard";
+}
+
+static json_t *recipients_json(const struct registry_message *message)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < message->recipient_count; i++) {
+		const struct registry_recipient *one = &message->recipients[i];
+
+		json_array_append_new(array,
+		                      json_pack("{s:s,s:s,s:s,s:s}", "address",
+		                                one->address, "verdict",
+		                                verdict_name(one->state), "by",
+		                                one->by, "why", one->why));
+	}
+	return array;
+}
+
+static json_t *result_json(const struct id *id, const char *status,
+                           const char *error, json_t *recipients)
+{
+	char text[ID_TEXT_SIZE];
+
+	return json_pack("{s:s,s:s,s:s,s:o}", "id", id_format(id, text),
+	                 "status", status, "error", error, "recipients",
+	                 recipients);
+}
+
+static json_t *batch_json(const struct batch *batch)
+{
+	json_t *results = json_array();
+	size_t i, at = 0;
+
+	for (i = 0; i < batch->count; i++) {
+		const struct registry_message *message = &batch->messages[at];
+
+		if (batch->errors[i]) {
+			json_array_append_new(
+			    results,
+			    result_json(&batch->ids[i], "refused",
+			                batch->errors[i], json_array()));
+			continue;
+		}
+		if (batch->statuses[at] == REGISTER_REFUSED)
+			json_array_append_new(
+			    results,
+			    result_json(&batch->ids[i], "refused",
+			                "id: in use elsewhere", json_array()));
+		else
+			json_array_append_new(
+			    results,
+			    result_json(&batch->ids[i],
+			                batch->statuses[at] == REGISTER_KNOWN
+			                    ? "known"
+			                    : "registered",
+			                "", recipients_json(message)));
+		at++;
+	}
+	return json_pack("{s:o}", "results", results);
+}
+
+static void run_batch(struct http_request *request, struct cloud *cloud,
+                      const struct api_caller *caller, const json_t *array,
+                      struct batch *batch)
+{
+	struct tenant_domains domains = {0};
+	struct error err = {0};
+	size_t i;
+	int result;
+
+	result = tenant_domains_load(&domains, cloud->registry, &caller->tenant,
+	                             &err);
+	for (i = 0; i < batch->count && !result; i++)
+		read_item(json_array_get(array, i), i, caller, &domains, batch);
+	if (!result)
+		result = register_messages(cloud, &domains, batch->messages,
+		                           batch->message_count,
+		                           batch->statuses, &err);
+	tenant_domains_release(&domains);
+	if (result)
+		api_reply_unavailable(request, &err);
+	else
+		http_reply_json(request, 200, batch_json(batch));
+}
+
+void api_messages_post(struct http_request *request, void *context)
+{
+	struct cloud *cloud = context;
+	struct api_caller caller;
+	struct error err = {0};
+	struct batch batch;
+	const json_t *array;
+	json_t *body;
+
+	if (!api_authenticate(request, cloud, &caller))
+		return;
+	body = http_body_json(request);
+	if (!body)
+		return;
+	if (json_field_array(body, "messages", API_MAXIMUM_MESSAGES, &array,
+	                     &err)) {
+		http_reply_problem(request, 400, "invalid-field", "%s",
+		                   err.text);
+		json_decref(body);
+		return;
+	}
+	batch_init(&batch, json_array_size(array));
+	if (read_ids(array, &batch, &err))
+		http_reply_problem(request, 400, "invalid-field", "%s",
+		                   err.text);
+	else
+		run_batch(request, cloud, &caller, array, &batch);
+	batch_release(&batch);
+	json_decref(body);
+}

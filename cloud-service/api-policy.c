@@ -1,0 +1,150 @@
+/* GET /v1/agent/policy: lists and domains for an agent's replica. */
+#include "cloud-service/api.h"
+
+#include "cloud-service/api-auth.h"
+#include "cloud-service/tenant-domains.h"
+#include "cloud-service/watcher.h"
+#include "common/clock.h"
+
+/* A request and what is read for it. */
+struct answer {
+	int64_t after, wait_s, limit;
+	int64_t revision;
+	bool reset;
+	struct registry_entries page;
+	struct tenant_domains domains;
+};
+
+static int read_question(struct http_request *request, struct answer *answer,
+                         struct error *err)
+{
+	int result;
+
+	result = http_query_integer(request, "after", 0, 0, INT64_MAX,
+	                            &answer->after, err);
+	if (!result)
+		result = http_query_integer(request, "wait", 0, 0,
+		                            API_MAXIMUM_WAIT_S, &answer->wait_s,
+		                            err);
+	if (!result)
+		result =
+		    http_query_integer(request, "limit", API_MAXIMUM_PAGE, 1,
+		                       API_MAXIMUM_PAGE, &answer->limit, err);
+	return result;
+}
+
+/*
+ * The revision is read first: whatever is added while the rest is read is then
+ * told again at the next time, never left out.
+ */
+static int read_answer(struct cloud *cloud, const struct id *tenant,
+                       struct answer *answer, bool *nothing, struct error *err)
+{
+	const struct registry_entries *page = &answer->page;
+	int result;
+
+	result = registry_policy_revision(cloud->registry, tenant,
+	                                  &answer->revision, err);
+	if (result)
+		return result;
+	*nothing = answer->after == answer->revision;
+	if (*nothing)
+		return 0;
+	answer->reset = answer->after == 0 || answer->after > answer->revision;
+	if (answer->reset)
+		answer->after = 0;
+	result =
+	    registry_entry_changes(cloud->registry, tenant, answer->after,
+	                           (size_t)answer->limit, &answer->page, err);
+	if (!result)
+		result = tenant_domains_load(&answer->domains, cloud->registry,
+		                             tenant, err);
+	if (!result && page->count > 0 &&
+	    (page->more ||
+	     page->entries[page->count - 1].revision > answer->revision))
+		answer->revision = page->entries[page->count - 1].revision;
+	return result;
+}
+
+static json_t *time_json(int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	return wall_ms ? json_string(clock_format_rfc3339(wall_ms, text))
+	               : json_null();
+}
+
+static json_t *entry_json(const struct entry *entry)
+{
+	char id[ID_TEXT_SIZE], created[CLOCK_TEXT_SIZE];
+
+	return json_pack(
+	    "{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:o,s:s,s:I,s:s,s:s}", "id",
+	    id_format(&entry->id, id), "scope", entry_scope_name(entry->scope),
+	    "scope_value", entry->scope_value, "colour",
+	    entry_colour_name(entry->colour), "kind",
+	    entry_kind_name(entry->kind), "value", entry->value, "demands_pass",
+	    (int)entry->demands_pass, "deleted", (int)entry->deleted,
+	    "expires_at", time_json(entry->expires_ms), "created_at",
+	    clock_format_rfc3339(entry->created_ms, created), "revision",
+	    (json_int_t)entry->revision, "origin",
+	    entry_origin_name(entry->origin), "note", entry->note);
+}
+
+static json_t *answer_json(const struct answer *answer)
+{
+	json_t *entries = json_array(), *domains = json_array();
+	size_t i;
+
+	for (i = 0; i < answer->page.count; i++)
+		json_array_append_new(entries,
+		                      entry_json(&answer->page.entries[i]));
+	for (i = 0; i < answer->domains.count; i++)
+		json_array_append_new(domains,
+		                      json_string(answer->domains.names[i]));
+	return json_pack("{s:I,s:b,s:b,s:o,s:o}", "revision",
+	                 (json_int_t)answer->revision, "reset",
+	                 (int)answer->reset, "more", (int)answer->page.more,
+	                 "domains", domains, "entries", entries);
+}
+
+static void wait_or_end(struct http_request *request,
+                        const struct api_caller *caller,
+                        const struct answer *answer, uint64_t ticket)
+{
+	if (answer->wait_s == 0 || http_wait_over(request))
+		http_reply_empty(request);
+	else
+		http_wait(request, caller->tenant_text, ticket,
+		          http_request_start_ms(request) +
+		              answer->wait_s * 1000);
+}
+
+void api_policy_get(struct http_request *request, void *context)
+{
+	struct cloud *cloud = context;
+	struct answer answer = {0};
+	struct api_caller caller;
+	struct error err = {0};
+	bool nothing = false;
+	uint64_t ticket;
+
+	if (!api_authenticate(request, cloud, &caller))
+		return;
+	if (read_question(request, &answer, &err)) {
+		http_reply_problem(request, 400, "invalid-field", "%s",
+		                   err.text);
+		return;
+	}
+	if (cloud->watcher)
+		watcher_follow(cloud->watcher, &caller.tenant);
+	ticket = http_wait_ticket(http_request_server(request));
+	if (read_answer(cloud, &caller.tenant, &answer, &nothing, &err))
+		api_reply_unavailable(request, &err);
+	else if (nothing)
+		wait_or_end(request, &caller, &answer, ticket);
+	else
+		http_reply_json(request, 200, answer_json(&answer));
+	registry_entries_release(&answer.page);
+	tenant_domains_release(&answer.domains);
+}

@@ -1,0 +1,328 @@
+/* Commands about tenants, domains, agents' keys and users. */
+#include "cloud-service/cli.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "cloud-service/api-auth.h"
+#include "common/clock.h"
+#include "common/mail/address.h"
+#include "common/mem.h"
+
+#define MINIMUM_PASSWORD 10
+
+static int tenant_add(struct cli *cli)
+{
+	const char *language = cli->language ? cli->language : "fr";
+	struct registry_tenant tenant = {.id = id_new(),
+	                                 .created_ms = clock_wall_ms()};
+	struct error err = {0};
+	char text[ID_TEXT_SIZE];
+	int result;
+
+	if (strcmp(language, "fr") && strcmp(language, "en"))
+		return cli_usage(cli, "--language: fr or en");
+	tenant.name = mem_copy_string(cli->words[0]);
+	tenant.language = mem_copy_string(language);
+	result = registry_tenant_add(cli->cloud->registry, &tenant, &err);
+	if (result == ERR_EXISTS)
+		error_set(&err, ERR_EXISTS, "there is a tenant \"%.100s\"",
+		          cli->words[0]);
+	registry_tenant_release(&tenant);
+	if (result)
+		return cli_fail(cli, &err);
+	cli_audit(cli, &tenant.id, "tenant-add", cli->words[0], language);
+	fprintf(cli->out, "%s\n", id_format(&tenant.id, text));
+	return CLI_OK;
+}
+
+static void print_tenant(const struct registry_tenant *tenant, void *context)
+{
+	char id[ID_TEXT_SIZE], time[CLOCK_TEXT_SIZE];
+
+	fprintf(context, "%s\t%s\t%s\t%s\n", tenant->name, tenant->language,
+	        id_format(&tenant->id, id),
+	        clock_format_rfc3339(tenant->created_ms, time));
+}
+
+static int tenant_list(struct cli *cli)
+{
+	struct error err = {0};
+
+	if (registry_tenant_each(cli->cloud->registry, print_tenant, cli->out,
+	                         &err))
+		return cli_fail(cli, &err);
+	return CLI_OK;
+}
+
+/* What a command about one domain does to it. */
+typedef int (*domain_function)(struct registry *registry,
+                               const struct id *tenant, const char *domain,
+                               struct error *err);
+
+static int change_domain(struct cli *cli, domain_function change,
+                         const char *action)
+{
+	struct registry_tenant tenant;
+	struct error err = {0};
+	char folded[256];
+	int result, status;
+
+	if (mail_domain_fold(cli->words[1], folded, sizeof(folded)))
+		return cli_usage(cli, "\"%s\" is no domain", cli->words[1]);
+	status = cli_tenant(cli, cli->words[0], &tenant);
+	if (status)
+		return status;
+	result = change(cli->cloud->registry, &tenant.id, folded, &err);
+	if (result == ERR_EXISTS)
+		error_set(&err, ERR_EXISTS, "%s belongs to a tenant already",
+		          folded);
+	else if (result == ERR_NOT_FOUND)
+		error_set(&err, ERR_NOT_FOUND, "%s is not his", folded);
+	if (result)
+		status = cli_fail(cli, &err);
+	else
+		cli_audit(cli, &tenant.id, action, folded, "");
+	registry_tenant_release(&tenant);
+	return status;
+}
+
+static int domain_add(struct cli *cli)
+{
+	return change_domain(cli, registry_domain_add, "domain-add");
+}
+
+static int domain_remove(struct cli *cli)
+{
+	return change_domain(cli, registry_domain_remove, "domain-remove");
+}
+
+static void print_domain(const char *domain, void *context)
+{
+	fprintf(context, "%s\n", domain);
+}
+
+static int domain_list(struct cli *cli)
+{
+	struct registry_tenant tenant;
+	struct error err = {0};
+	int status = cli_tenant(cli, cli->words[0], &tenant);
+
+	if (status)
+		return status;
+	if (registry_domain_each(cli->cloud->registry, &tenant.id, print_domain,
+	                         cli->out, &err))
+		status = cli_fail(cli, &err);
+	registry_tenant_release(&tenant);
+	return status;
+}
+
+static bool is_agent_name(const char *name)
+{
+	return *name && strlen(name) < API_AGENT_SIZE &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") ==
+	           strlen(name);
+}
+
+static int add_key(struct cli *cli, const struct id *tenant)
+{
+	char key_text[API_KEY_SIZE], prefix[API_KEY_PREFIX_SIZE];
+	struct registry_key key = {
+	    .id = id_new(), .tenant = *tenant, .created_ms = clock_wall_ms()};
+	struct error err = {0};
+	int result;
+
+	api_key_draw(key_text, prefix, key.hash);
+	key.agent = mem_copy_string(cli->words[1]);
+	key.prefix = mem_copy_string(prefix);
+	result = registry_key_add(cli->cloud->registry, &key, &err);
+	registry_key_release(&key);
+	if (result == ERR_LIMIT)
+		error_set(&err, ERR_LIMIT,
+		          "%s has two valid keys: revoke one first",
+		          cli->words[1]);
+	if (result)
+		return cli_fail(cli, &err);
+	cli_audit(cli, tenant, "agent-add", cli->words[1], prefix);
+	fprintf(cli->out, "%s\n", key_text);
+	sodium_memzero(key_text, sizeof(key_text));
+	return CLI_OK;
+}
+
+static int agent_add(struct cli *cli)
+{
+	struct registry_tenant tenant;
+	int status;
+
+	if (!is_agent_name(cli->words[1]))
+		return cli_usage(cli, "an agent's name has lower-case letters, "
+		                      "digits, hyphens and dots");
+	status = cli_tenant(cli, cli->words[0], &tenant);
+	if (status)
+		return status;
+	status = add_key(cli, &tenant.id);
+	registry_tenant_release(&tenant);
+	return status;
+}
+
+static void print_key(const struct registry_key *key, void *context)
+{
+	char time[CLOCK_TEXT_SIZE];
+
+	fprintf(context, "%s\t%s\t%s", key->agent, key->prefix,
+	        clock_format_rfc3339(key->created_ms, time));
+	if (key->revoked_ms)
+		fprintf(context, "\trevoked %s",
+		        clock_format_rfc3339(key->revoked_ms, time));
+	fputc('\n', context);
+}
+
+static int agent_list(struct cli *cli)
+{
+	struct registry_tenant tenant;
+	struct error err = {0};
+	int status = cli_tenant(cli, cli->words[0], &tenant);
+
+	if (status)
+		return status;
+	if (registry_key_each(cli->cloud->registry, &tenant.id, print_key,
+	                      cli->out, &err))
+		status = cli_fail(cli, &err);
+	registry_tenant_release(&tenant);
+	return status;
+}
+
+static int agent_revoke(struct cli *cli)
+{
+	struct registry_tenant tenant;
+	struct error err = {0};
+	int result, status = cli_tenant(cli, cli->words[0], &tenant);
+
+	if (status)
+		return status;
+	result = registry_key_revoke(cli->cloud->registry, &tenant.id,
+	                             cli->words[1], clock_wall_ms(), &err);
+	if (result == ERR_NOT_FOUND)
+		error_set(&err, ERR_NOT_FOUND, "no key \"%.40s\"",
+		          cli->words[1]);
+	else if (result == ERR_CONFLICT)
+		error_set(&err, ERR_CONFLICT, "it is revoked already");
+	if (result)
+		status = cli_fail(cli, &err);
+	else
+		cli_audit(cli, &tenant.id, "agent-revoke", cli->words[1], "");
+	registry_tenant_release(&tenant);
+	return status;
+}
+
+static bool is_role(const char *role)
+{
+	return role && (!strcmp(role, "admin") || !strcmp(role, "recipient") ||
+	                !strcmp(role, "operator"));
+}
+
+/* Reads the first line of the input; an exit status when it is no password. */
+static int read_password(struct cli *cli, char *line, int size)
+{
+	if (!fgets(line, size, cli->in))
+		return cli_usage(cli, "the password is read from standard "
+		                      "input");
+	line[strcspn(line, "\r\n")] = '\0';
+	if (strlen(line) < MINIMUM_PASSWORD)
+		return cli_usage(cli, "a password has %d characters at least",
+		                 MINIMUM_PASSWORD);
+	return 0;
+}
+
+static int add_user(struct cli *cli, const struct id *tenant,
+                    const char *password)
+{
+	char hash[crypto_pwhash_STRBYTES], login[MAIL_ADDRESS_SIZE];
+	struct registry_user user = {
+	    .id = id_new(), .tenant = *tenant, .created_ms = clock_wall_ms()};
+	struct error err = {0};
+	int result;
+
+	if (!mail_address_valid(cli->words[1], false) ||
+	    mail_address_fold(cli->words[1], login))
+		return cli_usage(cli, "a login is a mail address");
+	if (crypto_pwhash_str(hash, password, strlen(password),
+	                      crypto_pwhash_OPSLIMIT_INTERACTIVE,
+	                      crypto_pwhash_MEMLIMIT_INTERACTIVE)) {
+		error_set(&err, ERR_UNAVAILABLE, "no memory for the hash");
+		return cli_fail(cli, &err);
+	}
+	user.login = mem_copy_string(login);
+	user.role = mem_copy_string(cli->role);
+	user.password = mem_copy_string(hash);
+	result = registry_user_add(cli->cloud->registry, &user, &err);
+	registry_user_release(&user);
+	if (result == ERR_EXISTS)
+		error_set(&err, ERR_EXISTS, "there is a user %s", login);
+	if (result)
+		return cli_fail(cli, &err);
+	cli_audit(cli, tenant, "user-add", login, cli->role);
+	return CLI_OK;
+}
+
+static int user_add(struct cli *cli)
+{
+	struct registry_tenant tenant;
+	char password[256];
+	int status;
+
+	if (!is_role(cli->role))
+		return cli_usage(cli, "--role: admin, recipient or operator");
+	status = read_password(cli, password, sizeof(password));
+	if (!status)
+		status = cli_tenant(cli, cli->words[0], &tenant);
+	if (!status) {
+		status = add_user(cli, &tenant.id, password);
+		registry_tenant_release(&tenant);
+	}
+	sodium_memzero(password, sizeof(password));
+	return status;
+}
+
+static int user_show(struct cli *cli)
+{
+	char login[MAIL_ADDRESS_SIZE], time[CLOCK_TEXT_SIZE];
+	struct registry_user user;
+	struct error err = {0};
+	int result;
+
+	if (mail_address_fold(cli->words[0], login))
+		return cli_usage(cli, "a login is a mail address");
+	result = registry_user_find(cli->cloud->registry, login, &user, &err);
+	if (result == ERR_NOT_FOUND)
+		error_set(&err, ERR_NOT_FOUND, "no user %s", login);
+	if (result)
+		return cli_fail(cli, &err);
+	fprintf(cli->out, "%s\t%s\t%s\n", user.login, user.role,
+	        clock_format_rfc3339(user.created_ms, time));
+	registry_user_release(&user);
+	return CLI_OK;
+}
+
+const struct cli_command cli_account_commands[] = {
+    {"tenant", "add", "NAME [--language fr|en]",
+     "adds a customer; prints his id", 1, 1, true, tenant_add},
+    {"tenant", "list", "", "lists the customers", 0, 0, true, tenant_list},
+    {"domain", "add", "TENANT DOMAIN", "adds a mail domain", 2, 2, true,
+     domain_add},
+    {"domain", "remove", "TENANT DOMAIN", "takes a mail domain away", 2, 2,
+     true, domain_remove},
+    {"domain", "list", "TENANT", "lists the tenant's domains", 1, 1, true,
+     domain_list},
+    {"agent", "add", "TENANT NAME",
+     "adds a key for an agent and prints it, this once", 2, 2, true, agent_add},
+    {"agent", "list", "TENANT", "lists agents and the prefixes of their keys",
+     1, 1, true, agent_list},
+    {"agent", "revoke", "TENANT PREFIX", "makes a key invalid", 2, 2, true,
+     agent_revoke},
+    {"user", "add", "TENANT LOGIN --role admin|recipient|operator",
+     "adds a user; the password is read from standard input", 2, 2, true,
+     user_add},
+    {"user", "show", "LOGIN", "shows a user", 1, 1, true, user_show},
+    {0},
+};

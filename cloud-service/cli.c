@@ -1,0 +1,316 @@
+/* Takes the command line apart and finds the command. */
+#include "cloud-service/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/crypto.h"
+
+#define STANDARD_CONFIG "/etc/turing/turing-cloud.conf"
+
+static const struct cli_command *const tables[] = {
+    cli_daemon_commands, cli_account_commands, cli_entry_commands,
+    cli_report_commands};
+#define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
+
+static const struct {
+	const char *name;
+	size_t offset;
+	bool flag;
+} options[] = {
+    {"--language", offsetof(struct cli, language), false},
+    {"--role", offsetof(struct cli, role), false},
+    {"--domain", offsetof(struct cli, domain), false},
+    {"--mailbox", offsetof(struct cli, mailbox), false},
+    {"--note", offsetof(struct cli, note), false},
+    {"--expires", offsetof(struct cli, expires), false},
+    {"--sender", offsetof(struct cli, sender), false},
+    {"--limit", offsetof(struct cli, limit), false},
+    {"--state", offsetof(struct cli, state), false},
+    {"--demand-pass", offsetof(struct cli, demand_pass), true},
+    {"--held", offsetof(struct cli, held), true},
+    {"-c", offsetof(struct cli, config_path), false},
+    {"--config", offsetof(struct cli, config_path), false},
+};
+
+int cli_fail(struct cli *cli, const struct error *err)
+{
+	fprintf(cli->error, "turing-cloud: %s\n", err->text);
+	switch (err->code) {
+	case ERR_UNAVAILABLE:
+	case ERR_UNCERTAIN:
+	case ERR_TIMEOUT:
+	case ERR_FULL:
+		return CLI_TEMPORARY;
+	default:
+		return CLI_FAILURE;
+	}
+}
+
+int cli_usage(struct cli *cli, const char *format, ...)
+{
+	va_list list;
+
+	fputs("turing-cloud: ", cli->error);
+	va_start(list, format);
+	vfprintf(cli->error, format, list);
+	va_end(list);
+	fputs("\nTry 'turing-cloud --help'.\n", cli->error);
+	return CLI_USAGE;
+}
+
+int cli_tenant(struct cli *cli, const char *name,
+               struct registry_tenant *tenant)
+{
+	struct error err = {0};
+	int result =
+	    registry_tenant_find(cli->cloud->registry, name, tenant, &err);
+
+	if (result == ERR_NOT_FOUND)
+		error_set(&err, ERR_NOT_FOUND, "no tenant \"%.100s\"", name);
+	return result ? cli_fail(cli, &err) : 0;
+}
+
+void cli_audit(struct cli *cli, const struct id *tenant, const char *action,
+               const char *object, const char *detail)
+{
+	char actor[] = "cli";
+	char action_text[64], object_text[400], detail_text[400];
+	struct registry_audit line = {.id = id_new(),
+	                              .at_ms = clock_wall_ms(),
+	                              .actor = actor,
+	                              .action = action_text,
+	                              .object = object_text,
+	                              .detail = detail_text};
+	struct error err = {0};
+
+	if (tenant)
+		line.tenant = *tenant;
+	snprintf(action_text, sizeof(action_text), "%s", action);
+	snprintf(object_text, sizeof(object_text), "%s", object);
+	snprintf(detail_text, sizeof(detail_text), "%s", detail);
+	if (registry_audit_add(cli->cloud->registry, &line, &err))
+		fprintf(cli->error, "turing-cloud: audit: %s\n", err.text);
+}
+
+void cli_print_text(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fputc((unsigned char)*text < ' ' || *text == 127 ? '?' : *text,
+		      out);
+}
+
+long cli_limit(struct cli *cli, long standard)
+{
+	char *end;
+	long limit;
+
+	if (!cli->limit)
+		return standard;
+	errno = 0;
+	limit = strtol(cli->limit, &end, 10);
+	if (errno || *end || limit < 1 || limit > 1000000) {
+		cli_usage(cli, "--limit: a number from 1 to 1000000");
+		return -1;
+	}
+	return limit;
+}
+
+static void print_command(FILE *out, const struct cli_command *command)
+{
+	fprintf(out, "  %s%s%s %s\n      %s\n", command->first,
+	        command->second ? " " : "",
+	        command->second ? command->second : "", command->arguments,
+	        command->help);
+}
+
+static void print_help(FILE *out, const char *first)
+{
+	const struct cli_command *command;
+	size_t i;
+
+	fputs("Usage: turing-cloud [-c FILE] COMMAND ...\n\n", out);
+	for (i = 0; i < TABLE_COUNT; i++)
+		for (command = tables[i]; command->first; command++)
+			if (!first || !strcmp(first, command->first))
+				print_command(out, command);
+	fputs("\n-c FILE  the configuration (" STANDARD_CONFIG ")\n"
+	      "--help   this text; after a command, that command's\n"
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, "
+	      "75 try again later.\n",
+	      out);
+}
+
+static const struct cli_command *find(const char *first, const char *second)
+{
+	const struct cli_command *command;
+	size_t i;
+
+	for (i = 0; i < TABLE_COUNT; i++)
+		for (command = tables[i]; command->first; command++) {
+			if (strcmp(command->first, first))
+				continue;
+			if (!command->second ||
+			    (second && !strcmp(command->second, second)))
+				return command;
+		}
+	return NULL;
+}
+
+static bool is_group(const char *first)
+{
+	const struct cli_command *command;
+	size_t i;
+
+	for (i = 0; i < TABLE_COUNT; i++)
+		for (command = tables[i]; command->first; command++)
+			if (!strcmp(command->first, first))
+				return true;
+	return false;
+}
+
+/* Takes one option at argv[*at]; an exit status for a wrong one. */
+static int take_option(struct cli *cli, int argc, char **argv, int *at)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		char *field = (char *)cli + options[i].offset;
+		const char *value;
+
+		if (strcmp(argv[*at], options[i].name))
+			continue;
+		if (options[i].flag) {
+			*(bool *)(void *)field = true;
+			return 0;
+		}
+		if (*at + 1 >= argc)
+			return cli_usage(cli, "%s needs a value", argv[*at]);
+		value = argv[++*at];
+		memcpy(field, &value, sizeof(value));
+		return 0;
+	}
+	return cli_usage(cli, "unknown option %s", argv[*at]);
+}
+
+/* Splits argv into words and options; *help tells whether --help was there. */
+static int take_apart(struct cli *cli, int argc, char **argv, bool *help)
+{
+	bool only_words = false;
+	int at, status;
+
+	*help = false;
+	for (at = 1; at < argc; at++) {
+		if (!only_words && !strcmp(argv[at], "--")) {
+			only_words = true;
+		} else if (!only_words && (!strcmp(argv[at], "--help") ||
+		                           !strcmp(argv[at], "-h"))) {
+			*help = true;
+		} else if (!only_words && argv[at][0] == '-' && argv[at][1]) {
+			status = take_option(cli, argc, argv, &at);
+			if (status)
+				return status;
+		} else if (cli->word_count == CLI_MAXIMUM_WORDS) {
+			return cli_usage(cli, "too many words");
+		} else {
+			cli->words[cli->word_count++] = argv[at];
+		}
+	}
+	return 0;
+}
+
+static int run_with_registry(struct cli *cli, const struct cli_command *command)
+{
+	struct cloud cloud;
+	struct error err = {0};
+	int status;
+
+	if (!command->registry)
+		return command->run(cli);
+	if (cloud_open(&cloud, cli->config, &err))
+		return cli_fail(cli, &err);
+	cli->cloud = &cloud;
+	status = command->run(cli);
+	cli->cloud = NULL;
+	cloud_stop(&cloud);
+	return status;
+}
+
+static int run_with_config(struct cli *cli, const struct cli_command *command)
+{
+	struct cloud_config config;
+	struct error err = {0};
+	int status;
+
+	if (crypto_init()) {
+		error_set(&err, ERR_UNAVAILABLE, "no randomness");
+		return cli_fail(cli, &err);
+	}
+	if (cloud_config_load(cli->config_path, &config, &err))
+		return cli_fail(cli, &err);
+	cli->config = &config;
+	status = run_with_registry(cli, command);
+	cloud_config_release(&config);
+	return status;
+}
+
+static int run_words(struct cli *cli)
+{
+	const struct cli_command *command;
+	const char *second = cli->word_count > 1 ? cli->words[1] : NULL;
+	int own;
+
+	command = find(cli->words[0], second);
+	if (!command && is_group(cli->words[0]))
+		return cli_usage(cli, "\"%s\" needs one of its commands",
+		                 cli->words[0]);
+	if (!command)
+		return cli_usage(cli, "unknown command \"%s\"", cli->words[0]);
+	own = command->second ? 2 : 1;
+	cli->word_count -= own;
+	memmove(cli->words, cli->words + own,
+	        (size_t)cli->word_count * sizeof(cli->words[0]));
+	if (cli->word_count < command->minimum ||
+	    cli->word_count > command->maximum)
+		return cli_usage(cli, "usage: %s%s%s %s", command->first,
+		                 command->second ? " " : "",
+		                 command->second ? command->second : "",
+		                 command->arguments);
+	return run_with_config(cli, command);
+}
+
+int cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *error)
+{
+	struct cli cli = {.in = in,
+	                  .out = out,
+	                  .error = error,
+	                  .config_path = STANDARD_CONFIG};
+	bool help;
+	int status = take_apart(&cli, argc, argv, &help);
+
+	if (status)
+		return status;
+	if (help) {
+		const char *first = cli.word_count ? cli.words[0] : NULL;
+
+		if (first && !is_group(first))
+			return cli_usage(&cli, "unknown command \"%s\"", first);
+		print_help(out, first);
+		return CLI_OK;
+	}
+	if (cli.word_count == 1 && !strcmp(cli.words[0], "version")) {
+		fputs("turing-cloud " TURING_VERSION "\n", out);
+		return CLI_OK;
+	}
+	if (cli.word_count == 0) {
+		print_help(error, NULL);
+		return CLI_USAGE;
+	}
+	status = run_words(&cli);
+	if (fflush(out) && status == CLI_OK)
+		status = CLI_FAILURE;
+	return status;
+}

@@ -1,0 +1,30 @@
+/* What the cloud counts. */
+#ifndef CLOUD_METRICS_H
+#define CLOUD_METRICS_H
+
+#include <stddef.h>
+
+#include "store/registry.h"
+
+/* A message was handled: status is "registered", "known" or "refused". */
+void count_message(const char *status);
+
+/* Recipients were decided by a list, a captcha, an admin, expiry ... */
+void count_decision(enum registry_verdict verdict, const char *by);
+
+/* A challenge was opened. */
+void count_challenge_opened(void);
+
+/* No challenge was sent for a message, and why. */
+void count_challenge_not_sent(const char *reason);
+
+/* A challenge was solved. */
+void count_challenge_solved(void);
+
+/* A challenge mail came to an end: "sent", "deferred", "failed", "bounced". */
+void count_mail(const char *result);
+
+/* Sets the gauges to what the registry holds. */
+void set_totals(const struct registry_totals *totals);
+
+#endif

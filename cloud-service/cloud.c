@@ -1,0 +1,218 @@
+/* Puts the cloud together, starts it and stops it. */
+#include "cloud-service/cloud.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud-service/api.h"
+#include "cloud-service/bounce.h"
+#include "cloud-service/challenge-page.h"
+#include "cloud-service/jobs.h"
+#include "cloud-service/mail-worker.h"
+#include "cloud-service/settle.h"
+#include "cloud-service/watcher.h"
+#include "common/crypto.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define HTTP_IDLE_MS 75000 /* above the longest long-poll */
+
+void cloud_sender_hash(const struct cloud *cloud, const char *sender_normal,
+                       uint8_t hash[CRYPTO_HASH_SIZE])
+{
+	crypto_hmac_sha256(cloud->sender_key, sizeof(cloud->sender_key),
+	                   sender_normal, strlen(sender_normal), hash);
+}
+
+void cloud_wake(struct cloud *cloud, const struct id *tenant)
+{
+	char key[ID_TEXT_SIZE];
+
+	pthread_mutex_lock(&cloud->http_lock);
+	if (cloud->http)
+		http_wake(cloud->http, id_format(tenant, key));
+	pthread_mutex_unlock(&cloud->http_lock);
+}
+
+uint16_t cloud_port(struct cloud *cloud)
+{
+	uint16_t port;
+
+	pthread_mutex_lock(&cloud->http_lock);
+	port = cloud->http ? http_server_port(cloud->http) : 0;
+	pthread_mutex_unlock(&cloud->http_lock);
+	return port;
+}
+
+/* Puts server in place of the old one, which is returned. */
+static struct http_server *exchange_http(struct cloud *cloud,
+                                         struct http_server *server)
+{
+	struct http_server *old;
+
+	pthread_mutex_lock(&cloud->http_lock);
+	old = cloud->http;
+	cloud->http = server;
+	pthread_mutex_unlock(&cloud->http_lock);
+	return old;
+}
+
+const struct challenge_page_context *challenge_page_context_of(
+    void *http_context)
+{
+	return ((struct cloud *)http_context)->challenge_page;
+}
+
+static int read_secrets(struct cloud *cloud, struct error *err)
+{
+	struct registry *registry = cloud->registry;
+	int result = registry_secret(registry, "token", cloud->token_key, err);
+
+	if (!result)
+		result = registry_secret(registry, "sender-hash",
+		                         cloud->sender_key, err);
+	if (!result)
+		result =
+		    registry_secret(registry, "bounce", cloud->bounce_key, err);
+	return result;
+}
+
+static void prepare_page(struct cloud *cloud)
+{
+	struct challenge_page_context *page = mem_alloc(sizeof(*page));
+
+	page->registry = cloud->registry;
+	page->public_url = cloud->config->public_url;
+	page->max_attempts = cloud->config->challenge_max_attempts;
+	page->solved = settle_solved;
+	page->context = cloud;
+	memcpy(page->token_key, cloud->token_key, sizeof(page->token_key));
+	cloud->challenge_page = page;
+}
+
+int cloud_open(struct cloud *cloud, const struct cloud_config *config,
+               struct error *err)
+{
+	struct registry_options options = {.backend = config->store_backend,
+	                                   .location = config->store_location};
+	int result;
+
+	memset(cloud, 0, sizeof(*cloud));
+	result = registry_open(&cloud->registry, &options, err);
+	if (result)
+		return result;
+	cloud->config = config;
+	pthread_mutex_init(&cloud->http_lock, NULL);
+	result = read_secrets(cloud, err);
+	if (result)
+		cloud_stop(cloud);
+	else
+		prepare_page(cloud);
+	return result;
+}
+
+static int start_http(struct cloud *cloud, struct error *err)
+{
+	const struct cloud_config *config = cloud->config;
+	size_t count = config->trusted_proxies.count;
+	const char **proxies = mem_alloc_array(count + 1, sizeof(*proxies));
+	struct http_server_options options = {
+	    .threads = (unsigned)config->http_threads,
+	    .maximum_connections = (unsigned)config->http_max_connections,
+	    .idle_timeout_ms = HTTP_IDLE_MS,
+	    .trusted_proxies = proxies,
+	    .routes = api_routes(),
+	    .context = cloud,
+	    .log_id = "http",
+	};
+	struct http_server *server = NULL;
+	char *host;
+	size_t i;
+	int result;
+
+	for (i = 0; i < count; i++)
+		proxies[i] = config->trusted_proxies.items[i];
+	result = config_parse_endpoint(config->http_listen, &host,
+	                               &options.port, err);
+	if (!result) {
+		options.address = host;
+		result = http_server_start(&server, &options, err);
+		free(host);
+	}
+	free(proxies);
+	if (result)
+		return result;
+	exchange_http(cloud, server);
+	/* Whatever changed before the server could be told. */
+	http_wake(server, NULL);
+	return 0;
+}
+
+int cloud_start(struct cloud *cloud, const struct cloud_config *config,
+                struct error *err)
+{
+	int result = cloud_open(cloud, config, err);
+
+	if (result)
+		return result;
+	result = mail_worker_start(&cloud->mail_worker, cloud, err);
+	if (!result && config->return_path == RETURN_PATH_VERP)
+		result = bounce_start(&cloud->bounce, cloud, err);
+	if (!result)
+		result = jobs_start(&cloud->jobs, cloud, err);
+	if (!result)
+		result = watcher_start(&cloud->watcher, cloud, err);
+	if (!result)
+		result = start_http(cloud, err);
+	if (result)
+		cloud_stop(cloud);
+	return result;
+}
+
+void cloud_stop(struct cloud *cloud)
+{
+	if (!cloud->registry)
+		return;
+	/* The server first: its requests use all the rest. Whoever still
+	 * wants to wake one finds it gone. */
+	http_server_stop(exchange_http(cloud, NULL));
+	watcher_stop(cloud->watcher);
+	bounce_stop(cloud->bounce);
+	jobs_stop(cloud->jobs);
+	mail_worker_stop(cloud->mail_worker);
+	registry_close(cloud->registry);
+	pthread_mutex_destroy(&cloud->http_lock);
+	free(cloud->challenge_page);
+	memset(cloud, 0, sizeof(*cloud));
+}
+
+/* Threads started later leave the signals to the one that waits for them. */
+static void block_signals(sigset_t *stop)
+{
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(stop);
+	sigaddset(stop, SIGTERM);
+	sigaddset(stop, SIGINT);
+	pthread_sigmask(SIG_BLOCK, stop, NULL);
+}
+
+int cloud_run(const struct cloud_config *config, struct error *err)
+{
+	struct cloud cloud;
+	sigset_t stop;
+	int result, number = 0;
+
+	block_signals(&stop);
+	log_set_level((enum log_level)config->log_level);
+	result = cloud_start(&cloud, config, err);
+	if (result)
+		return result;
+	log_info("cloud", "turing-cloud " TURING_VERSION " serves %s, port %u",
+	         config->http_listen, (unsigned)cloud_port(&cloud));
+	sigwait(&stop, &number);
+	log_info("cloud", "stopping on signal %d", number);
+	cloud_stop(&cloud);
+	log_info("cloud", "stopped");
+	return 0;
+}

@@ -1,0 +1,205 @@
+/* Expires challenges and held mail, and repairs what a crash left. */
+#include "cloud-service/jobs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud-service/cloud-metrics.h"
+#include "cloud-service/settle.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define PERIOD_MS       5000
+#define LEASE_MS        60000
+#define REPAIR_AFTER_MS 10000 /* whoever solved it is still at it before */
+#define PAGE_SIZE       200
+
+struct jobs {
+	struct cloud *cloud;
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stopping;
+};
+
+static int expire_challenges(struct cloud *cloud, int64_t now_ms,
+                             struct error *err)
+{
+	struct registry_challenges page = {0};
+	char text[ID_TEXT_SIZE];
+	size_t i;
+	int result;
+
+	result = registry_challenge_due(cloud->registry, CHALLENGE_STATE_OPEN,
+	                                now_ms, PAGE_SIZE, &page, err);
+	if (result)
+		return result;
+	for (i = 0; i < page.count && !result; i++) {
+		result = registry_challenge_move(
+		    cloud->registry, &page.challenges[i].id,
+		    CHALLENGE_STATE_OPEN, CHALLENGE_STATE_EXPIRED, now_ms, err);
+		if (!result)
+			log_info(id_format(&page.challenges[i].id, text),
+			         "challenge expired");
+		else if (result == ERR_CONFLICT)
+			result = 0; /* solved in the last moment */
+	}
+	registry_challenges_release(&page);
+	return result;
+}
+
+static int expire_recipient(struct cloud *cloud,
+                            const struct registry_message *message,
+                            const struct registry_recipient *recipient,
+                            int64_t now_ms, struct error *err)
+{
+	char by[] = "expiry", why[] = "held too long", text[ID_TEXT_SIZE];
+	struct registry_decision decision = {.message = message->id,
+	                                     .recipient = recipient->address,
+	                                     .verdict = REGISTRY_EXPIRE,
+	                                     .by = by,
+	                                     .why = why,
+	                                     .decided_ms = now_ms};
+	int result;
+
+	result =
+	    registry_decide(cloud->registry, &message->tenant, &decision, err);
+	if (result == ERR_CONFLICT || result == ERR_NOT_FOUND)
+		return 0;
+	if (result)
+		return result;
+	count_decision(REGISTRY_EXPIRE, by);
+	log_info(id_format(&message->id, text), "expired for %s",
+	         recipient->address);
+	return 0;
+}
+
+static int expire_messages(struct cloud *cloud, int64_t now_ms,
+                           struct error *err)
+{
+	struct registry_query query = {
+	    .held = true, .expires_before_ms = now_ms, .limit = PAGE_SIZE};
+	struct registry_messages page = {0};
+	size_t i, k;
+	int result;
+
+	result = registry_message_list(cloud->registry, &query, &page, err);
+	if (result)
+		return result;
+	for (i = 0; i < page.count; i++) {
+		const struct registry_message *message = &page.messages[i];
+
+		for (k = 0; k < message->recipient_count && !result; k++)
+			if (message->recipients[k].state == REGISTRY_HELD)
+				result = expire_recipient(
+				    cloud, message, &message->recipients[k],
+				    now_ms, err);
+	}
+	registry_messages_release(&page);
+	return result;
+}
+
+static int repair(struct cloud *cloud, int64_t now_ms, struct error *err)
+{
+	return settle_repair(cloud, now_ms - REPAIR_AFTER_MS, err);
+}
+
+static const struct job {
+	const char *name; /* of its lease too */
+	int (*run)(struct cloud *cloud, int64_t now_ms, struct error *err);
+} table[] = {
+    {"job-challenge-expiry", expire_challenges},
+    {"job-message-expiry", expire_messages},
+    {"job-settle-repair", repair},
+};
+
+static int run_one(struct cloud *cloud, const struct job *job, int64_t now_ms,
+                   struct error *err)
+{
+	int result;
+
+	result = registry_lease(cloud->registry, job->name,
+	                        cloud->config->instance_name, clock_wall_ms(),
+	                        LEASE_MS, err);
+	if (result == ERR_CONFLICT)
+		return 0; /* another instance does it */
+	return result ? result : job->run(cloud, now_ms, err);
+}
+
+int jobs_run(struct cloud *cloud, int64_t now_ms, struct error *err)
+{
+	size_t i;
+	int first = 0;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct error why = {0};
+		int result = run_one(cloud, &table[i], now_ms, &why);
+
+		if (!result)
+			continue;
+		log_error(table[i].name, "%s", why.text);
+		if (!first)
+			first = error_set(err, why.code, "%.511s", why.text);
+	}
+	return first;
+}
+
+static void *run(void *argument)
+{
+	struct jobs *jobs = argument;
+	struct timespec until;
+	bool stopping = false;
+
+	while (!stopping) {
+		(void)jobs_run(jobs->cloud, clock_wall_ms(), NULL);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += PERIOD_MS / 1000;
+		pthread_mutex_lock(&jobs->lock);
+		while (!jobs->stopping)
+			if (pthread_cond_timedwait(&jobs->wake, &jobs->lock,
+			                           &until) == ETIMEDOUT)
+				break;
+		stopping = jobs->stopping;
+		pthread_mutex_unlock(&jobs->lock);
+	}
+	return NULL;
+}
+
+int jobs_start(struct jobs **jobs, struct cloud *cloud, struct error *err)
+{
+	struct jobs *made = mem_alloc(sizeof(*made));
+	int number;
+
+	made->cloud = cloud;
+	pthread_mutex_init(&made->lock, NULL);
+	pthread_cond_init(&made->wake, NULL);
+	number = pthread_create(&made->thread, NULL, run, made);
+	if (number) {
+		jobs_stop(made);
+		return error_set_errno(err, ERR_UNAVAILABLE, number,
+		                       "job thread");
+	}
+	made->started = true;
+	*jobs = made;
+	return 0;
+}
+
+void jobs_stop(struct jobs *jobs)
+{
+	if (!jobs)
+		return;
+	if (jobs->started) {
+		pthread_mutex_lock(&jobs->lock);
+		jobs->stopping = true;
+		pthread_cond_broadcast(&jobs->wake);
+		pthread_mutex_unlock(&jobs->lock);
+		pthread_join(jobs->thread, NULL);
+	}
+	pthread_cond_destroy(&jobs->wake);
+	pthread_mutex_destroy(&jobs->lock);
+	free(jobs);
+}

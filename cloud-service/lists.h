@@ -1,0 +1,34 @@
+/* What the lists say about held mail, carried out. */
+#ifndef CLOUD_LISTS_H
+#define CLOUD_LISTS_H
+
+#include "store/registry.h"
+
+/* How many recipients were moved. */
+struct lists_count {
+	size_t released;
+	size_t discarded;
+};
+
+/*
+ * Looks every held recipient of the message up and carries out what the
+ * strongest entry says: white releases, black discards; by stands in the
+ * decision. The states in *message follow; count (may be NULL) is added to.
+ * Idempotent. 0 or an error of the store.
+ */
+int lists_decide_message(struct registry *registry,
+                         struct registry_message *message, const char *by,
+                         struct lists_count *count, struct error *err);
+
+/*
+ * As lists_decide_message() for all held mail of the tenant, or that of one
+ * normalised sender (NULL: all).
+ */
+int lists_decide_held(struct registry *registry, const struct id *tenant,
+                      const char *sender_normal, const char *by,
+                      struct lists_count *count, struct error *err);
+
+/* Whether any recipient of the message is held. */
+bool lists_any_held(const struct registry_message *message);
+
+#endif

@@ -1,0 +1,318 @@
+/* Claims, renders and sends challenge mails, and writes down the outcome. */
+#include "cloud-service/mail-worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud-service/bounce.h"
+#include "cloud-service/challenge-mail.h"
+#include "cloud-service/cloud-metrics.h"
+#include "cloud-service/smarthost.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define MAXIMUM_MAIL 65536
+/* Claims of other instances whose leases ended are found this often. */
+#define POLL_MS 5000
+
+struct mail_worker {
+	struct cloud *cloud;
+	struct smarthost *smarthost;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stopping;
+	uint64_t wakes; /* so that none is lost while all threads send */
+	pthread_t *threads;
+	unsigned thread_count;
+	unsigned next_number;
+};
+
+int64_t mail_worker_backoff_ms(const struct cloud_config *config,
+                               int64_t attempts)
+{
+	int64_t pause = config->mail_retry_min_ms;
+	int64_t i;
+
+	for (i = 1; i < attempts && pause < config->mail_retry_max_ms; i++)
+		pause *= 2;
+	return pause < config->mail_retry_max_ms ? pause
+	                                         : config->mail_retry_max_ms;
+}
+
+static int render(struct cloud *cloud,
+                  const struct registry_challenge *challenge,
+                  struct buffer *out, struct error *err)
+{
+	const struct cloud_config *config = cloud->config;
+	struct registry_tenant tenant;
+	struct registry_message message;
+	struct challenge_mail mail = {.challenge = challenge,
+	                              .from = config->challenge_from,
+	                              .from_name = config->challenge_from_name,
+	                              .public_url = config->public_url,
+	                              .token_key = cloud->token_key,
+	                              .now_ms = clock_wall_ms()};
+	int result;
+
+	result = registry_tenant_read(cloud->registry, &challenge->tenant,
+	                              &tenant, err);
+	if (result)
+		return result;
+	result = registry_message_read(cloud->registry, &challenge->tenant,
+	                               &challenge->message, &message, err);
+	if (!result) {
+		mail.message = &message;
+		mail.language = tenant.language;
+		result = challenge_mail_render(&mail, out, err);
+		registry_message_release(&message);
+	}
+	registry_tenant_release(&tenant);
+	return result;
+}
+
+/* The answer to one attempt, as the registry takes it. */
+struct attempt {
+	enum registry_mail_state state;
+	int64_t next_ms;
+	char reply[300];
+	bool nobody_there; /* 5.1.x: the address does not exist */
+};
+
+static void judge(const struct cloud_config *config,
+                  const struct registry_challenge *challenge,
+                  enum smarthost_outcome outcome,
+                  const struct smarthost_reply *reply, struct attempt *attempt)
+{
+	bool last = challenge->mail_attempts >= config->mail_attempts;
+
+	snprintf(attempt->reply, sizeof(attempt->reply), "%s", reply->text);
+	attempt->state = MAIL_STATE_PENDING;
+	if (outcome == SMARTHOST_SENT) {
+		attempt->state = MAIL_STATE_SENT;
+		count_mail("sent");
+	} else if (outcome == SMARTHOST_REFUSED || last) {
+		attempt->state = MAIL_STATE_FAILED;
+		attempt->nobody_there = outcome == SMARTHOST_REFUSED &&
+		                        !strncmp(reply->enhanced, "5.1.", 4);
+		count_mail("failed");
+	} else {
+		attempt->next_ms =
+		    clock_wall_ms() +
+		    mail_worker_backoff_ms(config, challenge->mail_attempts);
+		count_mail("deferred");
+	}
+}
+
+static void send_mail(struct cloud *cloud, struct smarthost *smarthost,
+                      const struct registry_challenge *challenge,
+                      const struct buffer *mail, struct attempt *attempt)
+{
+	char sender[MAIL_ADDRESS_SIZE] = "";
+	struct smarthost_reply reply;
+	enum smarthost_outcome outcome;
+
+	if (cloud->config->return_path == RETURN_PATH_VERP &&
+	    bounce_address_make(cloud->bounce_key, &challenge->id,
+	                        cloud->config->bounce_domain, sender))
+		sender[0] = '\0';
+	outcome = smarthost_send(smarthost, sender, challenge->sender,
+	                         mail->data, mail->length, &reply);
+	judge(cloud->config, challenge, outcome, &reply, attempt);
+}
+
+/* Nobody is there: the challenge is over and the sender is left alone. */
+static int give_up_sender(struct cloud *cloud,
+                          const struct registry_challenge *challenge,
+                          struct error *err)
+{
+	int64_t now = clock_wall_ms();
+	int result;
+
+	result = registry_sender_set_dead(cloud->registry,
+	                                  challenge->sender_hash, now, err);
+	if (!result)
+		result = registry_challenge_move(
+		    cloud->registry, &challenge->id, CHALLENGE_STATE_OPEN,
+		    CHALLENGE_STATE_BOUNCED, now, err);
+	return result == ERR_CONFLICT ? 0 : result;
+}
+
+static int work_on(struct cloud *cloud, struct smarthost *smarthost,
+                   const char *owner,
+                   const struct registry_challenge *challenge,
+                   struct error *err)
+{
+	static const char *const words[] = {"deferred", "sent", "failed"};
+	struct attempt attempt = {0};
+	struct buffer mail;
+	char text[ID_TEXT_SIZE];
+	struct error why = {0};
+	int result;
+
+	buffer_init(&mail, MAXIMUM_MAIL);
+	result = render(cloud, challenge, &mail, &why);
+	if (!result) {
+		send_mail(cloud, smarthost, challenge, &mail, &attempt);
+	} else { /* no attempt of the network's will mend that */
+		attempt.state = MAIL_STATE_FAILED;
+		snprintf(attempt.reply, sizeof(attempt.reply), "%.299s",
+		         why.text);
+		count_mail("failed");
+	}
+	buffer_release(&mail);
+	log_info(id_format(&challenge->message, text),
+	         "challenge mail to %s %s: %s", challenge->sender,
+	         words[attempt.state], attempt.reply);
+	if (attempt.nobody_there)
+		result = give_up_sender(cloud, challenge, err);
+	else
+		result = 0;
+	if (!result)
+		result = registry_challenge_mail_done(
+		    cloud->registry, &challenge->id, owner, attempt.state,
+		    attempt.next_ms, attempt.reply, err);
+	return result == ERR_CONFLICT ? 0 : result;
+}
+
+/* A lease that outlives the slowest sending: connecting and some ten answers,
+ * each within the timeout. */
+static int64_t lease_ms(const struct cloud_config *config)
+{
+	return 12 * config->smarthost_timeout_ms + 60000;
+}
+
+int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
+                     const char *owner, bool *worked, struct error *err)
+{
+	struct registry_challenges page = {0};
+	size_t i;
+	int result;
+
+	*worked = false;
+	result = registry_challenge_claim_mail(
+	    cloud->registry, owner, clock_wall_ms(), lease_ms(cloud->config), 1,
+	    &page, err);
+	if (result)
+		return result;
+	*worked = page.count > 0;
+	for (i = 0; i < page.count && !result; i++)
+		result =
+		    work_on(cloud, smarthost, owner, &page.challenges[i], err);
+	registry_challenges_release(&page);
+	return result;
+}
+
+static void rest(struct mail_worker *worker, uint64_t seen)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += POLL_MS / 1000;
+	pthread_mutex_lock(&worker->lock);
+	while (!worker->stopping && worker->wakes == seen)
+		if (pthread_cond_timedwait(&worker->wake, &worker->lock,
+		                           &until))
+			break;
+	pthread_mutex_unlock(&worker->lock);
+}
+
+static bool look(struct mail_worker *worker, uint64_t *seen)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&worker->lock);
+	stopping = worker->stopping;
+	*seen = worker->wakes;
+	pthread_mutex_unlock(&worker->lock);
+	return !stopping;
+}
+
+static void *run(void *argument)
+{
+	struct mail_worker *worker = argument;
+	char owner[192];
+	uint64_t seen;
+
+	pthread_mutex_lock(&worker->lock);
+	snprintf(owner, sizeof(owner), "%.150s/mail-%u",
+	         worker->cloud->config->instance_name, worker->next_number++);
+	pthread_mutex_unlock(&worker->lock);
+	while (look(worker, &seen)) {
+		struct error err = {0};
+		bool worked;
+		int result = mail_worker_step(worker->cloud, worker->smarthost,
+		                              owner, &worked, &err);
+
+		if (result)
+			log_error("mail", "%s", err.text);
+		if (result || !worked)
+			rest(worker, seen);
+	}
+	return NULL;
+}
+
+static int start_threads(struct mail_worker *worker, struct error *err)
+{
+	unsigned count = (unsigned)worker->cloud->config->smarthost_threads;
+	int number;
+
+	worker->threads = mem_alloc_array(count, sizeof(*worker->threads));
+	while (worker->thread_count < count) {
+		number = pthread_create(&worker->threads[worker->thread_count],
+		                        NULL, run, worker);
+		if (number)
+			return error_set_errno(err, ERR_UNAVAILABLE, number,
+			                       "mail thread");
+		worker->thread_count++;
+	}
+	return 0;
+}
+
+int mail_worker_start(struct mail_worker **worker, struct cloud *cloud,
+                      struct error *err)
+{
+	struct mail_worker *made = mem_alloc(sizeof(*made));
+	int result;
+
+	made->cloud = cloud;
+	pthread_mutex_init(&made->lock, NULL);
+	pthread_cond_init(&made->wake, NULL);
+	result = smarthost_new(&made->smarthost, cloud->config, err);
+	if (!result)
+		result = start_threads(made, err);
+	if (result)
+		mail_worker_stop(made);
+	else
+		*worker = made;
+	return result;
+}
+
+void mail_worker_wake(struct mail_worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->wakes++;
+	pthread_cond_signal(&worker->wake);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+void mail_worker_stop(struct mail_worker *worker)
+{
+	unsigned i;
+
+	if (!worker)
+		return;
+	pthread_mutex_lock(&worker->lock);
+	worker->stopping = true;
+	pthread_cond_broadcast(&worker->wake);
+	pthread_mutex_unlock(&worker->lock);
+	for (i = 0; i < worker->thread_count; i++)
+		pthread_join(worker->threads[i], NULL);
+	smarthost_free(worker->smarthost);
+	pthread_cond_destroy(&worker->wake);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker->threads);
+	free(worker);
+}

@@ -1,0 +1,34 @@
+/* The threads that send challenge mails. */
+#ifndef CLOUD_MAIL_WORKER_H
+#define CLOUD_MAIL_WORKER_H
+
+#include "cloud-service/cloud.h"
+
+struct smarthost;
+
+/*
+ * Starts smarthost.threads threads that claim challenge mails by lease, render
+ * and send them. ERR_INVALID when the smarthost's configuration is unusable.
+ * cloud must outlive the worker.
+ */
+int mail_worker_start(struct mail_worker **worker, struct cloud *cloud,
+                      struct error *err);
+
+/* There is a mail to send; any thread. */
+void mail_worker_wake(struct mail_worker *worker);
+
+/* Lets the mails under way end, stops and frees. NULL is allowed. */
+void mail_worker_stop(struct mail_worker *worker);
+
+/*
+ * Claims and sends at most one mail as owner; *worked tells whether there was
+ * one. What the threads repeat; for tests too. 0 or an error of the store.
+ */
+int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
+                     const char *owner, bool *worked, struct error *err);
+
+/* The pause before try number attempts + 1. */
+int64_t mail_worker_backoff_ms(const struct cloud_config *config,
+                               int64_t attempts);
+
+#endif

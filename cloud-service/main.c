@@ -1,0 +1,7 @@
+/* The main of turing-cloud. */
+#include "cloud-service/cli.h"
+
+int main(int argc, char **argv)
+{
+	return cli_main(argc, argv, stdin, stdout, stderr);
+}

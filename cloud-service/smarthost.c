@@ -1,0 +1,423 @@
+/*
+ * Sends through libesmtp, and believes it only as far as a witness of the
+ * dialogue confirms: the library can report a 250 for a message that it never
+ * sent.
+ */
+#include "cloud-service/smarthost.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <auth-client.h>
+#include <libesmtp.h>
+
+#include "cloud-service/smarthost-peer.h"
+#include "cloud-service/smtp-dialogue.h"
+#include "common/clock.h"
+#include "common/mail/address.h"
+#include "common/mem.h"
+
+struct smarthost {
+	const struct cloud_config *config;
+	char *host;
+	uint16_t port;
+	char *helo;
+	SSL_CTX *tls; /* NULL: in the clear */
+	/* The last sending reached it: no need to try the connection first. */
+	atomic_bool reachable;
+};
+
+/* One sending. */
+struct sending {
+	const struct smarthost *smarthost;
+	struct dialogue dialogue;
+	const char *bytes;
+	size_t size;
+	size_t handed; /* bytes given to the library */
+	bool ended;    /* it asked once more and was told that that is all */
+	bool connected;
+	int64_t last_ms; /* of the last callback while the message goes out */
+	bool stalled;
+};
+
+static int set_authorities(SSL_CTX *tls, const char *ca_file, struct error *err)
+{
+	int done = ca_file ? SSL_CTX_load_verify_locations(tls, ca_file, NULL)
+	                   : SSL_CTX_set_default_verify_paths(tls);
+
+	if (done != 1)
+		return error_set(err, ERR_INVALID,
+		                 "smarthost.ca_file: cannot read authorities");
+	return 0;
+}
+
+/* TLS 1.2 or newer, and the name as configured in the certificate: libesmtp
+ * checks the name that the DNS gave. */
+static int make_tls(struct smarthost *smarthost, struct error *err)
+{
+	X509_VERIFY_PARAM *parameter;
+	int result;
+
+	smarthost->tls = SSL_CTX_new(TLS_client_method());
+	if (!smarthost->tls)
+		return error_set(err, ERR_UNAVAILABLE, "no TLS context");
+	SSL_CTX_set_min_proto_version(smarthost->tls, TLS1_2_VERSION);
+	SSL_CTX_set_verify(smarthost->tls, SSL_VERIFY_PEER, NULL);
+	result = set_authorities(smarthost->tls,
+	                         smarthost->config->smarthost_ca_file, err);
+	if (result)
+		return result;
+	parameter = SSL_CTX_get0_param(smarthost->tls);
+	if (X509_VERIFY_PARAM_set1_ip_asc(parameter, smarthost->host) != 1 &&
+	    X509_VERIFY_PARAM_set1_host(parameter, smarthost->host, 0) != 1)
+		return error_set(err, ERR_INVALID,
+		                 "smarthost.address: no name to verify");
+	return 0;
+}
+
+static void start_auth_library(void)
+{
+	auth_client_init();
+}
+
+int smarthost_new(struct smarthost **smarthost,
+                  const struct cloud_config *config, struct error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct smarthost *made = mem_alloc(sizeof(*made));
+	const char *helo = config->smarthost_helo;
+	int result;
+
+	pthread_once(&once, start_auth_library);
+	made->config = config;
+	if (!helo || !*helo)
+		helo = mail_address_domain(config->challenge_from);
+	made->helo = mem_copy_string(helo);
+	result = config_parse_endpoint(config->smarthost_address, &made->host,
+	                               &made->port, err);
+	if (!result && config->smarthost_starttls == STARTTLS_REQUIRED)
+		result = make_tls(made, err);
+	if (result)
+		smarthost_free(made);
+	else
+		*smarthost = made;
+	return result;
+}
+
+void smarthost_free(struct smarthost *smarthost)
+{
+	if (!smarthost)
+		return;
+	SSL_CTX_free(smarthost->tls);
+	free(smarthost->host);
+	free(smarthost->helo);
+	free(smarthost);
+}
+
+/* A gap as long as the timeout between two callbacks: the library gave up
+ * writing something and went on as if nothing were missing. */
+static void watch_clock(struct sending *sending)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (sending->last_ms &&
+	    now - sending->last_ms >=
+	        sending->smarthost->config->smarthost_timeout_ms)
+		sending->stalled = true;
+	sending->last_ms = now;
+}
+
+static const char *next_piece(void **buffer, int *length, void *argument)
+{
+	struct sending *sending = argument;
+
+	(void)buffer;
+	if (!length) { /* from the start */
+		sending->handed = 0;
+		sending->ended = false;
+		errno = 0;
+		return NULL;
+	}
+	watch_clock(sending);
+	*length = 0;
+	if (sending->dialogue.broken || sending->stalled) {
+		errno = EPROTO; /* makes it drop the connection, no dot sent */
+		return NULL;
+	}
+	errno = 0;
+	if (sending->handed == sending->size) {
+		sending->ended = true;
+		sending->dialogue.body_sent = true;
+		return NULL;
+	}
+	*length = (int)(sending->size - sending->handed);
+	sending->handed = sending->size;
+	return sending->bytes;
+}
+
+static void monitor(const char *bytes, int size, int writing, void *argument)
+{
+	struct sending *sending = argument;
+
+	if (size <= 0)
+		return;
+	if (writing == 1) {
+		dialogue_written(&sending->dialogue, bytes, (size_t)size);
+	} else if (writing == 0) {
+		if (sending->ended)
+			watch_clock(sending);
+		dialogue_read(&sending->dialogue, bytes, (size_t)size);
+	}
+}
+
+static void on_event(smtp_session_t session, int number, void *argument, ...)
+{
+	struct sending *sending = argument;
+	va_list list;
+
+	(void)session;
+	va_start(list, argument);
+	switch (number) {
+	case SMTP_EV_CONNECT:
+		sending->connected = true;
+		break;
+	case SMTP_EV_MESSAGEDATA:
+		watch_clock(sending);
+		break;
+	case SMTP_EV_STARTTLS_OK:
+		dialogue_encrypted(&sending->dialogue);
+		break;
+	case SMTP_EV_WRONG_PEER_CERTIFICATE:
+		/* It compares with a numeric address. Ours was compared with
+		 * the name as configured, during the handshake. */
+		*va_arg(list, int *) = sending->smarthost->tls != NULL;
+		break;
+	default: /* what asks whether to go on is answered no by default */
+		break;
+	}
+	va_end(list);
+}
+
+static int tell_credentials(auth_client_request_t request, char **result,
+                            int fields, void *argument)
+{
+	const struct cloud_config *config = argument;
+	int i;
+
+	for (i = 0; i < fields; i++) {
+		if (request[i].flags & AUTH_USER)
+			result[i] = config->smarthost_user;
+		else if (request[i].flags & AUTH_PASS)
+			result[i] = config->smarthost_password;
+		else
+			result[i] = NULL;
+	}
+	return 1;
+}
+
+static void set_timeouts(smtp_session_t session, int64_t timeout_ms)
+{
+	static const int which[] = {Timeout_GREETING, Timeout_ENVELOPE,
+	                            Timeout_DATA, Timeout_TRANSFER,
+	                            Timeout_DATA2};
+	size_t i;
+
+	for (i = 0; i < sizeof(which) / sizeof(which[0]); i++)
+		smtp_set_timeout(session,
+		                 which[i] | Timeout_OVERRIDE_RFC2822_MINIMUM,
+		                 (long)timeout_ms);
+}
+
+/* 0, or ERR_UNAVAILABLE when the library has no memory. */
+static int set_up(struct sending *sending, smtp_session_t session,
+                  const char *peer, const char *sender, const char *recipient)
+{
+	const struct smarthost *smarthost = sending->smarthost;
+	smtp_message_t message = smtp_add_message(session);
+
+	if (!message || !smtp_set_server(session, peer) ||
+	    !smtp_set_hostname(session, smarthost->helo) ||
+	    !smtp_set_eventcb(session, on_event, sending) ||
+	    !smtp_set_monitorcb(session, monitor, sending, 0) ||
+	    !smtp_set_reverse_path(message, *sender ? sender : NULL) ||
+	    !smtp_add_recipient(message, recipient) ||
+	    !smtp_set_messagecb(message, next_piece, sending))
+		return ERR_UNAVAILABLE;
+	set_timeouts(session, smarthost->config->smarthost_timeout_ms);
+	if (!smarthost->tls)
+		return 0;
+	if (!smtp_starttls_enable(session, Starttls_REQUIRED) ||
+	    !smtp_starttls_set_ctx(session, smarthost->tls))
+		return ERR_UNAVAILABLE;
+	return 0;
+}
+
+static auth_context_t make_auth(const struct smarthost *smarthost)
+{
+	auth_context_t auth;
+
+	if (!smarthost->config->smarthost_user)
+		return NULL;
+	auth = auth_create_context();
+	if (!auth)
+		return NULL;
+	auth_set_mechanism_flags(auth, AUTH_PLUGIN_PLAIN, 0);
+	auth_set_interact_cb(auth, tell_credentials,
+	                     (void *)(uintptr_t)smarthost->config);
+	return auth;
+}
+
+static void set_library_error(struct smarthost_reply *reply)
+{
+	char text[128] = "";
+	int number = smtp_errno();
+
+	if (!smtp_strerror(number, text, sizeof(text)) || !*text)
+		snprintf(text, sizeof(text), "no answer");
+	snprintf(reply->text, sizeof(reply->text), "%s", text);
+}
+
+static void copy_enhanced(const char *text, char enhanced[12])
+{
+	size_t length = strspn(text, "0123456789.");
+
+	if (length >= 5 && length < 12 && text[1] == '.') {
+		memcpy(enhanced, text, length);
+		enhanced[length] = '\0';
+	}
+}
+
+/* A 5xx that speaks of the mail: one in the greeting may be of the day, and
+ * one about authentication (RFC 4954 section 6) of our configuration. */
+static bool is_permanent(const struct dialogue *dialogue, int refusal)
+{
+	bool of_auth = refusal == 530 || refusal == 534 || refusal == 535 ||
+	               refusal == 538;
+
+	return refusal / 100 == 5 && dialogue->greeting_code / 100 == 2 &&
+	       !of_auth;
+}
+
+static enum smarthost_outcome judge(const struct sending *sending,
+                                    int library_code,
+                                    struct smarthost_reply *reply)
+{
+	const struct dialogue *dialogue = &sending->dialogue;
+	int refusal = dialogue_refusal(dialogue);
+
+	if (dialogue->broken || sending->stalled) {
+		snprintf(reply->text, sizeof(reply->text), "%s",
+		         dialogue->broken ? dialogue->broken
+		                          : "the transfer stalled");
+		return SMARTHOST_DEFERRED;
+	}
+	if (dialogue->last[0]) {
+		reply->code = refusal ? refusal : dialogue->final_code;
+		snprintf(reply->text, sizeof(reply->text), "%s",
+		         dialogue->last);
+		if (strlen(dialogue->last) > 4)
+			copy_enhanced(dialogue->last + 4, reply->enhanced);
+	}
+	if (refusal)
+		return is_permanent(dialogue, refusal) ? SMARTHOST_REFUSED
+						       : SMARTHOST_DEFERRED;
+	if (dialogue_accepted(dialogue) && sending->ended &&
+	    library_code / 100 == 2)
+		return SMARTHOST_SENT;
+	reply->code = 0;
+	set_library_error(reply);
+	return SMARTHOST_DEFERRED;
+}
+
+static void note_code(smtp_message_t message, void *argument)
+{
+	const smtp_status_t *status = smtp_message_transfer_status(message);
+
+	if (status)
+		*(int *)argument = status->code;
+}
+
+static enum smarthost_outcome run_session(struct sending *sending,
+                                          const char *peer, const char *sender,
+                                          const char *recipient,
+                                          struct smarthost_reply *reply)
+{
+	smtp_session_t session = smtp_create_session();
+	auth_context_t auth = NULL;
+	enum smarthost_outcome outcome = SMARTHOST_DEFERRED;
+	int code = 0;
+
+	if (!session || set_up(sending, session, peer, sender, recipient)) {
+		snprintf(reply->text, sizeof(reply->text), "out of memory");
+		goto done;
+	}
+	auth = make_auth(sending->smarthost);
+	if (auth)
+		smtp_auth_set_context(session, auth);
+	if (smtp_start_session(session))
+		smtp_enumerate_messages(session, note_code, &code);
+	outcome = judge(sending, code, reply);
+done:
+	if (session)
+		smtp_destroy_session(session);
+	if (auth)
+		auth_destroy_context(auth);
+	return outcome;
+}
+
+/* Stricter than the syntax: what no real address holds, and what libesmtp
+ * would write raw into its command. */
+static bool address_is_plain(const char *address)
+{
+	const char *at;
+
+	if (!mail_address_valid(address, false))
+		return false;
+	for (at = address; *at; at++)
+		if (*at <= ' ' || *at >= 127 || strchr("<>\\\"", *at))
+			return false;
+	return true;
+}
+
+enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
+                                      const char *sender, const char *recipient,
+                                      const char *bytes, size_t size,
+                                      struct smarthost_reply *reply)
+{
+	struct sending sending = {
+	    .smarthost = smarthost, .bytes = bytes, .size = size};
+	enum smarthost_outcome outcome;
+	char peer[PEER_TEXT_SIZE];
+	struct error err = {0};
+	int result;
+
+	memset(reply, 0, sizeof(*reply));
+	if ((*sender && !address_is_plain(sender)) ||
+	    !address_is_plain(recipient)) {
+		snprintf(reply->text, sizeof(reply->text),
+		         "the address is not one that we write to");
+		return SMARTHOST_REFUSED;
+	}
+	dialogue_init(&sending.dialogue, smarthost->tls != NULL);
+	if (atomic_load(&smarthost->reachable))
+		result =
+		    peer_resolve(smarthost->host, smarthost->port, peer, &err);
+	else
+		result = peer_find(smarthost->host, smarthost->port,
+		                   smarthost->config->smarthost_timeout_ms,
+		                   peer, &err);
+	if (result) {
+		snprintf(reply->text, sizeof(reply->text), "%.255s", err.text);
+		return SMARTHOST_DEFERRED;
+	}
+	outcome = run_session(&sending, peer, sender, recipient, reply);
+	atomic_store(&smarthost->reachable,
+	             sending.connected && sending.dialogue.greeting_code);
+	return outcome;
+}

@@ -1,0 +1,65 @@
+/* A sorted set of a tenant's domains. */
+#include "cloud-service/tenant-domains.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mail/address.h"
+#include "common/mem.h"
+
+static void add(const char *domain, void *context)
+{
+	struct tenant_domains *domains = context;
+
+	/* Grows at powers of two. */
+	if ((domains->count & (domains->count - 1)) == 0)
+		domains->names = mem_resize_array(
+		    domains->names, domains->count ? domains->count * 2 : 1,
+		    sizeof(*domains->names));
+	domains->names[domains->count++] = mem_copy_string(domain);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int tenant_domains_load(struct tenant_domains *domains,
+                        struct registry *registry, const struct id *tenant,
+                        struct error *err)
+{
+	struct tenant_domains loaded = {0};
+	int result;
+
+	result = registry_domain_each(registry, tenant, add, &loaded, err);
+	if (result) {
+		tenant_domains_release(&loaded);
+		return result;
+	}
+	if (loaded.count > 1)
+		qsort(loaded.names, loaded.count, sizeof(*loaded.names),
+		      compare);
+	*domains = loaded;
+	return 0;
+}
+
+bool tenant_domains_have(const struct tenant_domains *domains,
+                         const char *folded_address)
+{
+	const char *domain = mail_address_domain(folded_address);
+
+	if (!*domain || domains->count == 0)
+		return false;
+	return bsearch(&domain, domains->names, domains->count,
+	               sizeof(*domains->names), compare) != NULL;
+}
+
+void tenant_domains_release(struct tenant_domains *domains)
+{
+	size_t i;
+
+	for (i = 0; i < domains->count; i++)
+		free(domains->names[i]);
+	free(domains->names);
+	memset(domains, 0, sizeof(*domains));
+}
