@@ -7,6 +7,8 @@
 
 #define READERS          4
 #define WRITER_CACHE_KIB 32768
+/* A row holds less than 1 GB, and memory is to be bounded. */
+#define LARGE_BODY_MAXIMUM (64 << 20)
 
 char *spool_sqlite_join(const char *directory, const char *name)
 {
@@ -142,6 +144,8 @@ static int open_spool(struct spool **base, const struct spool_options *options,
 		return error_set(err, ERR_MEMORY, "out of memory");
 	spool->base.backend = &spool_sqlite_backend;
 	spool->large_body_bytes = options->large_body_bytes;
+	if (spool->large_body_bytes > LARGE_BODY_MAXIMUM)
+		spool->large_body_bytes = LARGE_BODY_MAXIMUM;
 	spool->lock_fd = -1;
 	(void)pthread_mutex_init(&spool->writer, NULL);
 	result = set_paths(spool, options->location, err);

@@ -96,10 +96,28 @@ static int execute(struct sqlite_db *db, const char *sql, struct error *err)
 	return code == SQLITE_OK ? 0 : sqlite_fail(db, code, err);
 }
 
+/* A file system without shared memory would leave another mode in place. */
+static int expect_wal(struct sqlite_db *db, struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(db, "PRAGMA journal_mode");
+	int result = sqlite_step(query, err);
+
+	if (result < 0)
+		return result;
+	result = strcmp(sqlite_column_text(query, 0), "wal") != 0
+	             ? error_set(err, ERR_IO,
+	                         "%s: no write-ahead log on this file system",
+	                         db->path)
+	             : 0;
+	sqlite_reset(query);
+	return result;
+}
+
 static int set_up(struct sqlite_db *db, const struct sqlite_db_options *options,
                   struct error *err)
 {
 	char sql[400];
+	int result;
 	int timeout = options->busy_timeout_ms ? options->busy_timeout_ms
 	                                       : DEFAULT_BUSY_TIMEOUT_MS;
 
@@ -115,12 +133,18 @@ static int set_up(struct sqlite_db *db, const struct sqlite_db_options *options,
 	    "PRAGMA wal_autocheckpoint=0;"
 	    "PRAGMA journal_size_limit=%d;"
 	    "PRAGMA temp_store=MEMORY;"
+	    /* Debian's default writes every freed page again. */
+	    "PRAGMA secure_delete=OFF;"
 	    "PRAGMA cache_size=-%d;"
 	    "PRAGMA query_only=%d;",
 	    options->lazy_sync ? "NORMAL" : "FULL", LOG_SIZE_LIMIT_BYTES,
 	    options->cache_kib ? options->cache_kib : DEFAULT_CACHE_KIB,
 	    options->read_only ? 1 : 0);
-	return execute(db, sql, err);
+	if (options->read_only)
+		(void)sqlite3_db_config(
+		    db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	result = execute(db, sql, err);
+	return result < 0 ? result : expect_wal(db, err);
 }
 
 static int open_handle(struct sqlite_db *db,
