@@ -351,12 +351,16 @@ int http_client_call(struct http_client *client, const char *method,
                      const char *path, const json_t *body, int64_t timeout_ms,
                      struct http_answer *answer, struct error *err)
 {
-	char *url = mem_format("%s%s", client->base_url, path);
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *url, *text;
 	char detail[CURL_ERROR_SIZE] = "";
 	CURLcode code;
 	int result;
 
+	if (is_cancelled(client))
+		return error_set(err, ERR_UNAVAILABLE, "%s: cancelled",
+		                 client->base_url);
+	url = mem_format("%s%s", client->base_url, path);
+	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	buffer_reset(&client->response);
 	client->too_large = false;
 	(void)curl_easy_setopt(client->easy, CURLOPT_ERRORBUFFER, detail);
