@@ -1,0 +1,341 @@
+/* The table of the agent's keys, and the checks that span several of them. */
+#include "local-agent/agent-config.h"
+
+#include <netdb.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/fs.h"
+#include "common/mem.h"
+
+#define MINUTE_MS    INT64_C(60000)
+#define HOUR_MS      (60 * MINUTE_MS)
+#define DAY_MS       (24 * HOUR_MS)
+#define MIB          INT64_C(1048576)
+#define KEY_MAXIMUM  4096
+#define NAME_MAXIMUM 253
+
+static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+
+/* clang-format off */
+#define AT(field) offsetof(struct agent_config, field)
+#define TEXT(n, f, s, h)                                                    \
+	{.name = (n), .type = CONFIG_STRING, .offset = AT(f),               \
+	 .standard = (s), .help = (h)}
+#define NUMBER(n, t, f, s, lo, hi, h)                                       \
+	{.name = (n), .type = (t), .offset = AT(f), .standard = (s),        \
+	 .minimum = (lo), .maximum = (hi), .help = (h)}
+
+const struct config_field agent_config_fields[] = {
+	TEXT("agent.name", agent_name, "agent",
+	     "name of this agent among those that share a spool"),
+	TEXT("agent.hostname", agent_hostname, NULL,
+	     "name in greetings and Received headers; the system's if unset"),
+	TEXT("smtp.listen", smtp_listen, "127.0.0.1:10025",
+	     "address and port to take mail on"),
+	NUMBER("smtp.threads", CONFIG_INTEGER, smtp_threads, "2", 1, 64,
+	     "threads that talk SMTP"),
+	NUMBER("smtp.max_message_size", CONFIG_BYTES, smtp_max_message_size,
+	     "50M", 1024, 2048 * MIB, "largest message taken"),
+	NUMBER("smtp.max_recipients", CONFIG_INTEGER, smtp_max_recipients,
+	     "1000", 1, 10000, "recipients of one message"),
+	NUMBER("smtp.max_sessions", CONFIG_INTEGER, smtp_max_sessions, "1000",
+	     1, 100000, "sessions at once"),
+	NUMBER("smtp.max_sessions_per_address", CONFIG_INTEGER,
+	     smtp_max_sessions_per_address, "0", 0, 100000,
+	     "sessions at once from one address; 0: no limit"),
+	{.name = "smtp.xforward_from", .type = CONFIG_LIST,
+	 .offset = AT(smtp_xforward_from),
+	 .standard = "[\"127.0.0.1\", \"::1\"]",
+	 .help = "addresses whose XFORWARD is believed"},
+	NUMBER("smtp.command_timeout", CONFIG_DURATION_MS,
+	     smtp_command_timeout_ms, "5min", 1000, HOUR_MS,
+	     "time for one command"),
+	NUMBER("smtp.data_timeout", CONFIG_DURATION_MS, smtp_data_timeout_ms,
+	     "10min", 1000, HOUR_MS, "time for each 64 KiB of a message"),
+	NUMBER("smtp.session_timeout", CONFIG_DURATION_MS,
+	     smtp_session_timeout_ms, "1h", 1000, DAY_MS,
+	     "time for a session"),
+	TEXT("next_hop.address", next_hop_address, "127.0.0.1:10026",
+	     "where released mail goes to"),
+	NUMBER("next_hop.connections", CONFIG_INTEGER, next_hop_connections,
+	     "20", 1, 1000, "connections to the next hop at once"),
+	NUMBER("next_hop.messages_per_connection", CONFIG_INTEGER,
+	     next_hop_messages_per_connection, "100", 1, 1000000,
+	     "messages before a connection is closed"),
+	NUMBER("next_hop.connect_timeout", CONFIG_DURATION_MS,
+	     next_hop_connect_timeout_ms, "30s", 100, 10 * MINUTE_MS,
+	     "time to connect"),
+	NUMBER("next_hop.timeout_percent", CONFIG_INTEGER,
+	     next_hop_timeout_percent, "100", 1, 1000,
+	     "the timeouts of RFC 5321 4.5.3.2, in percent"),
+	TEXT("spool.backend", spool_backend, "sqlite",
+	     "store of held and queued mail"),
+	{.name = "spool.location", .type = CONFIG_STRING,
+	 .offset = AT(spool_location), .required = true,
+	 .help = "directory of the spool, on a local file system"},
+	NUMBER("spool.large_body", CONFIG_BYTES, spool_large_body, "100k",
+	     1024, 64 * MIB, "larger messages are kept in files"),
+	NUMBER("spool.min_free", CONFIG_BYTES, spool_min_free, "64M", 0,
+	     INT64_C(1) << 50, "free space below which no mail is taken"),
+	{.name = "cloud.url", .type = CONFIG_STRING, .offset = AT(cloud_url),
+	 .required = true, .help = "base URL of the cloud service"},
+	{.name = "cloud.key", .type = CONFIG_STRING, .offset = AT(cloud_key),
+	 .secret = true, .help = "API key of this agent"},
+	TEXT("cloud.key_file", cloud_key_file, NULL,
+	     "file that holds the API key"),
+	TEXT("cloud.ca_file", cloud_ca_file, NULL,
+	     "authorities to trust; the system's if unset"),
+	NUMBER("cloud.poll_wait", CONFIG_DURATION_MS, cloud_poll_wait_ms,
+	     "50s", 0, MINUTE_MS, "how long the cloud may keep a poll open"),
+	NUMBER("cloud.retry_min", CONFIG_DURATION_MS, cloud_retry_min_ms,
+	     "1s", 10, HOUR_MS, "first pause when the cloud is away"),
+	NUMBER("cloud.retry_max", CONFIG_DURATION_MS, cloud_retry_max_ms,
+	     "5min", 10, DAY_MS, "longest pause when the cloud is away"),
+	TEXT("policy.authserv_id", policy_authserv_id, NULL,
+	     "authserv-id of the MX whose Authentication-Results are trusted"),
+	{.name = "policy.challenge_unauthenticated_senders",
+	 .type = CONFIG_BOOLEAN,
+	 .offset = AT(policy_challenge_unauthenticated_senders),
+	 .standard = "no",
+	 .help = "challenge senders that no MX has authenticated"},
+	{.name = "policy.upload_subject", .type = CONFIG_BOOLEAN,
+	 .offset = AT(policy_upload_subject), .standard = "yes",
+	 .help = "send the subject of held mail to the cloud"},
+	NUMBER("policy.hold_for", CONFIG_DURATION_MS, policy_hold_for_ms,
+	     "14d", 1000, 366 * DAY_MS, "how long mail is held"),
+	NUMBER("queue.retry_min", CONFIG_DURATION_MS, queue_retry_min_ms,
+	     "5min", 100, DAY_MS, "first pause before another try"),
+	NUMBER("queue.retry_max", CONFIG_DURATION_MS, queue_retry_max_ms,
+	     "4h", 100, 7 * DAY_MS, "longest pause before another try"),
+	NUMBER("queue.give_up", CONFIG_DURATION_MS, queue_give_up_ms, "5d",
+	     100, 30 * DAY_MS, "pauses in all before delivery fails"),
+	NUMBER("queue.keep_history", CONFIG_DURATION_MS,
+	     queue_keep_history_ms, "30d", 0, 3660 * DAY_MS,
+	     "how long the record of finished mail is kept"),
+	TEXT("metrics.listen", metrics_listen, "127.0.0.1:10027",
+	     "address and port of /healthz, /readyz, /metrics; \"\": none"),
+	{.name = "log.level", .type = CONFIG_CHOICE, .offset = AT(log_level),
+	 .standard = "info", .choices = levels,
+	 .help = "least important lines written"},
+	{.name = NULL},
+};
+/* clang-format on */
+
+static bool is_set(const char *text)
+{
+	return text && *text;
+}
+
+/* Whether text can stand in a greeting and in a Received header. */
+static bool is_host_name(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length > 0 && length <= NAME_MAXIMUM &&
+	       strspn(text,
+	              "abcdefghijklmnopqrstuvwxyz"
+	              "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == length;
+}
+
+static int find_hostname(const char *name, struct agent_config *config,
+                         struct error *err)
+{
+	char own[NAME_MAXIMUM + 1] = "";
+
+	if (is_set(config->agent_hostname)) {
+		config->hostname = mem_copy_string(config->agent_hostname);
+	} else {
+		if (gethostname(own, sizeof(own) - 1) != 0 || !*own)
+			(void)snprintf(own, sizeof(own), "localhost");
+		config->hostname = mem_copy_string(own);
+	}
+	if (!is_host_name(config->hostname))
+		return error_set(err, ERR_INVALID,
+		                 "%s: agent.hostname: \"%s\" is no host name",
+		                 name, config->hostname);
+	return 0;
+}
+
+/* Turns "HOST:PORT" into a numeric address, once, at the start. */
+static int resolve(const char *name, const char *key, const char *text,
+                   struct agent_endpoint *endpoint, struct error *err)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	char numeric[NI_MAXHOST], *host = NULL;
+	struct error detail;
+	uint16_t port;
+	int result;
+
+	if (config_parse_endpoint(text, &host, &port, &detail))
+		return error_set(err, ERR_INVALID, "%s: %s: %s", name, key,
+		                 detail.text);
+	result = getaddrinfo(host, NULL, &hints, &found);
+	if (result == 0)
+		result = getnameinfo(found->ai_addr, found->ai_addrlen, numeric,
+		                     sizeof(numeric), NULL, 0, NI_NUMERICHOST);
+	if (found)
+		freeaddrinfo(found);
+	free(host);
+	if (result)
+		return error_set(err, ERR_INVALID, "%s: %s: %s: %s", name, key,
+		                 text, gai_strerror(result));
+	endpoint->address = mem_copy_string(numeric);
+	endpoint->port = port;
+	return 0;
+}
+
+static int resolve_endpoints(const char *name, struct agent_config *config,
+                             struct error *err)
+{
+	int result = resolve(name, "smtp.listen", config->smtp_listen,
+	                     &config->smtp, err);
+
+	if (result == 0)
+		result =
+		    resolve(name, "next_hop.address", config->next_hop_address,
+		            &config->next_hop, err);
+	if (result == 0 && is_set(config->metrics_listen))
+		result = resolve(name, "metrics.listen", config->metrics_listen,
+		                 &config->metrics, err);
+	return result;
+}
+
+static int read_key_file(const char *name, struct agent_config *config,
+                         struct error *err)
+{
+	struct buffer file;
+	struct error detail;
+	size_t length;
+
+	buffer_init(&file, KEY_MAXIMUM);
+	if (fs_read_file(config->cloud_key_file, &file, &detail)) {
+		buffer_release(&file);
+		return error_set(err, ERR_IO, "%s: cloud.key_file: %s", name,
+		                 detail.text);
+	}
+	length = strcspn(buffer_text(&file), "\r\n");
+	config->key = mem_copy_bytes(buffer_text(&file), length);
+	explicit_bzero(file.data, file.length);
+	buffer_release(&file);
+	return 0;
+}
+
+static int find_key(const char *name, struct agent_config *config,
+                    struct error *err)
+{
+	int result = 0;
+	size_t i;
+
+	if (is_set(config->cloud_key) == is_set(config->cloud_key_file))
+		return error_set(err, ERR_INVALID,
+		                 "%s: one of cloud.key and cloud.key_file is "
+		                 "needed, not both",
+		                 name);
+	if (is_set(config->cloud_key))
+		config->key = mem_copy_string(config->cloud_key);
+	else
+		result = read_key_file(name, config, err);
+	if (result)
+		return result;
+	for (i = 0; config->key[i]; i++)
+		if (config->key[i] <= ' ' || config->key[i] > '~')
+			break;
+	if (i == 0 || config->key[i])
+		return error_set(err, ERR_INVALID,
+		                 "%s: cloud.key: empty, or with characters "
+		                 "that no key has",
+		                 name);
+	return 0;
+}
+
+static int check_relations(const char *name, const struct agent_config *config,
+                           struct error *err)
+{
+	if (!is_set(config->policy_authserv_id) &&
+	    !config->policy_challenge_unauthenticated_senders)
+		return error_set(
+		    err, ERR_INVALID,
+		    "%s: policy.authserv_id: needed to know who a sender is; "
+		    "where your MX writes no Authentication-Results, say "
+		    "policy.challenge_unauthenticated_senders = yes",
+		    name);
+	if (config->queue_retry_min_ms > config->queue_retry_max_ms)
+		return error_set(err, ERR_INVALID,
+		                 "%s: queue.retry_min: above queue.retry_max",
+		                 name);
+	if (config->cloud_retry_min_ms > config->cloud_retry_max_ms)
+		return error_set(err, ERR_INVALID,
+		                 "%s: cloud.retry_min: above cloud.retry_max",
+		                 name);
+	if (!is_set(config->agent_name))
+		return error_set(err, ERR_INVALID, "%s: agent.name: empty",
+		                 name);
+	return 0;
+}
+
+static void release_derived(struct agent_config *config)
+{
+	if (config->key)
+		explicit_bzero(config->key, strlen(config->key));
+	free(config->key);
+	free(config->hostname);
+	free(config->smtp.address);
+	free(config->next_hop.address);
+	free(config->metrics.address);
+}
+
+/* Works out what follows from the keys of a file that was read. */
+static int complete(const char *name, struct agent_config *config,
+                    struct error *err)
+{
+	int result = check_relations(name, config, err);
+
+	if (result == 0)
+		result = find_hostname(name, config, err);
+	if (result == 0)
+		result = find_key(name, config, err);
+	if (result == 0)
+		result = resolve_endpoints(name, config, err);
+	if (result)
+		agent_config_release(config);
+	return result;
+}
+
+int agent_config_load(const char *path, struct agent_config *config,
+                      struct error *err)
+{
+	struct agent_config loaded = {0};
+	int result = config_load(path, agent_config_fields, &loaded, err);
+
+	if (result == 0)
+		result = complete(path, &loaded, err);
+	if (result == 0)
+		*config = loaded;
+	return result;
+}
+
+int agent_config_load_text(const char *name, const char *text,
+                           struct agent_config *config, struct error *err)
+{
+	struct agent_config loaded = {0};
+	int result =
+	    config_load_text(name, text, agent_config_fields, &loaded, err);
+
+	if (result == 0)
+		result = complete(name, &loaded, err);
+	if (result == 0)
+		*config = loaded;
+	return result;
+}
+
+void agent_config_release(struct agent_config *config)
+{
+	release_derived(config);
+	if (config->cloud_key)
+		explicit_bzero(config->cloud_key, strlen(config->cloud_key));
+	config_release(agent_config_fields, config);
+	*config = (struct agent_config){0};
+}

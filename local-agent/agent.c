@@ -1,0 +1,404 @@
+/* Composition of the agent. */
+#include "local-agent/agent.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/crypto.h"
+#include "common/http/http-client.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/smtp/smtp-listener.h"
+#include "local-agent/decisions.h"
+#include "local-agent/delivery.h"
+#include "local-agent/events.h"
+#include "local-agent/intake.h"
+#include "local-agent/maintenance.h"
+#include "local-agent/ops-http.h"
+#include "local-agent/policy-sync.h"
+#include "local-agent/registrar.h"
+#include "local-agent/replica.h"
+#include "local-agent/writer.h"
+
+#define SMTP_STOP_MS     10000
+#define DELIVERY_STOP_MS 10000
+#define MAXIMUM_LOOPS    64
+#define WAITING_REQUESTS 20000
+#define WAITING_BYTES    ((size_t)256 << 20)
+#define DELIVERY_BYTES   ((size_t)64 << 20)
+#define MAXIMUM_ERRORS   20
+#define MAXIMUM_COMMANDS 1000
+
+struct agent {
+	const struct agent_config *config;
+	struct spool *spool;
+	struct replica *replica;
+	struct writer *writer;
+	struct loop *delivery_loop;
+	struct delivery *delivery;
+	struct registrar *registrar;
+	struct decisions *decisions;
+	struct policy_sync *policy_sync;
+	struct events *events;
+	struct maintenance *maintenance;
+	struct ops_http *ops;
+	struct intake *intake;
+	struct loop *loops[MAXIMUM_LOOPS];
+	unsigned loop_count;
+	struct smtp_listener *listener;
+	atomic_bool broken, stopping, low_space;
+};
+
+/* --- what the parts tell each other ------------------------------------- */
+
+static void on_broken(void *context, const struct error *err)
+{
+	struct agent *agent = context;
+
+	log_error("agent", "the spool cannot be written any more: %s",
+	          err->text);
+	atomic_store(&agent->broken, true);
+	(void)kill(getpid(), SIGUSR1);
+}
+
+static void on_held(void *context)
+{
+	struct agent *agent = context;
+
+	/* What the writer commits at the very end finds the registrar gone. */
+	if (!atomic_load(&agent->stopping))
+		registrar_wake(agent->registrar);
+}
+
+static void on_released(void *context)
+{
+	struct agent *agent = context;
+
+	delivery_wake(agent->delivery);
+}
+
+static void on_ended(void *context)
+{
+	struct agent *agent = context;
+
+	if (!atomic_load(&agent->stopping))
+		events_wake(agent->events);
+}
+
+static void on_low_space(void *context, bool low)
+{
+	struct agent *agent = context;
+
+	atomic_store(&agent->low_space, low);
+	intake_set_low_space(agent->intake, low);
+}
+
+static bool is_healthy(void *context)
+{
+	struct agent *agent = context;
+
+	return !atomic_load(&agent->broken);
+}
+
+static bool is_ready(void *context, const char **why)
+{
+	struct agent *agent = context;
+	const struct replica_view *view = replica_acquire(agent->replica);
+	bool received = view->received;
+
+	replica_release(agent->replica, view);
+	if (atomic_load(&agent->broken))
+		*why = "the spool cannot be written";
+	else if (atomic_load(&agent->stopping))
+		*why = "stopping";
+	else if (atomic_load(&agent->low_space))
+		*why = "too little free space";
+	else if (!received)
+		*why = "no policy has been received yet";
+	else
+		return true;
+	return false;
+}
+
+/* --- start -------------------------------------------------------------- */
+
+static int block_signals(struct error *err)
+{
+	sigset_t set;
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) == 0)
+		return 0;
+	return error_set(err, ERR_UNAVAILABLE, "cannot block signals");
+}
+
+static int start_libraries(struct error *err)
+{
+	if (crypto_init() || http_client_global_init())
+		return error_set(err, ERR_UNAVAILABLE,
+		                 "libsodium or libcurl cannot be used");
+	return 0;
+}
+
+static int start_store(struct agent *agent, struct error *err)
+{
+	const struct agent_config *config = agent->config;
+	struct spool_options options = {
+	    .backend = config->spool_backend,
+	    .location = config->spool_location,
+	    .owner = config->agent_name,
+	    .large_body_bytes = config->spool_large_body,
+	};
+	struct writer_options writer = {
+	    .maximum_requests = WAITING_REQUESTS,
+	    .maximum_bytes = WAITING_BYTES,
+	    .broken = on_broken,
+	    .context = agent,
+	};
+	int result = spool_open(&agent->spool, &options, err);
+
+	if (result)
+		return result;
+	writer.spool = agent->spool;
+	agent->replica = replica_new();
+	result = replica_load(agent->replica, agent->spool, err);
+	if (result == 0)
+		result = writer_start(&agent->writer, &writer, err);
+	return result;
+}
+
+static int start_delivery(struct agent *agent, struct error *err)
+{
+	struct delivery_options options = {
+	    .config = agent->config,
+	    .spool = agent->spool,
+	    .writer = agent->writer,
+	    .memory_bytes = DELIVERY_BYTES,
+	    .ended = on_ended,
+	    .context = agent,
+	};
+	int result = loop_start(&agent->delivery_loop, "delivery", err);
+
+	if (result)
+		return result;
+	options.loop = agent->delivery_loop;
+	return delivery_start(&agent->delivery, &options, err);
+}
+
+static int start_cloud(struct agent *agent, struct error *err)
+{
+	struct registrar_options registrar = {
+	    agent->config, agent->spool, agent->writer, on_released, agent};
+	struct decisions_options decisions = {
+	    agent->config, agent->spool, agent->writer, on_released, agent};
+	struct policy_sync_options sync = {agent->config, agent->spool,
+	                                   agent->writer, agent->replica};
+	int result = registrar_start(&agent->registrar, &registrar, err);
+
+	if (result == 0)
+		result = decisions_start(&agent->decisions, &decisions, err);
+	if (result == 0)
+		result = policy_sync_start(&agent->policy_sync, &sync, err);
+	return result;
+}
+
+static int start_events(struct agent *agent, struct error *err)
+{
+	struct events_options options = {agent->config, agent->spool,
+	                                 agent->writer};
+
+	return events_start(&agent->events, &options, err);
+}
+
+static void make_intake(struct agent *agent)
+{
+	struct intake_options options = {
+	    .config = agent->config,
+	    .spool = agent->spool,
+	    .writer = agent->writer,
+	    .replica = agent->replica,
+	    .delivery = agent->delivery,
+	    .held = on_held,
+	    .context = agent,
+	};
+
+	agent->intake = intake_new(&options);
+}
+
+static int start_upkeep(struct agent *agent, struct error *err)
+{
+	struct maintenance_options maintenance = {
+	    .config = agent->config,
+	    .spool = agent->spool,
+	    .writer = agent->writer,
+	    .low_space = on_low_space,
+	    .context = agent,
+	};
+	struct ops_http_options ops = {
+	    .address = agent->config->metrics.address,
+	    .port = agent->config->metrics.port,
+	    .ready = is_ready,
+	    .healthy = is_healthy,
+	    .context = agent,
+	};
+	int result = maintenance_start(&agent->maintenance, &maintenance, err);
+
+	if (result == 0 && ops.address)
+		result = ops_http_start(&agent->ops, &ops, err);
+	return result;
+}
+
+static int start_loops(struct agent *agent, struct error *err)
+{
+	unsigned count = (unsigned)agent->config->smtp_threads;
+	int result = 0;
+
+	while (result == 0 && agent->loop_count < count) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "smtp-%u",
+		               agent->loop_count + 1);
+		result =
+		    loop_start(&agent->loops[agent->loop_count], name, err);
+		agent->loop_count += result == 0;
+	}
+	return result;
+}
+
+static int start_smtp(struct agent *agent, struct error *err)
+{
+	const struct agent_config *config = agent->config;
+	struct smtp_listener_options options = {
+	    .address = config->smtp.address,
+	    .port = config->smtp.port,
+	    .loops = agent->loops,
+	    .loop_count = (unsigned)config->smtp_threads,
+	    .maximum_sessions = (unsigned)config->smtp_max_sessions,
+	    .maximum_sessions_per_address =
+	        (unsigned)config->smtp_max_sessions_per_address,
+	    .command_timeout_ms = config->smtp_command_timeout_ms,
+	    .data_timeout_ms = config->smtp_data_timeout_ms,
+	    .session_timeout_ms = config->smtp_session_timeout_ms,
+	    .smtp =
+	        {
+	            .hostname = config->hostname,
+	            .maximum_message = (size_t)config->smtp_max_message_size,
+	            .maximum_recipients = (unsigned)config->smtp_max_recipients,
+	            .maximum_errors = MAXIMUM_ERRORS,
+	            .maximum_commands = MAXIMUM_COMMANDS,
+	            .may_xforward = intake_may_xforward,
+	            .policy = &intake_policy,
+	        },
+	    .session_new = intake_session_new,
+	    .session_free = intake_session_free,
+	    .context = agent->intake,
+	};
+	int result = start_loops(agent, err);
+
+	if (result == 0)
+		result = smtp_listener_start(&agent->listener, &options, err);
+	return result;
+}
+
+int agent_start(struct agent **agent, const struct agent_config *config,
+                struct error *err)
+{
+	/* Each part after those that it wakes. */
+	static int (*const steps[])(struct agent *, struct error *) = {
+	    start_store, start_events, start_delivery, start_cloud};
+	struct agent *made = mem_alloc(sizeof(*made));
+	int result = block_signals(err);
+	size_t i;
+
+	made->config = config;
+	if (result == 0)
+		result = start_libraries(err);
+	for (i = 0; result == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
+		result = steps[i](made, err);
+	if (result == 0) {
+		make_intake(made);
+		result = start_upkeep(made, err);
+	}
+	if (result == 0)
+		result = start_smtp(made, err);
+	if (result) {
+		agent_stop(made);
+		return result;
+	}
+	*agent = made;
+	return 0;
+}
+
+/* --- wait and stop ------------------------------------------------------ */
+
+int agent_wait(struct agent *agent)
+{
+	sigset_t set;
+	int number = 0;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGUSR1);
+	while (!atomic_load(&agent->broken)) {
+		if (sigwait(&set, &number) != 0)
+			continue;
+		if (number != SIGUSR1)
+			break;
+	}
+	if (atomic_load(&agent->broken))
+		return ERR_IO;
+	log_info("agent", "signal %d: stopping", number);
+	return 0;
+}
+
+static void stop_cloud(struct agent *agent)
+{
+	decisions_stop(agent->decisions);
+	policy_sync_stop(agent->policy_sync);
+	registrar_stop(agent->registrar);
+}
+
+/*
+ * First those that bring work, then those that do it; the writer answers what
+ * is left through loops that still run.
+ */
+void agent_stop(struct agent *agent)
+{
+	unsigned i;
+
+	if (!agent)
+		return;
+	atomic_store(&agent->stopping, true);
+	if (agent->intake)
+		intake_refuse(agent->intake);
+	smtp_listener_stop(agent->listener, SMTP_STOP_MS);
+	stop_cloud(agent);
+	maintenance_stop(agent->maintenance);
+	if (agent->delivery)
+		delivery_stop(agent->delivery, DELIVERY_STOP_MS);
+	events_stop(agent->events);
+	writer_stop(agent->writer);
+	for (i = 0; i < agent->loop_count; i++)
+		loop_stop(agent->loops[i]);
+	loop_stop(agent->delivery_loop);
+	delivery_free(agent->delivery);
+	ops_http_stop(agent->ops);
+	intake_free(agent->intake);
+	replica_free(agent->replica);
+	spool_close(agent->spool);
+	free(agent);
+}
+
+uint16_t agent_smtp_port(const struct agent *agent)
+{
+	return smtp_listener_port(agent->listener);
+}

@@ -1,0 +1,481 @@
+/* "turing-agent queue": looks at the spool and changes it, beside the agent. */
+#include <getopt.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "local-agent/cli.h"
+#include "store/spool.h"
+
+#define DEFAULT_LIMIT 50
+#define PAGE_LIMIT    1000
+#define ACTOR_SIZE    160
+
+/* What the options say. */
+struct arguments {
+	struct spool_query query;
+	const char *recipient; /* of show and the changes */
+	char **ids;
+	int id_count;
+};
+
+/* A change that an admin may ask for. */
+struct action {
+	const char *name;
+	unsigned from;
+	enum spool_state to;
+	const char *done; /* "released" */
+};
+
+static const struct action actions[] = {
+    {"release", SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED),
+     SPOOL_QUEUED, "released"},
+    {"discard",
+     SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) |
+         SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED),
+     SPOOL_DISCARDED, "discarded"},
+    {"retry", SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED), SPOOL_QUEUED,
+     "due now"},
+};
+
+void cli_queue_usage(void)
+{
+	(void)fputs(
+	    "usage: turing-agent queue list [-c FILE] [--state STATE]...\n"
+	    "         [--sender TEXT] [--recipient TEXT] [--limit N] "
+	    "[--after ID]\n"
+	    "       turing-agent queue show [-c FILE] ID...\n"
+	    "       turing-agent queue release|discard|retry [-c FILE]\n"
+	    "         [--recipient ADDRESS] ID...\n\n"
+	    "States: held, queued, deferred, delivered, failed, discarded,\n"
+	    "expired, quarantined. list shows what is not final unless a\n"
+	    "state is given, or \"--state all\".\n",
+	    stdout);
+}
+
+/* Prints text so that no control character reaches the terminal. */
+static void print_safely(const char *text)
+{
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte >= 0x20 && byte != 0x7f)
+			(void)putchar(byte);
+		else
+			(void)printf("\\x%02x", byte);
+	}
+}
+
+/* --- options ------------------------------------------------------------ */
+
+static int add_state(struct arguments *arguments, const char *word)
+{
+	int state = spool_state_parse(word);
+
+	if (strcmp(word, "all") == 0) {
+		arguments->query.states = SPOOL_IN(SPOOL_STATE_COUNT) - 1;
+		return 0;
+	}
+	if (state < 0) {
+		(void)fprintf(stderr, "turing-agent: unknown state \"%s\"\n",
+		              word);
+		return -1;
+	}
+	arguments->query.states |= SPOOL_IN((unsigned)state);
+	return 0;
+}
+
+static int set_limit(struct arguments *arguments, const char *text)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (*end || end == text || value < 1 || value > PAGE_LIMIT) {
+		(void)fprintf(stderr, "turing-agent: --limit: 1 to %d\n",
+		              PAGE_LIMIT);
+		return -1;
+	}
+	arguments->query.limit = (size_t)value;
+	return 0;
+}
+
+static int parse_id(const char *text, struct id *id)
+{
+	if (id_parse(text, id) == 0)
+		return 0;
+	(void)fprintf(stderr, "turing-agent: \"%s\" is no message id\n", text);
+	return -1;
+}
+
+static int take_option(struct arguments *arguments, int option)
+{
+	switch (option) {
+	case 's':
+		return add_state(arguments, optarg);
+	case 'f':
+		arguments->query.sender = optarg;
+		return 0;
+	case 'r':
+		arguments->recipient = optarg;
+		arguments->query.recipient = optarg;
+		return 0;
+	case 'n':
+		return set_limit(arguments, optarg);
+	case 'a':
+		return parse_id(optarg, &arguments->query.after);
+	default:
+		return -1;
+	}
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *arguments)
+{
+	static const struct option options[] = {
+	    {"state", required_argument, NULL, 's'},
+	    {"sender", required_argument, NULL, 'f'},
+	    {"recipient", required_argument, NULL, 'r'},
+	    {"limit", required_argument, NULL, 'n'},
+	    {"after", required_argument, NULL, 'a'},
+	    {NULL, 0, NULL, 0},
+	};
+	int option;
+
+	optind = 1;
+	arguments->query.limit = DEFAULT_LIMIT;
+	while ((option =
+	            getopt_long(argc, argv, "s:f:r:n:a:", options, NULL)) != -1)
+		if (take_option(arguments, option))
+			return -1;
+	arguments->ids = argv + optind;
+	arguments->id_count = argc - optind;
+	return 0;
+}
+
+/* --- list and show ------------------------------------------------------ */
+
+static void print_line(const struct spool_message *message)
+{
+	char id[ID_TEXT_SIZE], when[CLOCK_TEXT_SIZE];
+	size_t i;
+
+	for (i = 0; i < message->recipient_count; i++) {
+		const struct spool_recipient *recipient =
+		    &message->recipients[i];
+
+		(void)printf("%s %s %-11s %8lld <", id_format(&message->id, id),
+		             clock_format_rfc3339(message->received_ms, when),
+		             spool_state_name(recipient->state),
+		             (long long)message->size);
+		print_safely(message->sender);
+		(void)fputs("> <", stdout);
+		print_safely(recipient->address);
+		(void)fputs("> ", stdout);
+		print_safely(message->subject);
+		(void)putchar('\n');
+	}
+}
+
+static int fail(const char *what, const struct error *err)
+{
+	(void)fprintf(stderr, "turing-agent: %s: %s\n", what, err->text);
+	return CLI_FAILURE;
+}
+
+static int list(struct spool *spool, struct arguments *arguments)
+{
+	struct spool_page page = {0};
+	struct error err = {.text = ""};
+	char id[ID_TEXT_SIZE];
+	size_t i;
+
+	if (arguments->id_count > 0)
+		return CLI_USAGE;
+	if (arguments->query.states == 0)
+		arguments->query.states =
+		    SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUEUED) |
+		    SPOOL_IN(SPOOL_DEFERRED) | SPOOL_IN(SPOOL_QUARANTINED);
+	if (spool_list(spool, &arguments->query, &page, &err))
+		return fail("cannot list", &err);
+	for (i = 0; i < page.count; i++)
+		print_line(&page.messages[i]);
+	if (page.more)
+		(void)printf("more: --after %s\n",
+		             id_format(&page.messages[page.count - 1].id, id));
+	spool_page_release(&page);
+	return CLI_OK;
+}
+
+static void print_field(const char *name, const char *value)
+{
+	(void)printf("%-17s ", name);
+	print_safely(value);
+	(void)putchar('\n');
+}
+
+static void print_time(const char *name, int64_t wall_ms)
+{
+	char when[CLOCK_TEXT_SIZE];
+
+	print_field(name, clock_format_rfc3339(wall_ms, when));
+}
+
+static void print_auth(const struct mail_auth *auth)
+{
+	if (!auth->stated) {
+		print_field("authentication:", "not stated by the MX");
+		return;
+	}
+	(void)printf("%-17s spf=%s",
+	             "authentication:", auth_result_name(auth->spf));
+	(void)printf(" dkim=%s", auth_result_name(auth->dkim));
+	(void)printf(" dmarc=%s%s\n", auth_result_name(auth->dmarc),
+	             auth->aligned ? ", aligned" : "");
+}
+
+static void print_recipient(const struct spool_recipient *recipient)
+{
+	char when[CLOCK_TEXT_SIZE];
+
+	(void)fputs("\nrecipient:        <", stdout);
+	print_safely(recipient->address);
+	(void)printf(">\n  state:          %s since %s\n",
+	             spool_state_name(recipient->state),
+	             clock_format_rfc3339(recipient->changed_ms, when));
+	print_field("  by:", recipient->by);
+	print_field("  why:", recipient->why);
+	if (recipient->attempts > 0)
+		(void)printf("  attempts:       %u\n", recipient->attempts);
+	if (*recipient->reply)
+		print_field("  next hop:", recipient->reply);
+	if (recipient->state == SPOOL_QUEUED ||
+	    recipient->state == SPOOL_DEFERRED)
+		print_time("  next attempt:", recipient->next_attempt_ms);
+	if (*recipient->lease_owner) {
+		print_field("  claimed by:", recipient->lease_owner);
+		print_time("  claimed until:", recipient->lease_until_ms);
+	}
+	if (recipient->event_pending)
+		print_field("  cloud:", "is still to be told");
+}
+
+static void print_message(const struct spool_message *message)
+{
+	char id[ID_TEXT_SIZE];
+	size_t i;
+
+	print_field("message:", id_format(&message->id, id));
+	print_time("received:", message->received_ms);
+	print_time("expires if held:", message->expires_ms);
+	(void)printf("%-17s %lld bytes%s\n", "size:", (long long)message->size,
+	             message->body_present ? "" : ", body no longer kept");
+	print_field("sender:", message->sender);
+	print_field("looked up as:", message->sender_normal);
+	print_field("header From:", message->header_from);
+	print_field("subject:", message->subject);
+	print_field("Message-ID:", message->message_id);
+	print_field("client:", message->client_address);
+	print_field("client name:", message->client_name);
+	print_field("HELO:", message->helo);
+	print_auth(&message->auth);
+	print_field("challenge:", *message->challenge_reason
+	                              ? message->challenge_reason
+	                              : "may be sent");
+	print_field("cloud:", message->registered ? "knows it, or need not"
+	                                          : "is still to hear of it");
+	for (i = 0; i < message->recipient_count; i++)
+		print_recipient(&message->recipients[i]);
+}
+
+static int show(struct spool *spool, struct arguments *arguments)
+{
+	int i;
+
+	if (arguments->id_count == 0)
+		return CLI_USAGE;
+	for (i = 0; i < arguments->id_count; i++) {
+		struct spool_message message;
+		struct error err = {.text = ""};
+		struct id id;
+
+		if (parse_id(arguments->ids[i], &id))
+			return CLI_USAGE;
+		if (spool_read(spool, &id, &message, &err))
+			return fail(arguments->ids[i], &err);
+		if (i > 0)
+			(void)putchar('\n');
+		print_message(&message);
+		spool_message_release(&message);
+	}
+	return CLI_OK;
+}
+
+/* --- changes ------------------------------------------------------------ */
+
+/* "released at the command line by root (uid 0)". */
+static void describe_actor(const struct action *action, char text[ACTOR_SIZE])
+{
+	struct passwd entry, *found = NULL;
+	char names[4096];
+
+	if (getpwuid_r(getuid(), &entry, names, sizeof(names), &found) != 0)
+		found = NULL;
+	(void)snprintf(text, ACTOR_SIZE,
+	               "%s at the command line by %.60s "
+	               "(uid %u)",
+	               action->done, found ? found->pw_name : "unknown",
+	               (unsigned)getuid());
+}
+
+/* Whether the agent is delivering to it right now. */
+static bool is_claimed(const struct spool_recipient *recipient)
+{
+	return *recipient->lease_owner &&
+	       recipient->lease_until_ms > clock_wall_ms();
+}
+
+static int commit_move(struct spool *spool, const struct action *action,
+                       const struct spool_message *message, size_t recipient)
+{
+	const struct spool_recipient *current = &message->recipients[recipient];
+	struct spool_change change = {.kind = SPOOL_MOVE};
+	struct error err = {.text = ""};
+	char actor[ACTOR_SIZE];
+	int64_t now_ms = clock_wall_ms();
+	int result;
+
+	describe_actor(action, actor);
+	change.move.id = message->id;
+	change.move.recipient = recipient;
+	change.move.from = action->from;
+	/* As it was read: a claim made since then wins. */
+	change.move.lease_owner = current->lease_owner;
+	change.move.to = action->to;
+	change.move.now_ms = now_ms;
+	change.move.next_attempt_ms = now_ms;
+	change.move.by = "admin";
+	change.move.why = actor;
+	change.move.event = true;
+	if (strcmp(action->name, "retry") == 0) {
+		change.move.by = current->by;
+		change.move.why = current->why;
+	}
+	result = spool_commit(spool, &change, 1, &err);
+	if (result == 0)
+		result = change.result;
+	if (result) {
+		(void)fprintf(stderr, "turing-agent: <%s>: %s %s\n",
+		              current->address, error_name(result), err.text);
+		return CLI_FAILURE;
+	}
+	(void)fputs("<", stdout);
+	print_safely(current->address);
+	(void)printf("> %s\n", action->done);
+	return CLI_OK;
+}
+
+static int change_recipient(struct spool *spool, const struct action *action,
+                            const struct spool_message *message,
+                            size_t recipient, int *changed)
+{
+	const struct spool_recipient *current = &message->recipients[recipient];
+
+	if (!(SPOOL_IN(current->state) & action->from))
+		return CLI_OK;
+	if (is_claimed(current)) {
+		(void)fprintf(stderr,
+		              "turing-agent: <%s>: is being delivered now\n",
+		              current->address);
+		return CLI_FAILURE;
+	}
+	*changed += 1;
+	return commit_move(spool, action, message, recipient);
+}
+
+static int change_message(struct spool *spool, const struct action *action,
+                          const struct arguments *arguments, const char *text)
+{
+	struct spool_message message;
+	struct error err = {.text = ""};
+	int status = CLI_OK, changed = 0;
+	struct id id;
+	size_t i;
+
+	if (parse_id(text, &id))
+		return CLI_USAGE;
+	if (spool_read(spool, &id, &message, &err))
+		return fail(text, &err);
+	for (i = 0; i < message.recipient_count; i++)
+		if (!arguments->recipient ||
+		    strcasecmp(arguments->recipient,
+		               message.recipients[i].address) == 0)
+			status |= change_recipient(spool, action, &message, i,
+			                           &changed);
+	spool_message_release(&message);
+	if (status == CLI_OK && changed == 0) {
+		(void)fprintf(stderr, "turing-agent: %s: nothing to %s\n", text,
+		              action->name);
+		return CLI_FAILURE;
+	}
+	return status;
+}
+
+static int change(struct spool *spool, const struct action *action,
+                  const struct arguments *arguments)
+{
+	int i, status = CLI_OK;
+
+	if (arguments->id_count == 0)
+		return CLI_USAGE;
+	for (i = 0; i < arguments->id_count; i++) {
+		int one =
+		    change_message(spool, action, arguments, arguments->ids[i]);
+
+		if (one != CLI_OK)
+			status = one;
+	}
+	return status;
+}
+
+static int run(struct spool *spool, const char *name,
+               struct arguments *arguments)
+{
+	size_t i;
+
+	if (strcmp(name, "list") == 0)
+		return list(spool, arguments);
+	if (strcmp(name, "show") == 0)
+		return show(spool, arguments);
+	for (i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (strcmp(name, actions[i].name) == 0)
+			return change(spool, &actions[i], arguments);
+	(void)fprintf(stderr, "turing-agent: unknown queue command \"%s\"\n",
+	              name);
+	return CLI_USAGE;
+}
+
+int cli_queue(const struct agent_config *config, int argc, char **argv)
+{
+	struct spool_options options = {
+	    .backend = config->spool_backend,
+	    .location = config->spool_location,
+	    .owner = config->agent_name,
+	    .large_body_bytes = config->spool_large_body,
+	};
+	struct arguments arguments = {0};
+	struct spool *spool = NULL;
+	struct error err = {.text = ""};
+	int status = CLI_USAGE;
+
+	if (argc >= 2 && parse_arguments(argc - 1, argv + 1, &arguments) == 0) {
+		if (spool_open_shared(&spool, &options, &err))
+			return fail("cannot open the spool", &err);
+		status = run(spool, argv[1], &arguments);
+		spool_close(spool);
+	}
+	if (status == CLI_USAGE)
+		(void)fputs("try \"turing-agent queue --help\"\n", stderr);
+	return status;
+}

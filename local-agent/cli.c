@@ -1,0 +1,181 @@
+/* The commands of turing-agent: run, check-config, queue. */
+#include "local-agent/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "local-agent/agent.h"
+
+/* One command of the program. */
+struct command {
+	const char *name;
+	int (*run)(const struct agent_config *config, int argc, char **argv);
+	const char *help;
+};
+
+static int run_agent(const struct agent_config *config, int argc, char **argv)
+{
+	struct agent *agent = NULL;
+	struct error err = {.text = ""};
+	int result;
+
+	(void)argv;
+	if (argc != 1) {
+		(void)fputs("turing-agent: run takes no arguments\n", stderr);
+		return CLI_USAGE;
+	}
+	log_set_level((enum log_level)config->log_level);
+	result = agent_start(&agent, config, &err);
+	if (result) {
+		log_error("agent", "cannot start: %s: %s", error_name(result),
+		          err.text);
+		return result == ERR_INVALID || result == ERR_VERSION
+		           ? CLI_FAILURE
+		           : CLI_TEMPORARY;
+	}
+	log_info("agent",
+	         "turing-agent " TURING_VERSION " takes mail on [%s]:%u",
+	         config->smtp.address, agent_smtp_port(agent));
+	result = agent_wait(agent);
+	agent_stop(agent);
+	log_info("agent", "stopped");
+	return result ? CLI_TEMPORARY : CLI_OK;
+}
+
+static int check_config(const struct agent_config *config, int argc,
+                        char **argv)
+{
+	(void)argv;
+	if (argc != 1) {
+		(void)fputs("turing-agent: check-config takes no arguments\n",
+		            stderr);
+		return CLI_USAGE;
+	}
+	config_print(agent_config_fields, config, stdout);
+	return CLI_OK;
+}
+
+static const struct command commands[] = {
+    {"run", run_agent, "run the agent in the foreground"},
+    {"check-config", check_config,
+     "check the configuration and print what is in force"},
+    {"queue", cli_queue, "list, show, release, discard or retry mail"},
+    {NULL, NULL, NULL},
+};
+
+static void print_usage(FILE *out)
+{
+	const struct command *command;
+
+	(void)fputs("usage: turing-agent COMMAND [-c FILE] [options]\n\n", out);
+	for (command = commands; command->name; command++)
+		(void)fprintf(out, "  %-13s %s\n", command->name,
+		              command->help);
+	(void)fputs("\n  -c FILE       configuration (" CLI_CONFIG_PATH ")\n"
+	            "  --keys        with check-config: all keys, explained\n"
+	            "  --version     print the version\n"
+	            "  --help        this text; also after a command\n",
+	            out);
+}
+
+static const struct command *find_command(const char *name)
+{
+	const struct command *command;
+
+	for (command = commands; command->name; command++)
+		if (strcmp(command->name, name) == 0)
+			return command;
+	return NULL;
+}
+
+static bool has_word(int argc, char **argv, const char *word)
+{
+	int i;
+
+	for (i = 0; i < argc; i++)
+		if (strcmp(argv[i], word) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Takes "-c FILE" or "--config FILE" out of the arguments, wherever it
+ * stands; -1 when the file is missing.
+ */
+static int take_config_path(int *argc, char **argv, const char **path)
+{
+	int i, kept = 0;
+
+	for (i = 0; i < *argc; i++) {
+		if (strcmp(argv[i], "-c") != 0 &&
+		    strcmp(argv[i], "--config") != 0) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (++i == *argc)
+			return -1;
+		*path = argv[i];
+	}
+	*argc = kept;
+	return 0;
+}
+
+static int run_command(const struct command *command, const char *path,
+                       int argc, char **argv)
+{
+	struct agent_config config;
+	struct error err = {.text = ""};
+	int status;
+
+	if (agent_config_load(path, &config, &err)) {
+		(void)fprintf(stderr, "turing-agent: %s\n", err.text);
+		return CLI_FAILURE;
+	}
+	status = command->run(&config, argc, argv);
+	agent_config_release(&config);
+	return status;
+}
+
+static int print_help(const struct command *command, int argc, char **argv)
+{
+	if (command->run == cli_queue) {
+		cli_queue_usage();
+		return CLI_OK;
+	}
+	if (has_word(argc, argv, "--keys"))
+		config_print_reference(agent_config_fields, stdout);
+	else
+		print_usage(stdout);
+	return CLI_OK;
+}
+
+int cli_main(int argc, char **argv)
+{
+	const char *path = CLI_CONFIG_PATH;
+	const struct command *command;
+
+	if (argc < 2 || take_config_path(&argc, argv, &path) || argc < 2) {
+		print_usage(stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		print_usage(stdout);
+		return CLI_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)puts("turing-agent " TURING_VERSION);
+		return CLI_OK;
+	}
+	command = find_command(argv[1]);
+	if (!command) {
+		(void)fprintf(stderr, "turing-agent: unknown command \"%s\"\n",
+		              argv[1]);
+		print_usage(stderr);
+		return CLI_USAGE;
+	}
+	if (has_word(argc - 2, argv + 2, "--help") ||
+	    has_word(argc - 2, argv + 2, "--keys"))
+		return print_help(command, argc - 2, argv + 2);
+	return run_command(command, path, argc - 1, argv + 1);
+}

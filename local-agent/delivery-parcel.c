@@ -1,0 +1,430 @@
+/* A message on its way out: its bytes, and the outcome of each recipient. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "local-agent/delivery-private.h"
+#include "local-agent/trace.h"
+
+#define COMMIT_RETRY_MS 1000
+
+void parcel_list_append(struct parcel_list *list, struct parcel *parcel)
+{
+	parcel->next = NULL;
+	if (list->last)
+		list->last->next = parcel;
+	else
+		list->first = parcel;
+	list->last = parcel;
+	list->count++;
+}
+
+struct parcel *parcel_list_take(struct parcel_list *list)
+{
+	struct parcel *parcel = list->first;
+
+	if (!parcel)
+		return NULL;
+	list->first = parcel->next;
+	if (!list->first)
+		list->last = NULL;
+	list->count--;
+	parcel->next = NULL;
+	return parcel;
+}
+
+static bool is_open(const struct spool_recipient *recipient)
+{
+	return recipient->state == SPOOL_QUEUED ||
+	       recipient->state == SPOOL_DEFERRED;
+}
+
+/* Notes which recipients are ours in this claim. */
+static void pick_recipients(struct parcel *parcel, int64_t lease_until_ms)
+{
+	const struct spool_message *message = &parcel->message;
+	const char *owner = parcel->delivery->options.config->agent_name;
+	size_t i;
+
+	for (i = 0; i < message->recipient_count; i++) {
+		const struct spool_recipient *recipient =
+		    &message->recipients[i];
+
+		if (!is_open(recipient) ||
+		    recipient->lease_until_ms != lease_until_ms ||
+		    strcmp(recipient->lease_owner, owner) != 0)
+			continue;
+		parcel->indices[parcel->count] = i;
+		parcel->addresses[parcel->count++] = recipient->address;
+	}
+}
+
+struct parcel *parcel_new(struct delivery *delivery,
+                          struct spool_message *message, int64_t lease_until_ms)
+{
+	struct parcel *parcel = mem_alloc(sizeof(*parcel));
+	size_t count = message->recipient_count;
+
+	parcel->delivery = delivery;
+	parcel->message = *message;
+	*message = (struct spool_message){0};
+	parcel->indices = mem_alloc_array(count, sizeof(*parcel->indices));
+	parcel->addresses = mem_alloc_array(count, sizeof(*parcel->addresses));
+	pick_recipients(parcel, lease_until_ms);
+	buffer_init(&parcel->trace, TRACE_MAXIMUM);
+	count = parcel->count;
+	if (count == 0) {
+		parcel_free(parcel);
+		return NULL;
+	}
+	parcel->changes = mem_alloc_array(count, sizeof(*parcel->changes));
+	parcel->replies = mem_alloc_array(count, sizeof(*parcel->replies));
+	parcel->outcomes = mem_alloc_array(count, sizeof(*parcel->outcomes));
+	return parcel;
+}
+
+static void free_replies(struct parcel *parcel)
+{
+	size_t i;
+
+	for (i = 0; parcel->replies && i < parcel->count; i++) {
+		free(parcel->replies[i]);
+		parcel->replies[i] = NULL;
+	}
+}
+
+void parcel_free(struct parcel *parcel)
+{
+	free_replies(parcel);
+	loop_timer_free(parcel->retry);
+	spool_body_close(parcel->file);
+	buffer_release(&parcel->trace);
+	spool_message_release(&parcel->message);
+	if (parcel->reserved)
+		delivery_unreserve(parcel->delivery, parcel->reserved);
+	free(parcel->body);
+	free(parcel->indices);
+	free(parcel->addresses);
+	free(parcel->changes);
+	free(parcel->replies);
+	free(parcel->outcomes);
+	free(parcel);
+}
+
+/* --- the bytes ---------------------------------------------------------- */
+
+static long read_body(struct parcel *parcel, char *bytes, size_t size)
+{
+	size_t start = parcel->offset - parcel->trace.length;
+	long count;
+
+	if (parcel->body) {
+		size_t left = parcel->body_size - start;
+
+		count = (long)(left < size ? left : size);
+		memcpy(bytes, parcel->body + start, (size_t)count);
+		return count;
+	}
+	count = spool_body_read(parcel->file, bytes, size);
+	/* A body cut short must never look like a whole one. */
+	if (count == 0 && (int64_t)start != parcel->message.size)
+		return ERR_CORRUPT;
+	return count;
+}
+
+static long read_bytes(void *context, char *bytes, size_t size)
+{
+	struct parcel *parcel = context;
+	size_t left;
+	long count;
+
+	if (parcel->offset < parcel->trace.length) {
+		left = parcel->trace.length - parcel->offset;
+		count = (long)(left < size ? left : size);
+		memcpy(bytes, parcel->trace.data + parcel->offset,
+		       (size_t)count);
+	} else {
+		count = read_body(parcel, bytes, size);
+	}
+	if (count > 0)
+		parcel->offset += (size_t)count;
+	return count;
+}
+
+/* --- the outcome -------------------------------------------------------- */
+
+static char *reply_text(const struct smtp_reply *reply)
+{
+	char *text, *end;
+
+	if (reply->code == 0)
+		return mem_copy_string(reply->text);
+	text = mem_format("%d %s%s%s", reply->code, reply->enhanced,
+	                  *reply->enhanced ? " " : "", reply->text);
+	for (end = text; (end = strchr(end, '\n'));)
+		*end = ' ';
+	return text;
+}
+
+static enum spool_state state_after(const struct parcel *parcel,
+                                    enum smtp_outcome outcome,
+                                    unsigned attempts)
+{
+	if (outcome == SMTP_DELIVERED)
+		return SPOOL_DELIVERED;
+	if (outcome == SMTP_REFUSED ||
+	    backoff_exhausted(&parcel->delivery->backoff, attempts))
+		return SPOOL_FAILED;
+	return SPOOL_DEFERRED;
+}
+
+/* The change that records what became of one recipient. */
+static void set_change(struct parcel *parcel, size_t index,
+                       enum spool_state state)
+{
+	const struct spool_recipient *recipient =
+	    &parcel->message.recipients[parcel->indices[index]];
+	struct spool_change *change = &parcel->changes[index];
+
+	*change = (struct spool_change){.kind = SPOOL_MOVE};
+	change->move.id = parcel->message.id;
+	change->move.recipient = parcel->indices[index];
+	change->move.from = SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED);
+	/* What was delivered is delivered, whoever has the lease now. */
+	if (state != SPOOL_DELIVERED)
+		change->move.lease_owner =
+		    parcel->delivery->options.config->agent_name;
+	change->move.to = state;
+	change->move.now_ms = clock_wall_ms();
+	/* Who let it through stays on record to the end. */
+	change->move.by = recipient->by;
+	change->move.why = recipient->why;
+	change->move.reply = parcel->replies[index];
+	change->move.event = spool_state_is_final(state) && !parcel->fresh;
+}
+
+static void set_outcome(struct parcel *parcel, size_t index,
+                        enum smtp_outcome outcome)
+{
+	unsigned attempts =
+	    parcel->message.recipients[parcel->indices[index]].attempts + 1;
+	enum spool_state state = state_after(parcel, outcome, attempts);
+	struct spool_change *change = &parcel->changes[index];
+
+	parcel->outcomes[index] = outcome;
+	set_change(parcel, index, state);
+	change->move.attempted = true;
+	if (state == SPOOL_DEFERRED)
+		change->move.next_attempt_ms =
+		    change->move.now_ms +
+		    backoff_delay_ms(&parcel->delivery->backoff, attempts);
+}
+
+static void on_recipient(void *context, size_t index, enum smtp_outcome outcome,
+                         const struct smtp_reply *reply)
+{
+	struct parcel *parcel = context;
+
+	free(parcel->replies[index]);
+	parcel->replies[index] = reply_text(reply);
+	if (reply->code != 0 || outcome != SMTP_DEFERRED)
+		parcel->answered = true;
+	set_outcome(parcel, index, outcome);
+}
+
+static struct metric *metric_of(const struct delivery *delivery,
+                                enum spool_state state,
+                                enum smtp_outcome outcome)
+{
+	if (outcome == SMTP_UNCERTAIN)
+		metric_add(delivery->uncertain, 1);
+	if (state == SPOOL_DELIVERED)
+		return delivery->delivered;
+	return state == SPOOL_FAILED ? delivery->failed : delivery->deferred;
+}
+
+static void tell_recipient(struct parcel *parcel, size_t index)
+{
+	const struct spool_change *change = &parcel->changes[index];
+	enum spool_state state = change->move.to;
+	char id[ID_TEXT_SIZE];
+
+	(void)id_format(&parcel->message.id, id);
+	if (change->result) {
+		log_warning(id, "%s to=<%s> but not recorded: %s; next hop: %s",
+		            spool_state_name(state), parcel->addresses[index],
+		            error_name(change->result),
+		            parcel->replies[index] ? parcel->replies[index]
+		                                   : "");
+		return;
+	}
+	if (change->move.attempted)
+		metric_add(
+		    metric_of(parcel->delivery, state, parcel->outcomes[index]),
+		    1);
+	log_write(state == SPOOL_FAILED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+	          id, "%s to=<%s> next hop: %s", spool_state_name(state),
+	          parcel->addresses[index],
+	          parcel->replies[index] ? parcel->replies[index] : "");
+}
+
+static void on_commit(struct writer_request *request, int result);
+
+static void submit(struct parcel *parcel)
+{
+	struct delivery *delivery = parcel->delivery;
+
+	parcel->request = (struct writer_request){
+	    .changes = parcel->changes,
+	    .count = parcel->count,
+	    .loop = delivery->options.loop,
+	    .done = on_commit,
+	};
+	if (writer_submit(delivery->options.writer, &parcel->request) == 0)
+		return;
+	parcel_free(parcel);
+	delivery_parcel_ended(delivery);
+}
+
+static void on_retry(void *argument)
+{
+	submit(argument);
+}
+
+static bool any_uncertain(const struct parcel *parcel)
+{
+	size_t i;
+
+	for (i = 0; i < parcel->count; i++)
+		if (parcel->changes[i].result == ERR_UNCERTAIN)
+			return true;
+	return false;
+}
+
+/*
+ * What happened cannot be undone, so a commit that failed for want of space
+ * or without an answer is made again until it holds.
+ */
+static bool commit_again(struct parcel *parcel, int result)
+{
+	struct delivery *delivery = parcel->delivery;
+
+	if (delivery->cut || result == ERR_IO || result == ERR_CORRUPT)
+		return false;
+	if (result == 0 && !any_uncertain(parcel))
+		return false;
+	if (!parcel->retry)
+		parcel->retry =
+		    loop_timer_new(delivery->options.loop, on_retry, parcel);
+	loop_timer_start(parcel->retry, COMMIT_RETRY_MS);
+	return true;
+}
+
+static void on_commit(struct writer_request *request, int result)
+{
+	struct parcel *parcel = (struct parcel *)request;
+	struct delivery *delivery = parcel->delivery;
+	bool event = false;
+	size_t i;
+
+	if (commit_again(parcel, result))
+		return;
+	for (i = 0; i < parcel->count; i++) {
+		if (result)
+			parcel->changes[i].result = result;
+		tell_recipient(parcel, i);
+		event = event || parcel->changes[i].move.event;
+	}
+	if (event && delivery->options.ended)
+		delivery->options.ended(delivery->options.context);
+	parcel_free(parcel);
+	delivery_parcel_ended(delivery);
+}
+
+static void end_transaction(struct parcel *parcel)
+{
+	spool_body_close(parcel->file);
+	parcel->file = NULL;
+	parcel->connection = NULL;
+}
+
+static void on_done(void *context)
+{
+	struct parcel *parcel = context;
+	struct delivery_connection *connection = parcel->connection;
+	/* The next hop had closed a connection that we used again. */
+	bool again = connection->sent > 0 && !parcel->answered &&
+	             !parcel->delivery->stopping;
+
+	end_transaction(parcel);
+	connection_release(connection);
+	if (again) {
+		parcel->answered = true;
+		delivery_requeue(parcel->delivery, parcel);
+		return;
+	}
+	submit(parcel);
+}
+
+int parcel_begin(struct parcel *parcel, struct delivery_connection *connection)
+{
+	const struct delivery_options *options = &parcel->delivery->options;
+	struct error err = {.text = ""};
+	int result = 0;
+
+	buffer_reset(&parcel->trace);
+	trace_print(&parcel->message, parcel->indices, parcel->count,
+	            options->config->hostname, &parcel->trace);
+	parcel->offset = 0;
+	if (!parcel->body)
+		result = spool_body_open(options->spool, &parcel->message.id,
+		                         &parcel->file, &err);
+	if (result)
+		return result;
+	parcel->connection = connection;
+	parcel->transaction = (struct smtp_transaction){
+	    .sender = parcel->message.sender,
+	    .recipients = parcel->addresses,
+	    .recipient_count = parcel->count,
+	    .source = {.read = read_bytes,
+	               .context = parcel,
+	               .size =
+	                   (int64_t)parcel->trace.length + parcel->message.size,
+	               .eight_bit = parcel->message.eight_bit},
+	    .recipient = on_recipient,
+	    .done = on_done,
+	    .context = parcel,
+	};
+	result = smtp_dialer_begin(connection->dialer, &parcel->transaction);
+	if (result)
+		end_transaction(parcel);
+	return result;
+}
+
+void parcel_defer(struct parcel *parcel, const char *why)
+{
+	size_t i;
+
+	for (i = 0; i < parcel->count; i++) {
+		free(parcel->replies[i]);
+		parcel->replies[i] = mem_copy_string(why);
+		set_outcome(parcel, i, SMTP_DEFERRED);
+	}
+	submit(parcel);
+}
+
+void parcel_postpone(struct parcel *parcel, int64_t due_ms, const char *why)
+{
+	size_t i;
+
+	for (i = 0; i < parcel->count; i++) {
+		free(parcel->replies[i]);
+		parcel->replies[i] = mem_copy_string(why);
+		parcel->outcomes[i] = SMTP_DEFERRED;
+		set_change(parcel, i, SPOOL_DEFERRED);
+		parcel->changes[i].move.next_attempt_ms = due_ms;
+	}
+	submit(parcel);
+}

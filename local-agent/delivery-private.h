@@ -1,0 +1,152 @@
+/* What the files of delivery share. All of it belongs to the loop's thread. */
+#ifndef LOCAL_AGENT_DELIVERY_PRIVATE_H
+#define LOCAL_AGENT_DELIVERY_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/metrics.h"
+#include "common/smtp/smtp-dialer.h"
+#include "local-agent/backoff.h"
+#include "local-agent/delivery.h"
+
+/* A message on its way out, with those of its recipients that are ours. */
+struct parcel {
+	struct writer_request request; /* first, so that one gives the other */
+	struct parcel *next;
+	struct delivery *delivery;
+	struct spool_message message;
+	char *body; /* NULL: in the spool */
+	size_t body_size, reserved;
+	bool fresh;      /* the cloud never heard of it */
+	bool answered;   /* the next hop said something, or it was put back
+	                    once: what is lost now counts as an attempt */
+	size_t *indices; /* into message.recipients */
+	const char **addresses;
+	struct spool_change *changes; /* one a recipient */
+	char **replies;
+	enum smtp_outcome *outcomes;
+	size_t count;
+	/* While it is sent. */
+	struct smtp_transaction transaction;
+	struct delivery_connection *connection;
+	struct buffer trace;
+	size_t offset; /* of trace, then of body */
+	struct spool_body *file;
+	struct loop_timer *retry; /* of a commit that failed */
+};
+
+struct parcel_list {
+	struct parcel *first, *last;
+	size_t count;
+};
+
+/* A session with the next hop. */
+struct delivery_connection {
+	struct delivery_connection *next;
+	struct delivery *delivery;
+	struct smtp_dialer *dialer;
+	struct parcel *parcel; /* under way, or NULL */
+	struct loop_timer *idle;
+	int64_t sent; /* messages */
+	bool ready, greeted, quitting;
+};
+
+/* The thread that claims due mail, so that the loop never waits for it. */
+struct claimer {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool wanted, woken, stopping;
+	int64_t last_claim_ms; /* of the thread alone */
+};
+
+struct delivery {
+	struct delivery_options options;
+	struct backoff backoff;
+	struct claimer claimer;
+	struct parcel_list waiting;
+	struct delivery_connection *connections;
+	int64_t connection_count;
+	unsigned connecting;
+	size_t in_flight;  /* parcels begun or waiting for their commit */
+	unsigned failures; /* connections in a row that never got ready */
+	struct loop_timer *probe; /* while the next hop is away */
+	bool probing, stopping, cut;
+	atomic_bool away;
+	atomic_size_t reserved, handed;
+	/* For delivery_stop(). */
+	pthread_mutex_t lock;
+	pthread_cond_t quiet;
+	bool is_quiet;
+	struct metric *delivered, *deferred, *failed, *uncertain, *connects;
+};
+
+/* A parcel of message (taken over) for the recipients whose lease is ours and
+ * ends at lease_until_ms; NULL, and the message released, if none is. */
+struct parcel *parcel_new(struct delivery *delivery,
+                          struct spool_message *message,
+                          int64_t lease_until_ms);
+
+/* Frees a parcel and gives its memory back. */
+void parcel_free(struct parcel *parcel);
+
+/* Puts a parcel at the end. */
+void parcel_list_append(struct parcel_list *list, struct parcel *parcel);
+
+/* Takes the first one, or NULL. */
+struct parcel *parcel_list_take(struct parcel_list *list);
+
+/* Opens the body and begins its transaction on connection; 0 or an error. */
+int parcel_begin(struct parcel *parcel, struct delivery_connection *connection);
+
+/* Every recipient is deferred as after a 4xx, for a reason of ours. */
+void parcel_defer(struct parcel *parcel, const char *why);
+
+/*
+ * The next hop was not asked: every recipient waits until due_ms, without
+ * having been tried.
+ */
+void parcel_postpone(struct parcel *parcel, int64_t due_ms, const char *why);
+
+/* Does what can be done: begins parcels, opens connections, asks for more. */
+void delivery_pump(struct delivery *delivery);
+
+/* Counts a parcel out; the last one wakes delivery_stop(). */
+void delivery_parcel_ended(struct delivery *delivery);
+
+/* Puts a parcel back at the end of those that wait. */
+void delivery_requeue(struct delivery *delivery, struct parcel *parcel);
+
+/* The next hop answered: it is not away (any more). */
+void delivery_reached(struct delivery *delivery);
+
+/* A connection never got ready, and why. */
+void delivery_unreached(struct delivery *delivery, const char *why);
+
+/* Opens a connection to the next hop. */
+void connection_open(struct delivery *delivery);
+
+/* A connection that can take a parcel now, or NULL. */
+struct delivery_connection *connection_find(struct delivery *delivery);
+
+/* Begins the parcel; what cannot be begun is deferred. */
+void connection_send(struct delivery_connection *connection,
+                     struct parcel *parcel);
+
+/* The transaction is over: the connection serves the next, or quits. */
+void connection_release(struct delivery_connection *connection);
+
+/* Says QUIT on those that are idle; cuts all when cut. */
+void connections_close(struct delivery *delivery, bool cut);
+
+/* Starts the claimer's thread. */
+int claimer_start(struct delivery *delivery, struct error *err);
+/* Ends the thread. */
+void claimer_stop(struct delivery *delivery);
+/* Sets whether mail is wanted. Any thread. */
+void claimer_want(struct delivery *delivery, bool wanted);
+/* Looks at once, if mail is wanted. Any thread. */
+void claimer_wake(struct delivery *delivery);
+
+#endif

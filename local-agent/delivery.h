@@ -1,0 +1,69 @@
+/*
+ * Delivery to the next hop: claims due mail, sends it over a pool of
+ * connections that are used for many messages, and records the outcome of
+ * every recipient. One event loop.
+ */
+#ifndef LOCAL_AGENT_DELIVERY_H
+#define LOCAL_AGENT_DELIVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/loop.h"
+#include "local-agent/agent-config.h"
+#include "local-agent/writer.h"
+#include "store/spool.h"
+
+/*
+ * How long a claim lasts: longer than any transaction may take, or two could
+ * deliver the same mail.
+ */
+#define DELIVERY_LEASE_MS INT64_C(7200000)
+
+struct delivery;
+
+struct delivery_options {
+	const struct agent_config *config;
+	struct spool *spool;
+	struct writer *writer;
+	struct loop *loop;   /* outlives delivery_stop(), runs its callbacks */
+	size_t memory_bytes; /* of mail that is handed over after its commit */
+	void (*ended)(void *context); /* an end to be told to the cloud */
+	void *context;
+};
+
+/* Starts. The caller ends it with delivery_stop(), then delivery_free(). */
+int delivery_start(struct delivery **delivery,
+                   const struct delivery_options *options, struct error *err);
+
+/*
+ * Begins nothing more, waits timeout_ms at the most for what is under way and
+ * cuts the rest, whose outcomes still go to the writer. Not from the loop.
+ */
+void delivery_stop(struct delivery *delivery, int64_t timeout_ms);
+
+/* Frees, once the writer and the loop have ended. NULL is allowed. */
+void delivery_free(struct delivery *delivery);
+
+/*
+ * Whether mail of this many bytes may be handed over in memory: false when
+ * there is no room or the next hop is away. Any thread.
+ */
+bool delivery_reserve(struct delivery *delivery, size_t bytes);
+
+/* Gives back what delivery_reserve() granted. Any thread. */
+void delivery_unreserve(struct delivery *delivery, size_t bytes);
+
+/*
+ * Takes over a message that was stored with its queued recipients claimed for
+ * us: the content of *message, which is cleared, and body, of body_size bytes
+ * (NULL: read it from the spool). reserved as granted. Any thread.
+ */
+void delivery_take(struct delivery *delivery, struct spool_message *message,
+                   char *body, size_t body_size, size_t reserved);
+
+/* Something may be due in the spool: look now. Any thread. */
+void delivery_wake(struct delivery *delivery);
+
+#endif

@@ -1,0 +1,38 @@
+/* What the files of intake share. */
+#ifndef LOCAL_AGENT_INTAKE_PRIVATE_H
+#define LOCAL_AGENT_INTAKE_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "common/metrics.h"
+#include "local-agent/intake.h"
+#include "local-agent/letter.h"
+
+struct intake {
+	struct intake_options options;
+	const char *directory; /* for large bodies */
+	atomic_bool low_space, refusing;
+	atomic_uint pending;
+	struct metric *received[SPOOL_STATE_COUNT]; /* by verdict */
+	struct metric *messages, *refused, *bytes;
+};
+
+/* One SMTP session, on one loop. */
+struct session {
+	struct intake *intake;
+	struct loop *loop;
+	struct smtp_server *server; /* set while a letter is submitted */
+	struct letter *letter;      /* of the open transaction, or NULL */
+};
+
+/*
+ * The message is whole: fills in what the spool keeps of it, with a verdict
+ * for every recipient. The lists are those in force now.
+ */
+void letter_judge(struct letter *letter, struct intake *intake,
+                  const struct smtp_client_info *client);
+
+/* How many recipients are in this state. */
+size_t letter_count(const struct letter *letter, enum spool_state state);
+
+#endif

@@ -1,0 +1,176 @@
+/* What the spool keeps of a message that was received, verdicts included. */
+#include "local-agent/intake-private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mail/address.h"
+#include "common/mail/challenge-rule.h"
+#include "common/mem.h"
+#include "local-agent/delivery.h"
+#include "local-agent/verdict.h"
+
+#define SUBJECT_SIZE    1001
+#define MESSAGE_ID_SIZE 999
+
+size_t letter_count(const struct letter *letter, enum spool_state state)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < letter->message.recipient_count; i++)
+		if (letter->message.recipients[i].state == state)
+			count++;
+	return count;
+}
+
+static void keep_header(struct letter *letter)
+{
+	struct spool_message *message = &letter->message;
+	char subject[SUBJECT_SIZE], mailbox[MAIL_ADDRESS_SIZE];
+	char from[MAIL_ADDRESS_SIZE] = "";
+	const char *value = mail_header_get(&letter->header, "From");
+
+	if (!value || mail_header_mailbox(value, mailbox, sizeof(mailbox)) ||
+	    mail_address_fold(mailbox, from))
+		from[0] = '\0';
+	message->header_from = mem_copy_string(from);
+	value = mail_header_get(&letter->header, "Subject");
+	message->subject = mem_copy_string(
+	    value ? mail_header_decode(value, subject, sizeof(subject)) : "");
+	value = mail_header_get(&letter->header, "Message-ID");
+	message->message_id =
+	    mem_copy_bytes(value ? value : "",
+	                   value ? strnlen(value, MESSAGE_ID_SIZE - 1) : 0);
+}
+
+static void keep_client(struct spool_message *message,
+                        const struct smtp_client_info *client)
+{
+	message->client_address = mem_copy_string(client->address);
+	message->client_name = mem_copy_string(client->name);
+	message->helo = mem_copy_string(client->helo);
+	message->protocol = mem_copy_string(client->protocol);
+}
+
+static bool own_domain(const char *domain, void *context)
+{
+	char folded[256];
+
+	return mail_domain_fold(domain, folded, sizeof(folded)) == 0 &&
+	       replica_view_has_domain(context, folded);
+}
+
+/* Why no challenge may be sent, as the message alone tells. */
+static void keep_challenge_reason(struct letter *letter,
+                                  const struct agent_config *config,
+                                  const struct replica_view *view)
+{
+	struct spool_message *message = &letter->message;
+	const char **recipients =
+	    mem_alloc_array(message->recipient_count, sizeof(*recipients));
+	struct challenge_facts facts = {
+	    .sender = message->sender,
+	    .normal = message->sender_normal,
+	    .from = message->header_from,
+	    .header = &letter->header,
+	    .auth = &message->auth,
+	    .demand_authentication =
+	        !config->policy_challenge_unauthenticated_senders,
+	    .own_domain = own_domain,
+	    .context = (void *)(uintptr_t)view,
+	    .recipients = recipients,
+	    .recipient_count = message->recipient_count,
+	};
+	size_t i;
+
+	for (i = 0; i < message->recipient_count; i++)
+		recipients[i] = message->recipients[i].address;
+	message->challenge_reason = mem_copy_string(
+	    challenge_reason_name(challenge_rule_apply(&facts)));
+	free(recipients);
+}
+
+static void judge_recipient(const struct spool_message *message,
+                            const struct replica_view *view,
+                            struct spool_recipient *recipient)
+{
+	char folded[MAIL_ADDRESS_SIZE];
+	struct entry_subject subject = {
+	    .sender = message->sender_normal,
+	    .from = message->header_from,
+	    .recipient = folded,
+	    .client_address = message->client_address,
+	    .auth = &message->auth,
+	    .now_ms = message->received_ms,
+	};
+	struct verdict verdict;
+
+	if (mail_address_fold(recipient->address, folded))
+		folded[0] = '\0';
+	verdict_decide(view, &subject, &verdict);
+	recipient->state = verdict.state;
+	recipient->changed_ms = message->received_ms;
+	recipient->by = mem_copy_string(verdict.by);
+	recipient->why = mem_copy_string(verdict.why);
+	recipient->next_attempt_ms = message->received_ms;
+	recipient->reply = mem_copy_string("");
+}
+
+/*
+ * Claims the queued recipients for delivery at once, where its memory has
+ * room; otherwise it will find them in the spool.
+ */
+static void claim_queued(struct letter *letter, struct intake *intake)
+{
+	struct spool_message *message = &letter->message;
+	struct delivery *delivery = intake->options.delivery;
+	size_t i, bytes = letter->path ? 0 : letter->body.length;
+	bool claimed = false;
+
+	if (delivery && letter_count(letter, SPOOL_QUEUED) > 0 &&
+	    delivery_reserve(delivery, bytes + sizeof(*letter))) {
+		letter->reserved = bytes + sizeof(*letter);
+		claimed = true;
+	}
+	for (i = 0; i < message->recipient_count; i++) {
+		struct spool_recipient *recipient = &message->recipients[i];
+		bool mine = claimed && recipient->state == SPOOL_QUEUED;
+
+		recipient->lease_owner = mem_copy_string(
+		    mine ? intake->options.config->agent_name : "");
+		recipient->lease_until_ms =
+		    mine ? message->received_ms + DELIVERY_LEASE_MS : 0;
+	}
+}
+
+void letter_judge(struct letter *letter, struct intake *intake,
+                  const struct smtp_client_info *client)
+{
+	const struct agent_config *config = intake->options.config;
+	const struct replica_view *view =
+	    replica_acquire(intake->options.replica);
+	struct spool_message *message = &letter->message;
+	const char *authserv_id = config->policy_authserv_id;
+	size_t i;
+
+	message->id = id_new();
+	message->received_ms = clock_wall_ms();
+	message->expires_ms = message->received_ms + config->policy_hold_for_ms;
+	keep_client(message, client);
+	keep_header(letter);
+	if (authserv_id && *authserv_id)
+		mail_auth_read(&letter->header, authserv_id,
+		               message->sender_normal, message->header_from,
+		               &message->auth);
+	keep_challenge_reason(letter, config, view);
+	for (i = 0; i < message->recipient_count; i++)
+		judge_recipient(message, view, &message->recipients[i]);
+	replica_release(intake->options.replica, view);
+	message->registered = letter_count(letter, SPOOL_HELD) == 0;
+	message->body_present =
+	    letter_count(letter, SPOOL_DISCARDED) < message->recipient_count;
+	if (!message->body_present)
+		letter_drop_file(letter);
+	claim_queued(letter, intake);
+}

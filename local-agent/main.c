@@ -1,0 +1,7 @@
+/* The main function of turing-agent. */
+#include "local-agent/cli.h"
+
+int main(int argc, char **argv)
+{
+	return cli_main(argc, argv);
+}

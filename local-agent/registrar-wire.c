@@ -1,0 +1,154 @@
+/* Messages as JSON for the cloud, and its results. */
+#include "local-agent/registrar-wire.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+/* A string; bytes that are no UTF-8 become '?'. */
+static json_t *text(const char *value)
+{
+	json_t *string = json_string(value);
+	char *copy, *byte;
+
+	if (string)
+		return string;
+	copy = mem_copy_string(value ? value : "");
+	for (byte = copy; *byte; byte++)
+		if ((unsigned char)*byte >= 0x80)
+			*byte = '?';
+	string = json_string(copy);
+	free(copy);
+	return string;
+}
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+	(void)json_object_set_new_nocheck(object, name, value);
+}
+
+static void set_time(json_t *object, const char *name, int64_t wall_ms)
+{
+	char when[CLOCK_TEXT_SIZE];
+
+	set(object, name, json_string(clock_format_rfc3339(wall_ms, when)));
+}
+
+static json_t *auth_object(const struct mail_auth *auth)
+{
+	json_t *object = json_object();
+
+	set(object, "stated", json_boolean(auth->stated));
+	set(object, "spf", json_string(auth_result_name(auth->spf)));
+	set(object, "dkim", json_string(auth_result_name(auth->dkim)));
+	set(object, "dmarc", json_string(auth_result_name(auth->dmarc)));
+	set(object, "spf_domain", text(auth->spf_domain));
+	set(object, "dkim_domain", text(auth->dkim_domain));
+	set(object, "aligned", json_boolean(auth->aligned));
+	return object;
+}
+
+/* Those that are held: the cloud decides about them alone. */
+static json_t *held_recipients(const struct spool_message *message)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < message->recipient_count; i++)
+		if (message->recipients[i].state == SPOOL_HELD)
+			(void)json_array_append_new(
+			    list, text(message->recipients[i].address));
+	return list;
+}
+
+static json_t *message_object(const struct spool_message *message,
+                              bool with_subject)
+{
+	json_t *object = json_object();
+	char id[ID_TEXT_SIZE];
+
+	set(object, "id", json_string(id_format(&message->id, id)));
+	set_time(object, "received_at", message->received_ms);
+	set_time(object, "expires_at", message->expires_ms);
+	set(object, "sender", text(message->sender));
+	set(object, "header_from", text(message->header_from));
+	set(object, "subject", text(with_subject ? message->subject : ""));
+	set(object, "message_id", text(message->message_id));
+	set(object, "client_address", text(message->client_address));
+	set(object, "helo", text(message->helo));
+	set(object, "size", json_integer(message->size));
+	set(object, "auth", auth_object(&message->auth));
+	set(object, "challenge_reason", text(message->challenge_reason));
+	set(object, "recipients", held_recipients(message));
+	return object;
+}
+
+json_t *registrar_request(const struct spool_message *const *messages,
+                          size_t count, bool with_subject)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		(void)json_array_append_new(
+		    list, message_object(messages[i], with_subject));
+	return json_pack("{s:o}", "messages", list);
+}
+
+static const char *member(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+/* A verdict of "hold" changes nothing; an unknown one is a broken promise. */
+static int read_verdicts(const json_t *result,
+                         const struct spool_message *message,
+                         struct decision_batch *batch)
+{
+	const json_t *list = json_object_get(result, "recipients"), *item;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)list, i, item)
+	{
+		const char *address = member(item, "address");
+		const char *verdict = member(item, "verdict");
+		const char *by = member(item, "by");
+		const char *why = member(item, "why");
+
+		if (!address || !verdict)
+			return ERR_PROTOCOL;
+		if (strcmp(verdict, "hold") == 0)
+			continue;
+		if (decision_add(batch, message, address, verdict,
+		                 by ? by : "cloud", why ? why : ""))
+			return ERR_PROTOCOL;
+	}
+	return 0;
+}
+
+int registrar_result(const json_t *answer, size_t index,
+                     const struct spool_message *message,
+                     struct decision_batch *batch,
+                     enum registrar_status *status, const char **refusal)
+{
+	const json_t *result =
+	    json_array_get(json_object_get(answer, "results"), index);
+	const char *id_text = member(result, "id");
+	const char *word = member(result, "status");
+	struct id id;
+
+	if (!id_text || !word || id_parse(id_text, &id) ||
+	    !id_equal(&id, &message->id))
+		return ERR_PROTOCOL;
+	*refusal = member(result, "error");
+	if (strcmp(word, "refused") == 0) {
+		*status = REGISTRAR_REFUSED;
+		return 0;
+	}
+	if (strcmp(word, "registered") != 0 && strcmp(word, "known") != 0)
+		return ERR_PROTOCOL;
+	*status = REGISTRAR_ACCEPTED;
+	decision_add_registered(batch, &message->id);
+	return read_verdicts(result, message, batch);
+}

@@ -1,0 +1,27 @@
+/* What becomes of a message for one recipient, as the replica says. */
+#ifndef LOCAL_AGENT_VERDICT_H
+#define LOCAL_AGENT_VERDICT_H
+
+#include "common/policy/entry.h"
+#include "local-agent/replica.h"
+#include "store/spool.h"
+
+#define VERDICT_WHY_SIZE 160
+
+/* A verdict with who gave it and why, as the spool records it. */
+struct verdict {
+	enum spool_state state; /* SPOOL_QUEUED, _HELD or _DISCARDED */
+	const char *by;         /* static */
+	char why[VERDICT_WHY_SIZE];
+};
+
+/*
+ * Decides for one recipient: black discards, white queues, else held. Entries
+ * that ask for more than the sender's authentication gives do not match (see
+ * entry_matches()). Any thread.
+ */
+void verdict_decide(const struct replica_view *view,
+                    const struct entry_subject *subject,
+                    struct verdict *verdict);
+
+#endif
