@@ -188,7 +188,8 @@
 	") STRICT, WITHOUT ROWID;"
 
 const char *const registry_sqlite_migrations[] = {
-    SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
+    "PRAGMA application_id = " REGISTRY_SQLITE_APPLICATION
+    ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
 };
 
 const size_t registry_sqlite_version =

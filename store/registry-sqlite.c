@@ -14,6 +14,8 @@
 
 #define READERS 4
 
+#define OPEN_WAIT_MS 10000
+
 /* The most writes that share one commit. */
 #define SHARED_WRITES 64
 
@@ -203,16 +205,51 @@ static int make_file(const char *path, struct error *err)
 	return 0;
 }
 
+static int need_registry(struct sqlite_db *db, const char *path,
+                         struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(db, "PRAGMA application_id");
+	int result = sqlite_step(query, err);
+	bool ours = result > 0 && !strcmp(sqlite_column_text(query, 0),
+	                                  REGISTRY_SQLITE_APPLICATION);
+
+	sqlite_reset(query);
+	if (result < 0)
+		return result;
+	return ours ? 0
+	            : error_set(err, ERR_CORRUPT, "%s: not a registry", path);
+}
+
+/*
+ * Of several processes that make the file at once, SQLite tells all but one at
+ * once that it is locked, without waiting: the switch to the log is a change
+ * of lock that could end in a deadlock.
+ */
+static int open_writer(struct registry_sqlite *sqlite,
+                       const struct sqlite_db_options *options,
+                       struct error *err)
+{
+	int64_t end_ms = clock_monotonic_ms() + OPEN_WAIT_MS;
+	int error;
+
+	while ((error = sqlite_db_open(&sqlite->writer, options, err)) ==
+	           ERR_UNAVAILABLE &&
+	       clock_monotonic_ms() < end_ms)
+		(void)usleep(1000 + random_below(20000));
+	return error;
+}
+
 static int open_connections(struct registry_sqlite *sqlite, const char *path,
                             struct error *err)
 {
 	struct sqlite_db_options options = {.path = path, .create = true};
 	int error;
 
-	if ((error = sqlite_db_open(&sqlite->writer, &options, err)) ||
+	if ((error = open_writer(sqlite, &options, err)) ||
 	    (error =
 	         sqlite_db_migrate(sqlite->writer, registry_sqlite_migrations,
 	                           registry_sqlite_version, err)) ||
+	    (error = need_registry(sqlite->writer, path, err)) ||
 	    (error = sqlite_db_data_version(sqlite->writer,
 	                                    &sqlite->data_version, err)) ||
 	    (error = sqlite_checkpointer_start(&sqlite->checkpointer, path,

@@ -31,6 +31,9 @@ struct registry_sqlite {
 	bool cancelled;
 };
 
+/* What marks the file as a registry: "TREG" in ASCII. */
+#define REGISTRY_SQLITE_APPLICATION "1414677831"
+
 /* Schema version i + 1 is reached by migrations[i]. */
 extern const char *const registry_sqlite_migrations[];
 extern const size_t registry_sqlite_version;

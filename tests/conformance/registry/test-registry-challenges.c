@@ -1,0 +1,380 @@
+/* Conformance of the registry: challenges, claims of their mails, senders. */
+#include "tests/conformance/registry/fixture.h"
+
+START_TEST(challenge_reads_back)
+{
+	struct registry_challenge found, challenge = challenge_of(3, 7);
+
+	challenge.attempts = 2;
+	challenge.code_serial = 4;
+	challenge.mail_next_ms = NOW + 9;
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(registry_challenge_read(registry, &challenge.id, &found, E));
+	ck_assert(id_equal(&found.id, &challenge.id));
+	ck_assert(id_equal(&found.tenant, &challenge.tenant));
+	ck_assert(id_equal(&found.message, &challenge.message));
+	ck_assert_mem_eq(found.sender_hash, challenge.sender_hash, 32);
+	ck_assert_mem_eq(found.token_hash, challenge.token_hash, 32);
+	ck_assert_int_eq(found.state, CHALLENGE_STATE_OPEN);
+	ck_assert_int_eq(found.created_ms, NOW);
+	ck_assert_int_eq(found.expires_ms, NOW + 1000);
+	ck_assert_int_eq(found.changed_ms, NOW);
+	ck_assert_str_eq(found.sender, "stranger@example.org");
+	ck_assert_str_eq(found.code, "ABCDEF");
+	ck_assert_int_eq(found.attempts, 2);
+	ck_assert_int_eq(found.code_serial, 4);
+	ck_assert_int_eq(found.mail, MAIL_STATE_PENDING);
+	ck_assert_int_eq(found.mail_attempts, 0);
+	ck_assert_int_eq(found.mail_next_ms, NOW + 9);
+	ck_assert_str_eq(found.mail_owner, "");
+	ck_assert_int_eq(found.mail_lease_ms, 0);
+	ck_assert_str_eq(found.mail_reply, "");
+	registry_challenge_release(&found);
+	fails(ERR_NOT_FOUND,
+	      registry_challenge_read(registry, &no_id, &found, NULL));
+}
+END_TEST
+
+START_TEST(one_is_open_for_a_sender)
+{
+	struct registry_challenge first = challenge_of(3, 7);
+	struct registry_challenge second = challenge_of(4, 7);
+	struct registry_challenge other = challenge_of(5, 8);
+	struct id existing = no_id;
+
+	ok(registry_challenge_open(registry, &first, &existing, E));
+	ck_assert(id_is_none(&existing));
+	second.tenant = tenant_b;
+	fails(ERR_EXISTS,
+	      registry_challenge_open(registry, &second, &existing, NULL));
+	ck_assert(id_equal(&existing, &first.id));
+	ok(registry_challenge_open(registry, &other, &existing, E));
+	ok(registry_challenge_move(registry, &first.id, CHALLENGE_STATE_OPEN,
+	                           CHALLENGE_STATE_EXPIRED, NOW, E));
+	ok(registry_challenge_open(registry, &second, &existing, E));
+	/* The id of a closed one is taken too. */
+	ok(registry_challenge_move(registry, &second.id, CHALLENGE_STATE_OPEN,
+	                           CHALLENGE_STATE_SOLVED, NOW, E));
+	fails(ERR_EXISTS,
+	      registry_challenge_open(registry, &second, &existing, NULL));
+	ck_assert(id_equal(&existing, &second.id));
+	fails(ERR_EXISTS,
+	      registry_challenge_open(registry, &second, NULL, NULL));
+}
+END_TEST
+
+START_TEST(challenge_is_checked)
+{
+	struct registry_challenge good = challenge_of(3, 7), bad = good;
+
+	bad.id = no_id;
+	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	bad = good;
+	bad.tenant = no_id;
+	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	bad = good;
+	bad.sender = NULL;
+	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	bad = good;
+	bad.state = CHALLENGE_STATE_SOLVED;
+	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	bad = good;
+	bad.mail = (enum registry_mail_state)9;
+	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+}
+END_TEST
+
+#define STATES 5
+
+/* Brings an open challenge into a state by the allowed ways. */
+static void bring(const struct id *id, enum registry_challenge_state state)
+{
+	if (state == CHALLENGE_STATE_SETTLED)
+		bring(id, CHALLENGE_STATE_SOLVED);
+	if (state == CHALLENGE_STATE_SETTLED)
+		ok(registry_challenge_move(registry, id, CHALLENGE_STATE_SOLVED,
+		                           CHALLENGE_STATE_SETTLED, NOW, E));
+	else if (state != CHALLENGE_STATE_OPEN)
+		ok(registry_challenge_move(registry, id, CHALLENGE_STATE_OPEN,
+		                           state, NOW, E));
+}
+
+/* Every (state, from, to): what is allowed, and moves only when it is from. */
+START_TEST(challenge_moves_where_allowed)
+{
+	static const bool allowed[STATES][STATES] = {
+	    [CHALLENGE_STATE_OPEN] = {[CHALLENGE_STATE_SOLVED] = true,
+	                              [CHALLENGE_STATE_EXPIRED] = true,
+	                              [CHALLENGE_STATE_BOUNCED] = true},
+	    [CHALLENGE_STATE_SOLVED] = {[CHALLENGE_STATE_SETTLED] = true},
+	};
+	int state = _i / (STATES * STATES), from = _i / STATES % STATES,
+	    to = _i % STATES;
+	struct registry_challenge found, challenge = challenge_of(3, 7);
+	int wanted = !allowed[from][to] ? ERR_INVALID
+	             : state != from    ? ERR_CONFLICT
+	                                : 0;
+
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	bring(&challenge.id, (enum registry_challenge_state)state);
+	fails(wanted,
+	      registry_challenge_move(
+	          registry, &challenge.id, (enum registry_challenge_state)from,
+	          (enum registry_challenge_state)to, NOW + 3, NULL));
+	ok(registry_challenge_read(registry, &challenge.id, &found, E));
+	ck_assert_int_eq(found.state, wanted ? state : to);
+	ck_assert_int_eq(found.changed_ms, wanted ? NOW : NOW + 3);
+	registry_challenge_release(&found);
+}
+END_TEST
+
+START_TEST(unknown_challenge_is_not_found)
+{
+	struct id id = id_of(9);
+
+	fails(ERR_NOT_FOUND,
+	      registry_challenge_move(registry, &id, CHALLENGE_STATE_OPEN,
+	                              CHALLENGE_STATE_SOLVED, NOW, NULL));
+	fails(ERR_NOT_FOUND,
+	      registry_challenge_recode(registry, &id, 0, true, "X", NULL));
+	fails(ERR_NOT_FOUND,
+	      registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT,
+	                                   0, "", NULL));
+}
+END_TEST
+
+START_TEST(code_changes_with_its_serial)
+{
+	struct registry_challenge found, challenge = challenge_of(3, 7);
+	const struct id *id = &challenge.id;
+
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(registry_challenge_recode(registry, id, 0, true, "ONE", E));
+	fails(ERR_CONFLICT,
+	      registry_challenge_recode(registry, id, 0, true, "TWO", NULL));
+	ok(registry_challenge_recode(registry, id, 1, false, "THREE", E));
+	fails(ERR_INVALID,
+	      registry_challenge_recode(registry, id, 2, false, "", NULL));
+	ok(registry_challenge_read(registry, id, &found, E));
+	ck_assert_str_eq(found.code, "THREE");
+	ck_assert_int_eq(found.attempts, 1);
+	ck_assert_int_eq(found.code_serial, 2);
+	registry_challenge_release(&found);
+	bring(id, CHALLENGE_STATE_SOLVED);
+	fails(ERR_CONFLICT,
+	      registry_challenge_recode(registry, id, 2, true, "FOUR", NULL));
+}
+END_TEST
+
+/* Claims as owner at a time after NOW; the ids' last digits into numbers. */
+static void claim(const char *owner, int64_t after, size_t limit, char *numbers)
+{
+	struct registry_challenges page = {0};
+
+	ok(registry_challenge_claim_mail(registry, owner, NOW + after, 100,
+	                                 limit, &page, E));
+	ck_assert_uint_le(page.count, limit);
+	for (size_t i = 0; i < page.count; i++) {
+		ck_assert_str_eq(page.challenges[i].mail_owner, owner);
+		ck_assert_int_eq(page.challenges[i].mail_lease_ms,
+		                 NOW + after + 100);
+		numbers[i] = (char)('0' + page.challenges[i].id.bytes[15]);
+	}
+	numbers[page.count] = '\0';
+	registry_challenges_release(&page);
+}
+
+static void open_due(unsigned number, int64_t due)
+{
+	struct registry_challenge challenge =
+	    challenge_of(number, (uint8_t)number);
+
+	challenge.mail_next_ms = NOW + due;
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+}
+
+START_TEST(mail_is_claimed_when_due)
+{
+	struct registry_challenge sent = challenge_of(4, 4);
+	struct id id = id_of(1), closed = id_of(5);
+	char got[16];
+
+	open_due(1, 0);
+	open_due(2, 10);
+	open_due(3, 11);
+	sent.mail = MAIL_STATE_SENT;
+	ok(registry_challenge_open(registry, &sent, NULL, E));
+	open_due(5, 0);
+	bring(&closed, CHALLENGE_STATE_EXPIRED);
+	claim("w1", 10, 1, got);
+	ck_assert_str_eq(got, "1");
+	claim("w2", 10, 9, got);
+	ck_assert_str_eq(got, "2");
+	claim("w1", 10, 9, got);
+	ck_assert_str_eq(got, "");
+	/* The leases end at 110, exactly. */
+	claim("w3", 109, 9, got);
+	ck_assert_str_eq(got, "3");
+	fails(ERR_CONFLICT,
+	      registry_challenge_mail_done(registry, &id, "w2", MAIL_STATE_SENT,
+	                                   0, "250", NULL));
+	claim("w4", 110, 9, got);
+	ck_assert_uint_eq(strlen(got), 2);
+	fails(ERR_CONFLICT,
+	      registry_challenge_mail_done(registry, &id, "w1", MAIL_STATE_SENT,
+	                                   0, "250", NULL));
+	ok(registry_challenge_mail_done(registry, &id, "w4", MAIL_STATE_SENT, 0,
+	                                "250", E));
+}
+END_TEST
+
+static const struct {
+	enum registry_mail_state state;
+	int64_t next;      /* after NOW */
+	const char *later; /* what a claim at 500 gets */
+} ends[] = {
+    {MAIL_STATE_SENT, 0, ""},
+    {MAIL_STATE_FAILED, 0, ""},
+    {MAIL_STATE_PENDING, 500, "1"},
+    {MAIL_STATE_PENDING, 501, ""},
+};
+
+START_TEST(claim_ends)
+{
+	struct registry_challenge found;
+	struct id id = id_of(1);
+	char got[16];
+
+	open_due(1, 0);
+	claim("w", 0, 9, got);
+	ok(registry_challenge_mail_done(registry, &id, "w", ends[_i].state,
+	                                NOW + ends[_i].next, "451 later", E));
+	ok(registry_challenge_read(registry, &id, &found, E));
+	ck_assert_int_eq(found.mail, ends[_i].state);
+	ck_assert_int_eq(found.mail_attempts, 1);
+	ck_assert_str_eq(found.mail_reply, "451 later");
+	ck_assert_str_eq(found.mail_owner, "");
+	ck_assert_int_eq(found.mail_lease_ms, 0);
+	registry_challenge_release(&found);
+	fails(ERR_CONFLICT,
+	      registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT,
+	                                   0, "", NULL));
+	claim("w", 500, 9, got);
+	ck_assert_str_eq(got, ends[_i].later);
+}
+END_TEST
+
+/* The answer of the smarthost is kept though the page was solved meanwhile. */
+START_TEST(claim_ends_after_solving)
+{
+	struct id id = id_of(1);
+	char got[16];
+
+	open_due(1, 0);
+	claim("w", 0, 9, got);
+	bring(&id, CHALLENGE_STATE_SOLVED);
+	ok(registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT, 0,
+	                                "250", E));
+	claim("w", 500, 9, got);
+	ck_assert_str_eq(got, "");
+}
+END_TEST
+
+START_TEST(claim_is_checked)
+{
+	struct registry_challenges page = {0};
+	struct id id = id_of(1);
+
+	fails(ERR_INVALID, registry_challenge_claim_mail(registry, "", NOW, 1,
+	                                                 1, &page, NULL));
+	fails(ERR_INVALID, registry_challenge_claim_mail(registry, "w", NOW, 0,
+	                                                 1, &page, NULL));
+	fails(ERR_INVALID, registry_challenge_claim_mail(registry, "w", NOW, 1,
+	                                                 0, &page, NULL));
+	fails(ERR_INVALID,
+	      registry_challenge_mail_done(registry, &id, NULL, MAIL_STATE_SENT,
+	                                   0, "", NULL));
+}
+END_TEST
+
+static void expect_due(enum registry_challenge_state state, int64_t before,
+                       size_t limit, const char *wanted)
+{
+	struct registry_challenges page = {0};
+	char got[16] = "";
+
+	ok(registry_challenge_due(registry, state, NOW + before, limit, &page,
+	                          E));
+	for (size_t i = 0; i < page.count; i++)
+		got[i] = (char)('0' + page.challenges[i].id.bytes[15]);
+	ck_assert_str_eq(got, wanted);
+	registry_challenges_release(&page);
+}
+
+START_TEST(due_lists_by_time)
+{
+	static const int64_t expiry[] = {40, 20, 30};
+	struct registry_challenges page = {0};
+	struct id id = id_of(2);
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct registry_challenge challenge =
+		    challenge_of(i + 1, (uint8_t)(i + 1));
+
+		challenge.expires_ms = NOW + expiry[i];
+		ok(registry_challenge_open(registry, &challenge, NULL, E));
+	}
+	expect_due(CHALLENGE_STATE_OPEN, 20, 9, "");
+	expect_due(CHALLENGE_STATE_OPEN, 21, 9, "2");
+	expect_due(CHALLENGE_STATE_OPEN, 40, 9, "23");
+	expect_due(CHALLENGE_STATE_OPEN, 99, 9, "231");
+	expect_due(CHALLENGE_STATE_OPEN, 99, 2, "23");
+	expect_due(CHALLENGE_STATE_SOLVED, 99, 9, "");
+	ok(registry_challenge_move(registry, &id, CHALLENGE_STATE_OPEN,
+	                           CHALLENGE_STATE_SOLVED, NOW + 50, E));
+	expect_due(CHALLENGE_STATE_OPEN, 99, 9, "31");
+	expect_due(CHALLENGE_STATE_SOLVED, 50, 9, "");
+	expect_due(CHALLENGE_STATE_SOLVED, 51, 9, "2");
+	fails(ERR_INVALID,
+	      registry_challenge_due(registry, (enum registry_challenge_state)7,
+	                             NOW, 9, &page, NULL));
+}
+END_TEST
+
+START_TEST(dead_sender_is_known)
+{
+	uint8_t hash[CRYPTO_HASH_SIZE] = {1}, other[CRYPTO_HASH_SIZE] = {2};
+	bool dead = true;
+
+	ok(registry_sender_is_dead(registry, hash, &dead, E));
+	ck_assert(!dead);
+	ok(registry_sender_set_dead(registry, hash, NOW, E));
+	ok(registry_sender_set_dead(registry, hash, NOW + 1, E));
+	ok(registry_sender_is_dead(registry, hash, &dead, E));
+	ck_assert(dead);
+	ok(registry_sender_is_dead(registry, other, &dead, E));
+	ck_assert(!dead);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("registry-challenges");
+	TCase *tcase = case_in(suite, "challenges");
+
+	tcase_add_test(tcase, challenge_reads_back);
+	tcase_add_test(tcase, one_is_open_for_a_sender);
+	tcase_add_test(tcase, challenge_is_checked);
+	tcase_add_loop_test(tcase, challenge_moves_where_allowed, 0,
+	                    STATES * STATES * STATES);
+	tcase_add_test(tcase, unknown_challenge_is_not_found);
+	tcase_add_test(tcase, code_changes_with_its_serial);
+	tcase_add_test(tcase, due_lists_by_time);
+	tcase_add_test(tcase, dead_sender_is_known);
+	tcase = case_in(suite, "mails");
+	tcase_add_test(tcase, mail_is_claimed_when_due);
+	tcase_add_loop_test(tcase, claim_ends, 0, sizeof(ends) / sizeof(*ends));
+	tcase_add_test(tcase, claim_ends_after_solving);
+	tcase_add_test(tcase, claim_is_checked);
+	return suite_main(suite, NULL);
+}
