@@ -25,15 +25,15 @@ static const struct row rows[] = {
      {"One step, and your message is delivered",
       "Une étape, et votre message est remis"}},
     {"t.open-lead",
-     {"Your message has arrived and is kept safe. It is the first from you "
-      "here, so please show once that a person sent it.",
-      "Votre message est arrivé et il est en sûreté. C’est le premier que "
-      "vous envoyez ici" NB ": montrez, une seule fois, qu’une personne "
-      "l’a écrit."}},
+     {"Your message has arrived and is kept safe. Your address is not known "
+      "here yet, so please show, once, that a person wrote it.",
+      "Votre message est arrivé et il est en sûreté. Votre adresse n’est pas "
+      "encore connue ici" NB ": montrez, une seule fois, qu’une personne l’a "
+      "écrit."}},
     {"t.your-message", {"Your message", "Votre message"}},
     {"t.from", {"From", "De"}},
     {"t.to", {"To", "À"}},
-    {"t.more", {"and {{more}} more", "et {{more}} autre(s)"}},
+    {"t.more", {"and {{more}} more", "et {{more}} de plus"}},
     {"t.subject", {"Subject", "Objet"}},
     {"t.sent", {"Arrived", "Arrivé"}},
     {"t.image-alt",
@@ -197,12 +197,13 @@ static const struct row rows[] = {
     {"m.sent", {"Arrived", "Arrivé"}},
     {"m.colon", {":", NB ":"}},
     {"m.ask",
-     {"It is the first one from you to {{domain}}, which asks every new "
+     {"Your address is not known yet at {{domain}}, which asks every new "
       "correspondent, once, to show that a person wrote. Open this page and "
       "type the six characters it shows:",
-      "C’est le premier que vous envoyez à {{domain}}, qui demande une fois à "
-      "chaque nouveau correspondant de montrer qu’une personne a écrit. "
-      "Ouvrez cette page et saisissez les six caractères affichés" NB ":"}},
+      "Votre adresse n’est pas encore connue de {{domain}}, qui demande une "
+      "fois à chaque nouveau correspondant de montrer qu’une personne a "
+      "écrit. Ouvrez cette page et saisissez les six caractères affichés" NB
+      ":"}},
     {"m.button", {"Deliver my message", "Remettre mon message"}},
     {"m.or-link",
      {"Or copy this address into your browser:",
