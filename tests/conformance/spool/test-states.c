@@ -1,0 +1,267 @@
+/* The spool's contract: every change of state, allowed and refused. */
+#include "tests/support/spool-fixture.h"
+#include "tests/support/suite.h"
+
+static struct spool_fixture fixture;
+
+static void setup(void)
+{
+	fixture_open(&fixture);
+}
+
+static void teardown(void)
+{
+	fixture_close(&fixture);
+}
+
+/* A row a state, in the order of the enumeration; a column a new state. */
+static const char *const allowed[SPOOL_STATE_COUNT] = {
+    /* to: held queued deferred delivered failed discarded expired quar. */
+    [SPOOL_HELD] = "-q---xe-",     [SPOOL_QUEUED] = "-qdDFx--",
+    [SPOOL_DEFERRED] = "-qdDFx--", [SPOOL_DELIVERED] = "--------",
+    [SPOOL_FAILED] = "--------",   [SPOOL_DISCARDED] = "--------",
+    [SPOOL_EXPIRED] = "--------",  [SPOOL_QUARANTINED] = "-q---xe-",
+};
+
+START_TEST(every_change)
+{
+	for (int from = 0; from < SPOOL_STATE_COUNT; from++) {
+		for (int to = 0; to < SPOOL_STATE_COUNT; to++) {
+			bool may = allowed[from][to] != '-';
+			struct id id =
+			    fixture_add(&fixture, 1, (enum spool_state)from);
+			int result =
+			    fixture_move(&fixture, id, 0, (enum spool_state)to);
+
+			ck_assert_msg(result == (may ? 0 : ERR_INVALID),
+			              "%d to %d: %d", from, to, result);
+			ck_assert_int_eq(fixture_state(&fixture, id, 0),
+			                 may ? to : from);
+			ck_assert_int_eq(
+			    spool_state_may_become((enum spool_state)from,
+			                           (enum spool_state)to),
+			    may);
+		}
+	}
+}
+END_TEST
+
+START_TEST(only_from_the_states_named)
+{
+	for (int from = 0; from < SPOOL_STATE_COUNT; from++) {
+		struct id id = fixture_add(&fixture, 1, (enum spool_state)from);
+		struct spool_change change =
+		    fixture_move_change(id, 0, SPOOL_QUEUED);
+
+		change.move.from &= ~SPOOL_IN(from);
+		ck_assert_int_eq(fixture_commit(&fixture, change),
+		                 ERR_CONFLICT);
+		ck_assert_int_eq(fixture_state(&fixture, id, 0), from);
+	}
+}
+END_TEST
+
+static struct spool_message read_message(struct id id)
+{
+	struct spool_message message = {.recipient_count = 0};
+	struct error err = {.text = ""};
+
+	ck_assert_msg(!spool_read(fixture.spool, &id, &message, &err), "%s",
+	              err.text);
+	return message;
+}
+
+START_TEST(what_a_move_records)
+{
+	struct id id = fixture_add(&fixture, 1, SPOOL_QUEUED);
+	struct spool_change change = fixture_move_change(id, 0, SPOOL_DEFERRED);
+	struct spool_message message;
+
+	change.move.attempted = true;
+	change.move.event = true; /* of final states only */
+	change.move.reply = "451 4.3.0 later";
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	change.move.to = SPOOL_QUEUED;
+	change.move.attempted = false;
+	change.move.reply = NULL;
+	change.move.why = NULL;
+	change.move.now_ms += 10;
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	message = read_message(id);
+	ck_assert_uint_eq(message.recipients[0].attempts, 1);
+	ck_assert_int_eq(message.recipients[0].changed_ms, FIXTURE_NOW_MS + 15);
+	ck_assert_int_eq(message.recipients[0].next_attempt_ms,
+	                 FIXTURE_NOW_MS + 7);
+	ck_assert_str_eq(message.recipients[0].by, "admin");
+	ck_assert_str_eq(message.recipients[0].why, "");
+	ck_assert_str_eq(message.recipients[0].reply, "451 4.3.0 later");
+	ck_assert(!message.recipients[0].event_pending);
+	spool_message_release(&message);
+}
+END_TEST
+
+START_TEST(body_goes_with_the_last_recipient)
+{
+	struct id id = fixture_add(&fixture, 3, SPOOL_QUEUED);
+	struct spool_body *body = NULL;
+	struct spool_totals totals;
+	struct spool_message message;
+	struct error err;
+
+	ck_assert_int_eq(fixture_move(&fixture, id, 0, SPOOL_DELIVERED), 0);
+	ck_assert_int_eq(fixture_move(&fixture, id, 2, SPOOL_FAILED), 0);
+	ck_assert_int_eq(spool_body_open(fixture.spool, &id, &body, &err), 0);
+	spool_body_close(body);
+	ck_assert_int_eq(fixture_move(&fixture, id, 1, SPOOL_DEFERRED), 0);
+	message = read_message(id);
+	ck_assert(message.body_present);
+	spool_message_release(&message);
+	ck_assert_int_eq(fixture_move(&fixture, id, 1, SPOOL_DISCARDED), 0);
+	ck_assert_int_eq(spool_body_open(fixture.spool, &id, &body, &err),
+	                 ERR_NOT_FOUND);
+	message = read_message(id);
+	ck_assert(!message.body_present);
+	spool_message_release(&message);
+	ck_assert_int_eq(spool_count(fixture.spool, &totals, &err), 0);
+	ck_assert_int_eq(totals.body_bytes, 0);
+}
+END_TEST
+
+START_TEST(final_at_once_keeps_no_body)
+{
+	struct id id = fixture_add(&fixture, 2, SPOOL_DISCARDED);
+	struct spool_message message = read_message(id);
+	size_t deleted = 9;
+	struct error err;
+
+	ck_assert(!message.body_present);
+	spool_message_release(&message);
+	ck_assert_int_eq(
+	    spool_purge(fixture.spool, FIXTURE_NOW_MS + 1, 10, &deleted, &err),
+	    0);
+	ck_assert_uint_eq(deleted, 1);
+}
+END_TEST
+
+static size_t count_events(void)
+{
+	struct spool_query query = {.event_pending = true, .limit = 10};
+	struct spool_page page;
+	struct error err;
+	size_t count;
+
+	ck_assert_int_eq(spool_list(fixture.spool, &query, &page, &err), 0);
+	count = page.count;
+	spool_page_release(&page);
+	return count;
+}
+
+START_TEST(ends_are_told_once)
+{
+	struct id id = fixture_add(&fixture, 2, SPOOL_QUEUED);
+	struct spool_change change =
+	    fixture_move_change(id, 0, SPOOL_DELIVERED);
+	struct spool_change reported = {.kind = SPOOL_REPORTED,
+	                                .mark = {.id = id, .recipient = 0}};
+
+	ck_assert_int_eq(fixture_move(&fixture, id, 1, SPOOL_DELIVERED), 0);
+	ck_assert_uint_eq(count_events(), 0);
+	change.move.event = true;
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	ck_assert_uint_eq(count_events(), 1);
+	ck_assert_int_eq(fixture_commit(&fixture, reported), 0);
+	ck_assert_uint_eq(count_events(), 0);
+	ck_assert_int_eq(fixture_commit(&fixture, reported), 0);
+}
+END_TEST
+
+START_TEST(registered_once)
+{
+	struct id id = fixture_add(&fixture, 1, SPOOL_HELD);
+	struct spool_change registered = {.kind = SPOOL_REGISTERED,
+	                                  .mark = {.id = id}};
+	struct spool_message message;
+
+	ck_assert_int_eq(fixture_commit(&fixture, registered), 0);
+	ck_assert_int_eq(fixture_commit(&fixture, registered), 0);
+	message = read_message(id);
+	ck_assert(message.registered);
+	spool_message_release(&message);
+}
+END_TEST
+
+START_TEST(purge_takes_what_is_over_and_told)
+{
+	struct id told = fixture_add(&fixture, 2, SPOOL_QUEUED);
+	struct id untold = fixture_add(&fixture, 1, SPOOL_QUEUED);
+	struct id open = fixture_add(&fixture, 2, SPOOL_QUEUED);
+	struct spool_change change;
+	struct spool_totals totals;
+	struct spool_message message;
+	size_t deleted = 9;
+	struct error err;
+
+	ck_assert_int_eq(fixture_move(&fixture, told, 0, SPOOL_DELIVERED), 0);
+	ck_assert_int_eq(fixture_move(&fixture, told, 1, SPOOL_FAILED), 0);
+	ck_assert_int_eq(fixture_move(&fixture, open, 1, SPOOL_FAILED), 0);
+	change = fixture_move_change(untold, 0, SPOOL_DELIVERED);
+	change.move.event = true;
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	/* Changed at NOW + 5: not before that. */
+	ck_assert_int_eq(
+	    spool_purge(fixture.spool, FIXTURE_NOW_MS + 5, 10, &deleted, &err),
+	    0);
+	ck_assert_uint_eq(deleted, 0);
+	ck_assert_int_eq(
+	    spool_purge(fixture.spool, FIXTURE_NOW_MS + 6, 10, &deleted, &err),
+	    0);
+	ck_assert_uint_eq(deleted, 1);
+	ck_assert_int_eq(spool_read(fixture.spool, &told, &message, &err),
+	                 ERR_NOT_FOUND);
+	ck_assert_int_eq(spool_count(fixture.spool, &totals, &err), 0);
+	ck_assert_int_eq(totals.recipients[SPOOL_DELIVERED], 1);
+	ck_assert_int_eq(totals.recipients[SPOOL_FAILED], 1);
+	ck_assert_int_eq(totals.recipients[SPOOL_QUEUED], 1);
+	ck_assert_int_eq(totals.unregistered, 2);
+}
+END_TEST
+
+START_TEST(purge_keeps_to_its_limit)
+{
+	size_t deleted = 0;
+	size_t sum = 0;
+	struct error err;
+
+	for (int i = 0; i < 7; i++)
+		(void)fixture_add(&fixture, 1, SPOOL_EXPIRED);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(spool_purge(fixture.spool, FIXTURE_NOW_MS + 1,
+		                             3, &deleted, &err),
+		                 0);
+		ck_assert_uint_le(deleted, 3);
+		sum += deleted;
+	}
+	ck_assert_uint_eq(sum, 7);
+	ck_assert_uint_eq(deleted, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("spool-states");
+	TCase *tests = tcase_create("states");
+
+	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, every_change);
+	tcase_add_test(tests, only_from_the_states_named);
+	tcase_add_test(tests, what_a_move_records);
+	tcase_add_test(tests, body_goes_with_the_last_recipient);
+	tcase_add_test(tests, final_at_once_keeps_no_body);
+	tcase_add_test(tests, ends_are_told_once);
+	tcase_add_test(tests, registered_once);
+	tcase_add_test(tests, purge_takes_what_is_over_and_told);
+	tcase_add_test(tests, purge_keeps_to_its_limit);
+	suite_add_tcase(suite, tests);
+	return suite_main(suite, NULL);
+}
