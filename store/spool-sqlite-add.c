@@ -56,16 +56,33 @@ static int insert_message(struct sqlite_db *db,
 	return result;
 }
 
-/* Sets due_ms (?7) or hold_until_ms (?8) as the state asks. */
+/* A recipient that is added claimed, for whoever adds it to deliver it. */
+static void bind_lease(struct sqlite_query *query,
+                       const struct spool_recipient *recipient)
+{
+	const char *owner = or_empty(recipient->lease_owner);
+
+	sqlite_bind_int(query, 7,
+	                *owner ? recipient->lease_until_ms
+	                       : recipient->next_attempt_ms);
+	sqlite_bind_int(query, 14, *owner ? recipient->lease_until_ms : 0);
+	sqlite_bind_text(query, 15, owner);
+}
+
+/*
+ * Sets due_ms (?7) and the lease, or hold_until_ms (?8), as the state asks.
+ */
 static void bind_times(struct sqlite_query *query,
                        const struct spool_message *message,
                        const struct spool_recipient *recipient)
 {
+	sqlite_bind_int(query, 14, 0);
+	sqlite_bind_text(query, 15, "");
 	switch (recipient->state) {
 	case SPOOL_QUEUED:
 	case SPOOL_DEFERRED:
 		sqlite_bind_int(query, 6, recipient->next_attempt_ms);
-		sqlite_bind_int(query, 7, recipient->next_attempt_ms);
+		bind_lease(query, recipient);
 		break;
 	case SPOOL_HELD:
 	case SPOOL_QUARANTINED:
@@ -86,7 +103,7 @@ static int insert_recipient(struct sqlite_db *db,
 	    &message->recipients[position];
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-	        " ?8, ?9, 0, '', ?10, ?11, ?12, ?13)");
+	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13)");
 
 	sqlite_bind_id(query, 1, &message->id);
 	sqlite_bind_int(query, 2, (int64_t)position);

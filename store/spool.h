@@ -124,7 +124,8 @@ struct spool_body_source {
 };
 
 enum spool_change_kind {
-	SPOOL_ADD,        /* a message with its recipients and its body */
+	SPOOL_ADD,        /* a message with its recipients and its body; a
+			     queued one that has a lease_owner is claimed */
 	SPOOL_MOVE,       /* one recipient to another state */
 	SPOOL_REGISTERED, /* the cloud has the message */
 	SPOOL_REPORTED,   /* the cloud knows the end of one recipient */
