@@ -7,8 +7,9 @@
 #include "local-agent/delivery-private.h"
 
 #define CLAIM_MESSAGES 100
-#define LOOK_MS        1000 /* for what another process has changed */
-#define EMPTY_PAUSE_MS 200  /* something was due, and another took it */
+#define LOOK_MS        1000  /* for what another process has changed */
+#define SWEEP_MS       60000 /* for leases that ended */
+#define EMPTY_PAUSE_MS 200   /* something was due, and another took it */
 #define ERROR_PAUSE_MS 5000
 
 /* A claimed page on its way to the loop. */
@@ -111,7 +112,9 @@ static int64_t look(struct delivery *delivery)
 	bool any = false;
 	int result = spool_next_due(delivery->options.spool, &due_ms, &err);
 
-	if (result == 0 && due_ms <= now_ms) {
+	if (result == 0 &&
+	    (due_ms <= now_ms ||
+	     now_ms - delivery->claimer.last_claim_ms >= SWEEP_MS)) {
 		result = claim_page(delivery, &any, &err);
 		due_ms = any ? now_ms : now_ms + EMPTY_PAUSE_MS;
 	}
