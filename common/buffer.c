@@ -2,6 +2,7 @@
 #include "common/buffer.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ int buffer_reserve(struct buffer *buffer, size_t extra)
 {
 	size_t needed, capacity;
 
-	if (extra > buffer->maximum - buffer->length)
+	if (extra > buffer->maximum - buffer->length || extra > SIZE_MAX / 4)
 		return ERR_LIMIT;
 	needed = buffer->length + extra + 1;
 	if (needed <= buffer->capacity)
@@ -78,7 +79,7 @@ int buffer_append_format(struct buffer *buffer, const char *format, ...)
 		return result;
 	va_start(arguments, format);
 	(void)vsnprintf(buffer->data + buffer->length, (size_t)length + 1,
-			format, arguments);
+	                format, arguments);
 	va_end(arguments);
 	buffer->length += (size_t)length;
 	return 0;

@@ -173,11 +173,24 @@ static int read_quoted(struct reader *reader, struct buffer *out)
 	}
 }
 
+/* The bytes up to what ends a bare value: a sign, or a comment after a blank.
+ */
+static size_t bare_length(const char *text)
+{
+	size_t i, length = strcspn(text, "\n,;{}[]\"'#");
+
+	for (i = 1; i + 1 < length; i++)
+		if (text[i] == '/' && text[i + 1] == '*' &&
+		    isspace((unsigned char)text[i - 1]))
+			return i;
+	return length;
+}
+
 /* Reads a word up to what ends a value, without the blanks at its end. */
 static int read_bare(struct reader *reader, struct buffer *out)
 {
-	size_t length = strcspn(reader->next, "\n,;{}[]\"'#");
 	const char *begin = reader->next;
+	size_t length = bare_length(begin);
 
 	reader->next += length;
 	while (length && isspace((unsigned char)begin[length - 1]))
@@ -247,7 +260,7 @@ static int read_list(struct reader *reader, struct config_list *list)
 			return ERR_INVALID;
 		if (*reader->next == ',')
 			reader->next++;
-		else if (*reader->next != ']')
+		else if (*reader->next && *reader->next != ']')
 			return fail(reader, reader->line,
 			            "a comma or ] is missing in the list");
 	}
