@@ -77,7 +77,7 @@ static int read_totals(struct sqlite_db *db, void *context, struct error *err)
 	    db, "SELECT (SELECT count(*) FROM tenant),"
 	        " (SELECT value FROM counter WHERE name = 'messages'),"
 	        " (SELECT value FROM counter WHERE name = 'recipients-held'),"
-	        " (SELECT count(*) FROM challenge INDEXED BY challenge_open"
+	        " (SELECT count(*) FROM challenge INDEXED BY challenge_changed"
 	        " WHERE state = 0),"
 	        " (SELECT count(*) FROM challenge INDEXED BY challenge_mail"
 	        " WHERE state = 0 AND mail = 0)");

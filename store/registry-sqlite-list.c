@@ -16,20 +16,21 @@
 	" AND (?2 IS NULL OR +held > 0)"                                       \
 	" AND (?3 IS NULL OR +sender_normal = ?3)"                             \
 	" AND (?5 IS NULL OR +challenge = ?5)"                                 \
-	" AND (?6 IS NULL OR (+held > 0 AND +expires_ms < ?6))"                \
-	" ORDER BY id LIMIT ?8"
+	" AND (?6 IS NULL OR (+held > 0 AND +expires_ms < ?6))"
 
 #define LIST(index, condition)                                                 \
 	"SELECT " MESSAGE_COLUMNS " FROM message INDEXED BY " index            \
-	" WHERE " condition FILTER
+	" WHERE " condition FILTER " ORDER BY id LIMIT ?8"
 
 /* A recipient's: where only held ones are asked for, he is a held one. */
 #define LIST_RECIPIENT(condition)                                              \
-	"SELECT " MESSAGE_COLUMNS " FROM (SELECT m.* FROM recipient r"         \
+	"SELECT " MESSAGE_COLUMNS " FROM (SELECT m.*, r.message AS position"   \
+	" FROM recipient r"                                                    \
 	" INDEXED BY recipient_by_address CROSS JOIN message m"                \
 	" ON m.id = r.message"                                                 \
 	" WHERE r.address = ?4 AND r.message > ?7" condition                   \
-	" AND (?2 IS NULL OR r.state = 0)) WHERE TRUE" FILTER
+	" AND (?2 IS NULL OR r.state = 0)) WHERE TRUE" FILTER                  \
+	" ORDER BY position LIMIT ?8"
 
 static const char *choose(const struct registry_query *query)
 {

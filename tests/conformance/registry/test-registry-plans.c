@@ -1,0 +1,321 @@
+/*
+ * The SQLite registry finds by index what it is asked for: every statement
+ * that a tour of all operations runs is explained, and none but a few that are
+ * named here may read through a table.
+ */
+#include <sqlite3.h>
+
+#include "tests/conformance/registry/fixture.h"
+
+#define MAXIMUM 200
+
+static char *statements[MAXIMUM];
+static size_t statement_count;
+static bool tracing = true;
+
+static int note(unsigned kind, void *context, void *statement, void *text)
+{
+	const char *sql = sqlite3_sql(statement);
+
+	(void)kind;
+	(void)context;
+	(void)text;
+	for (size_t i = 0; i < statement_count; i++)
+		if (!strcmp(statements[i], sql))
+			return 0;
+	ck_assert_uint_lt(statement_count, MAXIMUM);
+	statements[statement_count++] = strdup(sql);
+	return 0;
+}
+
+/* SQLite calls it for every connection that is opened. */
+static int trace(sqlite3 *db, char **message, const void *routines)
+{
+	(void)message;
+	(void)routines;
+	if (tracing)
+		(void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT, note, NULL);
+	return SQLITE_OK;
+}
+
+static void ignore_tenant(const struct registry_tenant *tenant, void *context)
+{
+	(void)tenant;
+	(void)context;
+}
+
+static void ignore_domain(const char *domain, void *context)
+{
+	(void)domain;
+	(void)context;
+}
+
+static void ignore_key(const struct registry_key *key, void *context)
+{
+	(void)key;
+	(void)context;
+}
+
+static void ignore_line(const struct registry_audit *line, void *context)
+{
+	(void)line;
+	(void)context;
+}
+
+static void tour_accounts(void)
+{
+	struct registry_key key = {.id = id_of(1),
+	                           .tenant = tenant_a,
+	                           .agent = (char *)"mx",
+	                           .prefix = (char *)"p"};
+	struct registry_user user = {.id = id_of(1),
+	                             .tenant = tenant_a,
+	                             .login = (char *)"u@a",
+	                             .role = (char *)"admin",
+	                             .password = (char *)"x"};
+	struct registry_audit line = {
+	    .id = id_of(1), .actor = (char *)"cli", .action = (char *)"x"};
+	struct registry_tenant tenant;
+	struct registry_totals totals;
+	uint8_t secret[32];
+
+	ok(registry_tenant_find(registry, "a", &tenant, E));
+	registry_tenant_release(&tenant);
+	ok(registry_tenant_read(registry, &tenant_a, &tenant, E));
+	registry_tenant_release(&tenant);
+	ok(registry_tenant_each(registry, ignore_tenant, NULL, E));
+	ok(registry_domain_add(registry, &tenant_a, "d", E));
+	ok(registry_domain_each(registry, &tenant_a, ignore_domain, NULL, E));
+	ok(registry_domain_remove(registry, &tenant_a, "d", E));
+	ok(registry_key_add(registry, &key, E));
+	ok(registry_key_find(registry, "p", &key, E));
+	registry_key_release(&key);
+	ok(registry_key_each(registry, &tenant_a, ignore_key, NULL, E));
+	ok(registry_key_revoke(registry, &tenant_a, "p", NOW, E));
+	fails(ERR_CONFLICT,
+	      registry_key_revoke(registry, &tenant_a, "p", NOW, NULL));
+	ok(registry_user_add(registry, &user, E));
+	ok(registry_user_find(registry, "u@a", &user, E));
+	registry_user_release(&user);
+	ok(registry_audit_add(registry, &line, E));
+	ok(registry_audit_each(registry, &no_id, NULL, 9, ignore_line, NULL,
+	                       E));
+	ok(registry_count(registry, &totals, E));
+	ok(registry_lease(registry, "l", "o", NOW, 5, E));
+	ok(registry_secret(registry, "s", secret, E));
+}
+
+static void tour_entries(void)
+{
+	struct entry entry = entry_of(1, "s@x.org"), found;
+	struct mail_auth auth = {.stated = true};
+	struct entry_subject subject = {.sender = "s@x.org",
+	                                .from = "",
+	                                .recipient = "r@a",
+	                                .client_address = "192.0.2.1",
+	                                .auth = &auth,
+	                                .now_ms = NOW};
+	struct registry_entries page;
+	int64_t revision;
+
+	ok(registry_entry_put(registry, &tenant_a, &entry, NULL, E));
+	ok(registry_entry_match(registry, &tenant_a, &subject, &found, E));
+	entry_release(&found);
+	ok(registry_entry_list(registry, &tenant_a, NULL, 9, &page, E));
+	registry_entries_release(&page);
+	ok(registry_entry_changes(registry, &tenant_a, 0, 9, &page, E));
+	registry_entries_release(&page);
+	ok(registry_policy_revision(registry, &tenant_a, &revision, E));
+	ok(registry_entry_remove(registry, &tenant_a, &entry.id, E));
+	entry.id = id_of(2);
+	entry.scope = ENTRY_SCOPE_GLOBAL;
+	ok(registry_entry_put(registry, &no_id, &entry, NULL, E));
+}
+
+/* Every combination of what a search can ask for. */
+static void tour_lists(void)
+{
+	struct id challenge = id_of(7);
+
+	for (unsigned i = 0; i < 64; i++) {
+		struct registry_query query = {
+		    .tenant = i & 1 ? &tenant_a : NULL,
+		    .held = (i & 2) != 0,
+		    .sender_normal = i & 4 ? "s" : NULL,
+		    .recipient = i & 8 ? "r@a" : NULL,
+		    .challenge = i & 16 ? &challenge : NULL,
+		    .expires_before_ms = i & 32 ? NOW : 0,
+		    .limit = 10,
+		};
+		struct registry_messages page;
+
+		ok(registry_message_list(registry, &query, &page, E));
+		registry_messages_release(&page);
+	}
+}
+
+static void tour_messages(void)
+{
+	struct registry_decisions page;
+	struct registry_message message;
+	struct id id = id_of(1), challenge = id_of(7);
+	int64_t last;
+
+	put_message(&tenant_a, 1, "s", "r@a", "q@a");
+	put_message(&tenant_a, 1, "s", "r@a", "q@a");
+	ok(registry_message_attach(registry, &tenant_a, &id, &challenge, "x",
+	                           E));
+	ok(registry_message_read(registry, &tenant_a, &id, &message, E));
+	registry_message_release(&message);
+	tour_lists();
+	ok(decide(&tenant_a, 1, "r@a", REGISTRY_RELEASE));
+	fails(ERR_CONFLICT, decide(&tenant_a, 1, "r@a", REGISTRY_RELEASE));
+	ok(registry_decision_list(registry, &tenant_a, 0, 9, &page, E));
+	registry_decisions_release(&page);
+	ok(registry_decision_last(registry, &tenant_a, &last, E));
+	ok(registry_message_event(registry, &tenant_a, &id, "q@a",
+	                          REGISTRY_FAILED, NOW, "", E));
+}
+
+static void tour_challenges(void)
+{
+	struct registry_challenge found, challenge = challenge_of(7, 7);
+	struct registry_challenges page;
+	const struct id *id = &challenge.id;
+	bool dead;
+
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	fails(ERR_EXISTS,
+	      registry_challenge_open(registry, &challenge, NULL, NULL));
+	ok(registry_challenge_read(registry, id, &found, E));
+	registry_challenge_release(&found);
+	ok(registry_challenge_recode(registry, id, 0, true, "X", E));
+	ok(registry_challenge_claim_mail(registry, "w", NOW, 9, 9, &page, E));
+	registry_challenges_release(&page);
+	ok(registry_challenge_mail_done(registry, id, "w", MAIL_STATE_SENT, 0,
+	                                "", E));
+	for (int state = 0; state < 5; state++) {
+		ok(registry_challenge_due(registry,
+		                          (enum registry_challenge_state)state,
+		                          NOW, 9, &page, E));
+		registry_challenges_release(&page);
+	}
+	ok(registry_challenge_move(registry, id, CHALLENGE_STATE_OPEN,
+	                           CHALLENGE_STATE_SOLVED, NOW, E));
+	ok(registry_sender_set_dead(registry, challenge.sender_hash, NOW, E));
+	ok(registry_sender_is_dead(registry, challenge.sender_hash, &dead, E));
+}
+
+/* A step of a plan that may stand, and in which statement ("": in any). */
+static const struct {
+	const char *step, *statement;
+} allowed[] = {
+    {"SCAN CONSTANT ROW", ""},
+    {"SCAN 4 CONSTANT ROWS", "INSERT INTO counter"},
+    {"SCAN (subquery", ""},
+    /* All tenants are asked for, or counted. */
+    {"SCAN tenant", "FROM tenant ORDER BY name"},
+    {"SCAN tenant", "SELECT (SELECT count(*) FROM tenant)"},
+    /* Only what is pending is in it. */
+    {"SCAN challenge USING INDEX challenge_mail", "count(*)"},
+    /* A message's recipients; searches of the cloud's own jobs. */
+    {"USE TEMP B-TREE FOR ORDER BY", "FROM recipient WHERE message = ?1"},
+    {"USE TEMP B-TREE FOR ORDER BY", "INDEXED BY message_expiry"},
+    {"USE TEMP B-TREE FOR ORDER BY",
+     "INDEXED BY message_by_sender WHERE sender_normal = ?3 AND id"},
+    {"USE TEMP B-TREE FOR ORDER BY", "r.address = ?4 AND r.message > ?7 AND ("},
+};
+
+static bool is_allowed(const char *step, const char *sql)
+{
+	if (strncmp(step, "SCAN", 4) != 0 && !strstr(step, "TEMP B-TREE"))
+		return true;
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++)
+		if (!strncmp(step, allowed[i].step, strlen(allowed[i].step)) &&
+		    strstr(sql, allowed[i].statement))
+			return true;
+	return false;
+}
+
+/* How many steps of the statement's plan are not allowed. */
+static int explain(sqlite3 *db, const char *sql)
+{
+	char *text = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql);
+	sqlite3_stmt *plan = NULL;
+	int bad = 0;
+
+	ck_assert_int_eq(sqlite3_prepare_v2(db, text, -1, &plan, NULL),
+	                 SQLITE_OK);
+	while (sqlite3_step(plan) == SQLITE_ROW) {
+		const char *step = (const char *)sqlite3_column_text(plan, 3);
+
+		if (is_allowed(step, sql))
+			continue;
+		(void)fprintf(stderr, "%s\n  by: %s\n", sql, step);
+		bad++;
+	}
+	(void)sqlite3_finalize(plan);
+	sqlite3_free(text);
+	return bad;
+}
+
+static bool is_explainable(const char *sql)
+{
+	return !strncmp(sql, "SELECT", 6) || !strncmp(sql, "UPDATE", 6) ||
+	       !strncmp(sql, "DELETE", 6) || !strncmp(sql, "INSERT", 6);
+}
+
+START_TEST(no_statement_reads_a_whole_table)
+{
+	sqlite3 *db = NULL;
+	char path[400];
+	int bad = 0, explained = 0;
+
+	tour_accounts();
+	tour_entries();
+	tour_messages();
+	tour_challenges();
+	tracing = false;
+	(void)snprintf(path, sizeof(path), "%s/registry.db", location);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	for (size_t i = 0; i < statement_count; i++) {
+		if (!is_explainable(statements[i]))
+			continue;
+		bad += explain(db, statements[i]);
+		explained++;
+	}
+	(void)sqlite3_close(db);
+	ck_assert_int_eq(bad, 0);
+	/* The tour was traced at all. */
+	ck_assert_int_gt(explained, 60);
+}
+END_TEST
+
+/* The check itself: it must see a scan where there is one. */
+START_TEST(a_scan_is_seen)
+{
+	sqlite3 *db = NULL;
+	char path[400];
+
+	(void)snprintf(path, sizeof(path), "%s/registry.db", location);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(explain(db, "SELECT * FROM message"
+	                             " WHERE subject = 'x'"),
+	                 1);
+	ck_assert_int_eq(explain(db, "SELECT * FROM message WHERE id = ?1"), 0);
+	(void)sqlite3_close(db);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("registry-plans");
+	TCase *tcase = case_in(suite, "plans");
+
+	if (!is_sqlite())
+		return 0;
+	(void)sqlite3_auto_extension((void (*)(void))trace);
+	tcase_add_test(tcase, no_statement_reads_a_whole_table);
+	tcase_add_test(tcase, a_scan_is_seen);
+	return suite_main(suite, NULL);
+}
