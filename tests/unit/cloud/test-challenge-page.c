@@ -6,6 +6,7 @@
 #include "captcha/captcha.h"
 #include "cloud-service/challenge-page.h"
 #include "cloud-service/challenge-view.h"
+#include "cloud-service/cloud.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "tests/support/http-peer.h"
@@ -16,18 +17,13 @@
 #define WAIT_MS      10000
 
 static struct challenge_page_context page;
+static struct cloud cloud = {.challenge_page = &page};
 static struct http_server *server;
 static struct registry_challenge challenge;
 static struct id tenant_id;
 static char directory[64], token[TOKEN_TEXT_SIZE];
 static char answer[200000];
 static atomic_int solved_calls;
-
-const struct challenge_page_context *challenge_page_context_of(
-    void *http_context)
-{
-	return http_context;
-}
 
 static const struct http_route routes[] = {
     {"GET", "/c/{token}", challenge_page_get, 0},
@@ -109,7 +105,7 @@ static void start_server(void)
 	                                      .maximum_connections = 100,
 	                                      .idle_timeout_ms = 30000,
 	                                      .routes = routes,
-	                                      .context = &page,
+	                                      .context = &cloud,
 	                                      .log_id = "test"};
 	ok(http_server_start(&server, &options, &err), &err);
 }
