@@ -12,8 +12,8 @@
  * local part, domain or address literal, domain of 255 octets at most, no
  * controls. Local parts may pass the 64 octets that section 4.5.3.1.1 asks
  * everyone to accept, as far as the whole fits MAIL_ADDRESS_SIZE: the bounce
- * addresses of real lists do. UTF-8 is refused unless utf8 (RFC 6531). "Postmaster" without a
- * domain is not accepted here.
+ * addresses of real lists do. UTF-8 is refused unless utf8 (RFC 6531).
+ * "Postmaster" without a domain is not accepted here.
  */
 bool mail_address_valid(const char *text, bool utf8);
 

@@ -32,9 +32,9 @@ enum challenge_reason {
 
 /* What the rules look at. */
 struct challenge_facts {
-	const char *sender;     /* envelope sender as given, "" for null */
-	const char *normal;     /* normalised, "" for null */
-	const char *from;       /* header From's address, or "" */
+	const char *sender; /* envelope sender as given, "" for null */
+	const char *normal; /* normalised, "" for null */
+	const char *from;   /* header From's address, or "" */
 	const struct mail_header *header;
 	const struct mail_auth *auth;
 	bool demand_authentication; /* false: rule 7 is switched off */
@@ -49,7 +49,8 @@ struct challenge_facts {
 /*
  * The first rule that forbids a challenge, of those that the message alone
  * decides: 1 to 7, 8 (a header too long to be read), 9, 13
- * (foreign-challenge), 14, 16 and 17; or CHALLENGE_ALLOWED. RFC 3834 section 2 and the product's design.
+ * (foreign-challenge), 14, 16 and 17; or CHALLENGE_ALLOWED. RFC 3834 section 2
+ * and the product's design.
  */
 enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts);
 

@@ -13,7 +13,7 @@
 struct mail_field {
 	const char *name;  /* as written, without the colon */
 	const char *value; /* unfolded: CRLF before white space dropped;
-			      trimmed; NUL-terminated; raw bytes otherwise */
+	                      trimmed; NUL-terminated; raw bytes otherwise */
 };
 
 /* Collects bytes until the empty line, then splits them into fields. */
@@ -34,7 +34,7 @@ void mail_header_release(struct mail_header *header);
 
 /* Takes the next bytes of the message; ignores what follows the header. */
 void mail_header_feed(struct mail_header *header, const char *bytes,
-		      size_t size);
+                      size_t size);
 
 /*
  * Splits what was fed. Lines that are no field (RFC 5322 section 2.2) are
@@ -43,12 +43,11 @@ void mail_header_feed(struct mail_header *header, const char *bytes,
 void mail_header_parse(struct mail_header *header);
 
 /* The value of the first field of this name (any case), or NULL. */
-const char *mail_header_get(const struct mail_header *header,
-			    const char *name);
+const char *mail_header_get(const struct mail_header *header, const char *name);
 
 /* The index of the next field of this name at or after start, or -1. */
 long mail_header_find(const struct mail_header *header, const char *name,
-		      size_t start);
+                      size_t start);
 
 /*
  * Decodes the encoded words (RFC 2047) of value into UTF-8, at most size - 1
@@ -68,7 +67,7 @@ int mail_header_mailbox(const char *value, char *address, size_t size);
  * returns false. At most 1,000 are told.
  */
 void mail_header_each_mailbox(const char *value,
-			      bool (*each)(const char *address, void *context),
-			      void *context);
+                              bool (*each)(const char *address, void *context),
+                              void *context);
 
 #endif

@@ -27,6 +27,6 @@ size_t entry_set_count(const struct entry_set *set);
  * changed.
  */
 const struct entry *entry_set_find(const struct entry_set *set,
-				   const struct entry_subject *subject);
+                                   const struct entry_subject *subject);
 
 #endif

@@ -11,20 +11,23 @@
 #include "common/mail/authres.h"
 
 enum entry_scope { /* narrow beats wide */
-	ENTRY_SCOPE_GLOBAL,
-	ENTRY_SCOPE_TENANT,
-	ENTRY_SCOPE_DOMAIN, /* a domain of the tenant's: scope_value */
-	ENTRY_SCOPE_MAILBOX /* a recipient: scope_value */
+	           ENTRY_SCOPE_GLOBAL,
+	           ENTRY_SCOPE_TENANT,
+	           ENTRY_SCOPE_DOMAIN, /* a domain of the tenant's: scope_value
+	                                */
+	           ENTRY_SCOPE_MAILBOX /* a recipient: scope_value */
 };
 
 enum entry_colour { ENTRY_WHITE, ENTRY_BLACK };
 
-enum entry_kind { /* the more specific wins: address first */
-	ENTRY_PATTERN,    /* a glob with * and ? over the whole address */
-	ENTRY_NETWORK,    /* "192.0.2.0/24", "2001:db8::/32" or one address */
-	ENTRY_SUBDOMAINS, /* "example.org": it and all below */
-	ENTRY_DOMAIN,
-	ENTRY_ADDRESS
+enum entry_kind {                /* the more specific wins: address first */
+	          ENTRY_PATTERN, /* a glob with * and ? over the whole address
+	                          */
+	          ENTRY_NETWORK, /* "192.0.2.0/24", "2001:db8::/32" or one
+	                            address */
+	          ENTRY_SUBDOMAINS, /* "example.org": it and all below */
+	          ENTRY_DOMAIN,
+	          ENTRY_ADDRESS
 };
 
 enum entry_origin {
@@ -46,10 +49,10 @@ struct entry {
 	bool deleted;       /* a tombstone, for replicas */
 	int64_t expires_ms; /* 0: never */
 	int64_t created_ms;
-	int64_t revision;   /* of the tenant's policy when it was last changed */
-	char *scope_value;  /* "" unless domain or mailbox; folded */
-	char *value;        /* folded; networks in canonical form */
-	char *note;         /* "" when none */
+	int64_t revision;  /* of the tenant's policy when it was last changed */
+	char *scope_value; /* "" unless domain or mailbox; folded */
+	char *value;       /* folded; networks in canonical form */
+	char *note;        /* "" when none */
 };
 
 /*
@@ -86,7 +89,7 @@ int entry_origin_parse(const char *name);
 struct entry_subject {
 	const char *sender;    /* normalised envelope sender; "" for null */
 	const char *from;      /* folded header From, or "" ; counts only when
-				  the authentication is aligned with it */
+	                          the authentication is aligned with it */
 	const char *recipient; /* folded */
 	const char *client_address; /* numeric, or "" */
 	const struct mail_auth *auth;
@@ -95,7 +98,7 @@ struct entry_subject {
 
 /* Whether entry matches the subject, authentication and expiry included. */
 bool entry_matches(const struct entry *entry,
-		   const struct entry_subject *subject);
+                   const struct entry_subject *subject);
 
 /*
  * Which of two matching entries wins: narrower scope, then more specific kind
@@ -103,7 +106,7 @@ bool entry_matches(const struct entry *entry,
  * either may be NULL.
  */
 const struct entry *entry_stronger(const struct entry *a,
-				   const struct entry *b);
+                                   const struct entry *b);
 
 /*
  * The keys under which an entry that matches subject can be stored: for every
@@ -111,9 +114,9 @@ const struct entry *entry_stronger(const struct entry *a,
  * Networks and patterns are not among them: they are few and scanned.
  */
 void entry_each_key(const struct entry_subject *subject,
-		    void (*each)(enum entry_scope scope,
-				 const char *scope_value, enum entry_kind kind,
-				 const char *value, void *context),
-		    void *context);
+                    void (*each)(enum entry_scope scope,
+                                 const char *scope_value, enum entry_kind kind,
+                                 const char *value, void *context),
+                    void *context);
 
 #endif
