@@ -56,8 +56,7 @@ static int read_event(const json_t *item, struct event *event,
 		                         &recipient, err);
 	if (!result && (!mail_address_valid(recipient, false) ||
 	                mail_address_fold(recipient, event->recipient)))
-		result = error_set(err, ERR_INVALID,
-		                   "recipient: not a mail address");
+		event->recipient[0] = '\0';
 	if (!result)
 		result =
 		    json_field_text(item, "event", 32, true, &event->name, err);

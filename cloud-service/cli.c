@@ -282,7 +282,7 @@ static int run_words(struct cli *cli)
 	return run_with_config(cli, command);
 }
 
-int cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *error)
+int cloud_cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *error)
 {
 	struct cli cli = {.in = in,
 	                  .out = out,

@@ -40,7 +40,7 @@ struct cli_command {
 };
 
 /* Runs the command line and returns the exit status. */
-int cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *error);
+int cloud_cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *error);
 
 /* The tables, by what they are about. */
 extern const struct cli_command cli_daemon_commands[];

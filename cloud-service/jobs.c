@@ -108,13 +108,14 @@ static int repair(struct cloud *cloud, int64_t now_ms, struct error *err)
 	return settle_repair(cloud, now_ms - REPAIR_AFTER_MS, err);
 }
 
+/* In this order: what is solved is released before anything expires. */
 static const struct job {
 	const char *name; /* of its lease too */
 	int (*run)(struct cloud *cloud, int64_t now_ms, struct error *err);
 } table[] = {
+    {"job-settle-repair", repair},
     {"job-challenge-expiry", expire_challenges},
     {"job-message-expiry", expire_messages},
-    {"job-settle-repair", repair},
 };
 
 static int run_one(struct cloud *cloud, const struct job *job, int64_t now_ms,

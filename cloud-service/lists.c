@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mail/address.h"
+#include "common/mem.h"
 
 #define PAGE_SIZE 200
 
@@ -71,6 +72,10 @@ static int carry_out(struct registry *registry,
 	if (result)
 		return result;
 	recipient->state = white ? REGISTRY_RELEASED : REGISTRY_DISCARDED;
+	free(recipient->by);
+	free(recipient->why);
+	recipient->by = mem_copy_string(word);
+	recipient->why = mem_copy_string(why);
 	count_decision(decision.verdict, by);
 	if (count)
 		*(white ? &count->released : &count->discarded) += 1;
