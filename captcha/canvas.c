@@ -5,11 +5,10 @@
 
 int canvas_init(struct canvas *canvas, int width, int height)
 {
-	uint8_t *ink = calloc((size_t)width, (size_t)height);
-	if (!ink)
-		return ERR_MEMORY;
-	*canvas = (struct canvas){width, height, ink};
-	return 0;
+	canvas->width = width;
+	canvas->height = height;
+	canvas->ink = calloc((size_t)width, (size_t)height);
+	return canvas->ink ? 0 : ERR_MEMORY;
 }
 
 void canvas_release(struct canvas *canvas)

@@ -212,8 +212,7 @@ static int encode(const struct canvas *canvas, uint8_t **png, size_t *size)
 		free(bytes);
 		return ERR_MEMORY;
 	}
-	uint8_t *fitting = realloc(bytes, room);
-	*png = fitting ? fitting : bytes;
+	*png = bytes;
 	*size = room;
 	return 0;
 }

@@ -16,10 +16,10 @@ static const struct row rows[] = {
     {"t.home", {"Mail for {{domain}}", "Courrier de {{domain}}"}},
     {"t.home-unknown", {"Mail delivery", "Remise du courrier"}},
     {"t.footer",
-     {"This page sets no cookie, counts no visit and loads nothing from "
-      "other sites. It never asks for a password.",
-      "Cette page ne dépose aucun cookie, ne compte aucune visite et ne "
-      "charge rien d’ailleurs. Elle ne demande jamais de mot de passe."}},
+     {"This page sets no cookie, runs no script and loads nothing from other "
+      "sites. It never asks for a password.",
+      "Cette page ne dépose aucun cookie, n’exécute aucun script et ne charge "
+      "rien d’ailleurs. Elle ne demande jamais de mot de passe."}},
 
     {"t.open-title",
      {"One step, and your message is delivered",
@@ -90,11 +90,12 @@ static const struct row rows[] = {
      {"Your address is noted as one of a person, so that you are not asked "
       "again. For the message itself: who wrote to whom, when, its size and, "
       "for some organisations, its subject. What you type here is compared "
-      "and not kept.",
+      "and not kept; a log notes when and from which network address.",
       "Votre adresse est notée comme celle d’une personne, afin que la "
       "question ne vous soit plus posée. Pour le message" NB ": qui a écrit "
       "à qui, quand, sa taille et, chez certaines organisations, son objet. "
-      "Ce que vous saisissez ici est comparé et n’est pas conservé."}},
+      "Ce que vous saisissez ici est comparé et n’est pas conservé" NB
+      "; un journal note quand et depuis quelle adresse réseau."}},
     {"t.blind",
      {"I cannot see or read the picture",
       "Je ne peux pas voir ou lire l’image"}},
