@@ -35,7 +35,7 @@ struct reading {
 	struct mail_auth *auth;
 	unsigned field; /* number of the field being read, from 1 */
 	unsigned spf_field, dkim_field, dmarc_field;
-	bool dmarc_aligned_from;
+	bool several_from; /* the MX may have looked at another than we do */
 };
 
 const char *auth_result_name(enum auth_result result)
@@ -235,7 +235,7 @@ static void take_dmarc(struct reading *r, const struct result_info *info)
 	if (info->result != AUTH_PASS)
 		return;
 	copy_domain(domain, sizeof(domain), domain_of(info->header_from));
-	if (!*r->from_domain ||
+	if (!*r->from_domain || (!*info->header_from && r->several_from) ||
 	    (*info->header_from && !mail_domains_align(domain, r->from_domain)))
 		r->auth->dmarc = AUTH_NONE;
 }
@@ -289,8 +289,11 @@ void mail_auth_read(const struct mail_header *header, const char *authserv_id,
 	struct reading r = {.sender_domain = mail_address_domain(sender),
 	                    .from_domain = mail_address_domain(from),
 	                    .auth = auth};
-	long at = -1;
+	long at = mail_header_find(header, "From", 0);
 
+	r.several_from =
+	    at >= 0 && mail_header_find(header, "From", (size_t)(at + 1)) >= 0;
+	at = -1;
 	memset(auth, 0, sizeof(*auth));
 	if (!authserv_id || !*authserv_id)
 		return;

@@ -69,6 +69,12 @@ static const struct {
      false},
     {MX "iprev=pass; auth=pass smtp.auth=x; arc=pass", true, 0, 0, 0, false,
      false},
+    /* two From fields: which one passed has to be said */
+    {MX "dmarc=pass\r\nFrom: a@from.example\r\nFrom: b@evil.example", true, 0,
+     0, 0, false, false},
+    {MX "dmarc=pass header.from=from.example\r\nFrom: a@from.example\r\n"
+        "From: b@evil.example",
+     true, 0, 0, AUTH_PASS, true, false},
     /* several methods, several fields */
     {MX SPF_PASS "; dkim=pass header.d=x.example; dmarc=fail", true, AUTH_PASS,
      AUTH_POLICY, AUTH_FAIL, false, true},
