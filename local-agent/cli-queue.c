@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "local-agent/cli-queue-print.h"
 #include "local-agent/cli.h"
 #include "store/spool.h"
 
@@ -18,6 +19,7 @@
 struct arguments {
 	struct spool_query query;
 	const char *recipient; /* of show and the changes */
+	bool json;             /* of list */
 	char **ids;
 	int id_count;
 };
@@ -47,26 +49,15 @@ void cli_queue_usage(void)
 	    "usage: turing-agent queue list [-c FILE] [--state STATE]...\n"
 	    "         [--sender TEXT] [--recipient TEXT] [--limit N] "
 	    "[--after ID]\n"
+	    "         [--json]\n"
 	    "       turing-agent queue show [-c FILE] ID...\n"
 	    "       turing-agent queue release|discard|retry [-c FILE]\n"
 	    "         [--recipient ADDRESS] ID...\n\n"
 	    "States: held, queued, deferred, delivered, failed, discarded,\n"
 	    "expired, quarantined. list shows what is not final unless a\n"
-	    "state is given, or \"--state all\".\n",
+	    "state is given, or \"--state all\". --json: a line of JSON a "
+	    "message.\n",
 	    stdout);
-}
-
-/* Prints text so that no control character reaches the terminal. */
-static void print_safely(const char *text)
-{
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
-
-		if (byte >= 0x20 && byte != 0x7f)
-			(void)putchar(byte);
-		else
-			(void)printf("\\x%02x", byte);
-	}
 }
 
 /* --- options ------------------------------------------------------------ */
@@ -124,6 +115,9 @@ static int take_option(struct arguments *arguments, int option)
 		return 0;
 	case 'n':
 		return set_limit(arguments, optarg);
+	case 'j':
+		arguments->json = true;
+		return 0;
 	case 'a':
 		return parse_id(optarg, &arguments->query.after);
 	default:
@@ -139,6 +133,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 	    {"recipient", required_argument, NULL, 'r'},
 	    {"limit", required_argument, NULL, 'n'},
 	    {"after", required_argument, NULL, 'a'},
+	    {"json", no_argument, NULL, 'j'},
 	    {NULL, 0, NULL, 0},
 	};
 	int option;
@@ -155,28 +150,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 }
 
 /* --- list and show ------------------------------------------------------ */
-
-static void print_line(const struct spool_message *message)
-{
-	char id[ID_TEXT_SIZE], when[CLOCK_TEXT_SIZE];
-	size_t i;
-
-	for (i = 0; i < message->recipient_count; i++) {
-		const struct spool_recipient *recipient =
-		    &message->recipients[i];
-
-		(void)printf("%s %s %-11s %8lld <", id_format(&message->id, id),
-		             clock_format_rfc3339(message->received_ms, when),
-		             spool_state_name(recipient->state),
-		             (long long)message->size);
-		print_safely(message->sender);
-		(void)fputs("> <", stdout);
-		print_safely(recipient->address);
-		(void)fputs("> ", stdout);
-		print_safely(message->subject);
-		(void)putchar('\n');
-	}
-}
 
 static int fail(const char *what, const struct error *err)
 {
@@ -200,93 +173,15 @@ static int list(struct spool *spool, struct arguments *arguments)
 	if (spool_list(spool, &arguments->query, &page, &err))
 		return fail("cannot list", &err);
 	for (i = 0; i < page.count; i++)
-		print_line(&page.messages[i]);
-	if (page.more)
+		if (arguments->json)
+			cli_print_json(&page.messages[i]);
+		else
+			cli_print_line(&page.messages[i]);
+	if (page.more && !arguments->json)
 		(void)printf("more: --after %s\n",
 		             id_format(&page.messages[page.count - 1].id, id));
 	spool_page_release(&page);
 	return CLI_OK;
-}
-
-static void print_field(const char *name, const char *value)
-{
-	(void)printf("%-17s ", name);
-	print_safely(value);
-	(void)putchar('\n');
-}
-
-static void print_time(const char *name, int64_t wall_ms)
-{
-	char when[CLOCK_TEXT_SIZE];
-
-	print_field(name, clock_format_rfc3339(wall_ms, when));
-}
-
-static void print_auth(const struct mail_auth *auth)
-{
-	if (!auth->stated) {
-		print_field("authentication:", "not stated by the MX");
-		return;
-	}
-	(void)printf("%-17s spf=%s",
-	             "authentication:", auth_result_name(auth->spf));
-	(void)printf(" dkim=%s", auth_result_name(auth->dkim));
-	(void)printf(" dmarc=%s%s\n", auth_result_name(auth->dmarc),
-	             auth->aligned ? ", aligned" : "");
-}
-
-static void print_recipient(const struct spool_recipient *recipient)
-{
-	char when[CLOCK_TEXT_SIZE];
-
-	(void)fputs("\nrecipient:        <", stdout);
-	print_safely(recipient->address);
-	(void)printf(">\n  state:          %s since %s\n",
-	             spool_state_name(recipient->state),
-	             clock_format_rfc3339(recipient->changed_ms, when));
-	print_field("  by:", recipient->by);
-	print_field("  why:", recipient->why);
-	if (recipient->attempts > 0)
-		(void)printf("  attempts:       %u\n", recipient->attempts);
-	if (*recipient->reply)
-		print_field("  next hop:", recipient->reply);
-	if (recipient->state == SPOOL_QUEUED ||
-	    recipient->state == SPOOL_DEFERRED)
-		print_time("  next attempt:", recipient->next_attempt_ms);
-	if (*recipient->lease_owner) {
-		print_field("  claimed by:", recipient->lease_owner);
-		print_time("  claimed until:", recipient->lease_until_ms);
-	}
-	if (recipient->event_pending)
-		print_field("  cloud:", "is still to be told");
-}
-
-static void print_message(const struct spool_message *message)
-{
-	char id[ID_TEXT_SIZE];
-	size_t i;
-
-	print_field("message:", id_format(&message->id, id));
-	print_time("received:", message->received_ms);
-	print_time("expires if held:", message->expires_ms);
-	(void)printf("%-17s %lld bytes%s\n", "size:", (long long)message->size,
-	             message->body_present ? "" : ", body no longer kept");
-	print_field("sender:", message->sender);
-	print_field("looked up as:", message->sender_normal);
-	print_field("header From:", message->header_from);
-	print_field("subject:", message->subject);
-	print_field("Message-ID:", message->message_id);
-	print_field("client:", message->client_address);
-	print_field("client name:", message->client_name);
-	print_field("HELO:", message->helo);
-	print_auth(&message->auth);
-	print_field("challenge:", *message->challenge_reason
-	                              ? message->challenge_reason
-	                              : "may be sent");
-	print_field("cloud:", message->registered ? "knows it, or need not"
-	                                          : "is still to hear of it");
-	for (i = 0; i < message->recipient_count; i++)
-		print_recipient(&message->recipients[i]);
 }
 
 static int show(struct spool *spool, struct arguments *arguments)
@@ -306,7 +201,7 @@ static int show(struct spool *spool, struct arguments *arguments)
 			return fail(arguments->ids[i], &err);
 		if (i > 0)
 			(void)putchar('\n');
-		print_message(&message);
+		cli_print_message(&message);
 		spool_message_release(&message);
 	}
 	return CLI_OK;
@@ -371,7 +266,7 @@ static int commit_move(struct spool *spool, const struct action *action,
 		return CLI_FAILURE;
 	}
 	(void)fputs("<", stdout);
-	print_safely(current->address);
+	cli_print_safely(current->address);
 	(void)printf("> %s\n", action->done);
 	return CLI_OK;
 }

@@ -8,6 +8,7 @@
 
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 
 #define DOMAIN_SIZE 256
 
@@ -109,6 +110,9 @@ static void install(struct replica *replica, struct counted_view *counted)
 {
 	struct counted_view *unused;
 
+	metric_set(metric_gauge("turing_agent_policy_entries", "",
+	                        "Entries of the lists in force"),
+	           (int64_t)entry_set_count(counted->view.entries));
 	(void)pthread_mutex_lock(&replica->lock);
 	unused = drop(replica->current);
 	replica->current = counted;

@@ -210,7 +210,7 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
     def run_cli(self, name, *arguments, check=True, stdin=None):
         conf = self.cloud_conf if name == "turing-cloud" else self.agent_conf
         done = subprocess.run(
-            [self.program(name), *arguments[:1], "-c", conf, *arguments[1:]],
+            [self.program(name), *arguments[:2], "-c", conf, *arguments[2:]],
             capture_output=True, text=True, input=stdin, timeout=60)
         if check and done.returncode != 0:
             raise AssertionError(f"{name} {arguments}: {done.returncode}"
@@ -318,9 +318,18 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
             return database.execute(query, values).fetchall()
 
     def queue(self, *arguments):
-        """The agent's queue as its CLI tells it, in JSON lines."""
-        out = self.agent_cli("queue", "list", "--json", *arguments).stdout
-        return [json.loads(line) for line in out.splitlines()]
+        """The agent's queue as its CLI tells it, all pages."""
+        if "--state" not in arguments:
+            arguments = ("--state", "all", *arguments)
+        found = []
+        while True:
+            after = ("--after", found[-1]["id"]) if found else ()
+            out = self.agent_cli("queue", "list", "--json", "--limit",
+                                 "1000", *arguments, *after).stdout
+            page = [json.loads(line) for line in out.splitlines()]
+            found += page
+            if len(page) < 1000:
+                return found
 
     # --- the page -----------------------------------------------------
 
@@ -361,15 +370,15 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
                                          serial=serial.group(1).decode())
         return status, page
 
-    def metric(self, daemon, name):
-        """The sum of a metric over its labels."""
+    def metric(self, daemon, name, label=""):
+        """The sum of a metric over its labels, of those with this text."""
         port = self.metrics_port if daemon == "agent" else self.cloud_port
         _, _, text = self.get(f"http://127.0.0.1:{port}/metrics")
         total = 0.0
         for line in text.decode().splitlines():
-            found = re.match(re.escape(name) + r"(?:\{[^}]*\})? (\S+)$", line)
-            if found:
-                total += float(found.group(1))
+            found = re.match(re.escape(name) + r"(\{[^}]*\})? (\S+)$", line)
+            if found and label in (found.group(1) or ""):
+                total += float(found.group(2))
         return total
 
 

@@ -76,7 +76,7 @@ def test_no_250_for_what_is_not_stored(stack, capsys, call, error):
         everything += got
         kill_tracee(stack)
         restart_clean(stack)
-    stored = {r["address"]: m for m in stack.queue("--limit", "1000")
+    stored = {r["address"]: m for m in stack.queue()
               for r in m["recipients"]}
     lost = [r for r, _ in everything if r not in stored]
     with capsys.disabled():
@@ -142,7 +142,7 @@ def fill_and_recover(stack):
     assert not stack.agent.gone(), "a full disk does not end the agent"
     half = acknowledged[:len(acknowledged) // 2]
     by_recipient = {r["address"]: m["id"] for m in
-                    stack.queue("--limit", "1000") for r in m["recipients"]}
+                    stack.queue() for r in m["recipients"]}
     for recipient, data in half:
         stack.agent_cli("queue", "release", by_recipient[recipient])
     for recipient, data in half:

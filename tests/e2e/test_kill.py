@@ -11,14 +11,7 @@ CLOUD_ROUNDS = int(os.environ.get("TURING_KILL_CLOUD", "30"))
 
 
 def recipients_in_spool(stack):
-    found = []
-    after = []
-    while True:
-        page = stack.queue("--limit", "1000", *after)
-        found += [r["address"] for m in page for r in m["recipients"]]
-        if len(page) < 1000:
-            return found
-        after = ["--after", page[-1]["id"]]
+    return [r["address"] for m in stack.queue() for r in m["recipients"]]
 
 
 def test_agent_killed_under_load(stack, capsys):
@@ -51,8 +44,8 @@ def test_agent_killed_under_load(stack, capsys):
 def test_agent_killed_while_it_delivers(capsys):
     settings = "queue { retry_min = 1s }"
     with Stack(agent_settings=settings) as stack:
-        stack.cloud_cli("entry", "add", "customer", "--colour", "white",
-                        "--kind", "domain", "load.example")
+        stack.cloud_cli("entry", "add", "customer", "white", "domain",
+                    "load.example")
         wait_for(lambda: stack.metric(
             "agent", "turing_agent_policy_entries") == 1, 20, "white entry")
         load = Load(stack.smtp_port, 5).start()
@@ -146,8 +139,8 @@ def test_cloud_away_then_back(stack):
 
 
 def test_agent_restarts_without_a_cloud(stack):
-    stack.cloud_cli("entry", "add", "customer", "--colour", "white",
-                    "--kind", "domain", "friend.example")
+    stack.cloud_cli("entry", "add", "customer", "white", "domain",
+                    "friend.example")
     wait_for(lambda: stack.metric("agent", "turing_agent_policy_entries")
              == 1, 20, "white entry")
     stack.cloud.stop()

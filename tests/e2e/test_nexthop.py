@@ -150,8 +150,8 @@ def shared():
     """One stack for all rows: the hop's port changes hands by a relay."""
     hop_port = free_port()
     with Stack(agent_settings=SETTINGS, next_hop_port=hop_port) as stack:
-        stack.cloud_cli("entry", "add", "customer", "--colour", "white",
-                        "--kind", "domain", "friend.example")
+        stack.cloud_cli("entry", "add", "customer", "white", "domain",
+                    "friend.example")
         wait_for(lambda: stack.metric(
             "agent", "turing_agent_policy_entries") == 1, 20, "white entry")
         yield stack, hop_port

@@ -93,10 +93,10 @@ def test_forged_authentication_results_count_for_nothing(stack):
 
 
 def test_black_entry_discards_and_white_entry_passes(stack):
-    stack.cloud_cli("entry", "add", "customer", "--colour", "black",
-                    "--kind", "address", "bad@stranger.example")
-    stack.cloud_cli("entry", "add", "customer", "--colour", "white",
-                    "--kind", "domain", "friend.example")
+    stack.cloud_cli("entry", "add", "customer", "black", "address",
+                    "bad@stranger.example")
+    stack.cloud_cli("entry", "add", "customer", "white", "domain",
+                    "friend.example")
     wait_for(lambda: stack.metric("agent", "turing_agent_policy_entries") == 2,
              20, "the entries reach the agent")
     assert stack.send("bad@stranger.example", JEAN)[0] == 250
@@ -116,8 +116,8 @@ def test_black_entry_after_the_mail_discards_it(stack):
                                       "\r\n"))
     wait_for(lambda: stack.registry("SELECT count(*) FROM message")
              == [(1,)], 20, "registered")
-    stack.cloud_cli("entry", "add", "customer", "--colour", "black",
-                    "--kind", "address", STRANGER)
+    stack.cloud_cli("entry", "add", "customer", "black", "address",
+                    STRANGER)
     stack.send(STRANGER, JEAN)
     wait_for(lambda: "discarded" in {
         m["recipients"][0]["state"] for m in stack.queue()}, 20, "discarded")
