@@ -193,6 +193,18 @@ START_TEST(lookalike)
 }
 END_TEST
 
+/* Malformed and hostile mail: read to its end, whatever the answer. */
+START_TEST(malformed)
+{
+	struct tally tally = {0};
+
+	if (!walk("mime-edge", &tally, NULL) || !walk("spam", &tally, NULL))
+		return;
+	print_tally("mime-edge and spam", &tally);
+	ck_assert_uint_eq(tally.total, 814);
+}
+END_TEST
+
 /* The rules must not swallow people: those that are left are no persons. */
 START_TEST(ham)
 {
@@ -218,6 +230,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, never_challenge);
 	tcase_add_test(tests, lookalike);
+	tcase_add_test(tests, malformed);
 	tcase_add_test(tests, ham);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
