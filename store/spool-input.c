@@ -29,7 +29,9 @@ static int check_recipients(const struct spool_message *message)
 		    &message->recipients[i];
 
 		if (!recipient->address || !*recipient->address ||
-		    (unsigned)recipient->state >= SPOOL_STATE_COUNT)
+		    (unsigned)recipient->state >= SPOOL_STATE_COUNT ||
+		    (recipient->lease_owner &&
+		     strlen(recipient->lease_owner) > SPOOL_OWNER_MAXIMUM))
 			return ERR_INVALID;
 	}
 	return message->recipient_count ? 0 : ERR_INVALID;

@@ -61,11 +61,11 @@ static void bind_lease(struct sqlite_query *query,
                        const struct spool_recipient *recipient)
 {
 	const char *owner = or_empty(recipient->lease_owner);
+	int64_t until_ms = *owner ? recipient->lease_until_ms : 0;
+	int64_t next_ms = recipient->next_attempt_ms;
 
-	sqlite_bind_int(query, 7,
-	                *owner ? recipient->lease_until_ms
-	                       : recipient->next_attempt_ms);
-	sqlite_bind_int(query, 14, *owner ? recipient->lease_until_ms : 0);
+	sqlite_bind_int(query, 7, until_ms > next_ms ? until_ms : next_ms);
+	sqlite_bind_int(query, 14, until_ms);
 	sqlite_bind_text(query, 15, owner);
 }
 

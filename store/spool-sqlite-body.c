@@ -295,15 +295,24 @@ static void remove_file(struct spool_sqlite *spool, const char *name)
 	free(path);
 }
 
-void spool_sqlite_bodies_finish(struct spool_sqlite_batch *batch,
-                                bool committed)
+/*
+ * Whether the ADD's file in bodies/ stays. After a failed sync the log may hold
+ * the batch all the same: the next open finds its rows, or sweeps its files.
+ */
+static bool stays(const struct spool_change *change, int outcome)
+{
+	if (outcome == ERR_IO || outcome == ERR_CORRUPT)
+		return true;
+	return !outcome && !change->result;
+}
+
+void spool_sqlite_bodies_finish(struct spool_sqlite_batch *batch, int outcome)
 {
 	for (size_t i = 0; i < batch->count; i++) {
 		struct spool_change *change = &batch->changes[i];
 		struct spool_sqlite_body *body = &batch->bodies[i];
-		bool kept = committed && !change->result;
 
-		if (body->file && !kept)
+		if (body->file && !stays(change, outcome))
 			remove_file(batch->spool, body->file);
 		if (change->kind == SPOOL_ADD && change->add.body.path)
 			(void)unlink(change->add.body.path);
@@ -311,7 +320,7 @@ void spool_sqlite_bodies_finish(struct spool_sqlite_batch *batch,
 		free(body->owned);
 	}
 	for (size_t i = 0; i < batch->dropped.count; i++) {
-		if (committed)
+		if (!outcome)
 			remove_file(batch->spool, batch->dropped.names[i]);
 		free(batch->dropped.names[i]);
 	}

@@ -98,7 +98,7 @@ int spool_sqlite_commit(struct spool *base, struct spool_change *changes,
 			result = transact(&batch, &local);
 		for (size_t i = 0; i < count && result < 0; i++)
 			changes[i].result = result;
-		spool_sqlite_bodies_finish(&batch, result == 0);
+		spool_sqlite_bodies_finish(&batch, result);
 		free_batch(&batch);
 	}
 	if (result < 0)

@@ -76,7 +76,7 @@ struct spool_sqlite_batch {
 	struct spool_sqlite_files dropped; /* to unlink after the commit */
 };
 
-/* What is left of a message's body after its end: adds it to *ended. */
+/* Deletes the body of a message that has ended; no body is no failure. */
 int spool_sqlite_body_drop(struct spool_sqlite_batch *batch,
                            const struct id *id, struct error *err);
 
@@ -88,9 +88,9 @@ int spool_sqlite_body_drop(struct spool_sqlite_batch *batch,
 int spool_sqlite_bodies_prepare(struct spool_sqlite_batch *batch,
                                 struct error *err);
 
-/* Unlinks what the batch (committed or not) needs no more, frees the rest. */
-void spool_sqlite_bodies_finish(struct spool_sqlite_batch *batch,
-                                bool committed);
+/* After a commit with this outcome (0 or an error): unlinks the files that
+ * nothing needs any more, frees the rest. */
+void spool_sqlite_bodies_finish(struct spool_sqlite_batch *batch, int outcome);
 
 /* Sets the ADD's result, or returns the error that ends the transaction. */
 int spool_sqlite_add(struct spool_sqlite_batch *batch,

@@ -13,7 +13,8 @@
  *  - ERR_UNCERTAIN from a change: it may have been done; read the record again.
  *  - ERR_IO, ERR_FULL, ERR_CORRUPT from spool_commit(): nothing of the batch
  *    counts. After ERR_IO or ERR_CORRUPT the spool refuses every later commit
- *    (a failed sync is never tried again): stop, and open it anew.
+ *    (a failed sync is never tried again): stop, and open it anew. The batch
+ *    may be found then after all, whole: a duplicate, never a loss.
  *  - Several processes may share a spool where the backend says so; a claim is
  *    a lease with an owner and an end.
  *

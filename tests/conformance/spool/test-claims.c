@@ -112,6 +112,31 @@ START_TEST(open_drops_the_owners_leases)
 }
 END_TEST
 
+/* Whoever adds mail may deliver it at once, without a claim. */
+START_TEST(added_claimed)
+{
+	struct spool_message message = fixture_message(2, SPOOL_QUEUED);
+	struct spool_recipient *first = &message.recipients[0];
+	int64_t due_ms = 0;
+	struct spool_change change;
+	struct error err;
+
+	first->lease_owner = mem_copy_string("a");
+	first->lease_until_ms = FIXTURE_NOW_MS + LEASE_MS;
+	ck_assert_int_eq(
+	    fixture_commit(&fixture, fixture_add_change(&message, "x", 1)), 0);
+	ck_assert_uint_eq(claim("b", FIXTURE_NOW_MS, 10), 1);
+	ck_assert_int_eq(spool_next_due(fixture.spool, &due_ms, &err), 0);
+	ck_assert(due_ms == INT64_MAX);
+	change = fixture_move_change(message.id, 0, SPOOL_DELIVERED);
+	change.move.lease_owner = "b";
+	ck_assert_int_eq(fixture_commit(&fixture, change), ERR_CONFLICT);
+	change.move.lease_owner = "a";
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	spool_message_release(&message);
+}
+END_TEST
+
 START_TEST(limit_is_of_messages)
 {
 	for (int i = 0; i < 5; i++)
@@ -263,6 +288,7 @@ int main(void)
 	tcase_add_test(tests, leases_end);
 	tcase_add_test(tests, only_the_owner_moves);
 	tcase_add_test(tests, open_drops_the_owners_leases);
+	tcase_add_test(tests, added_claimed);
 	tcase_add_test(tests, limit_is_of_messages);
 	tcase_add_test(tests, each_is_claimed_once);
 	tcase_add_test(tests, exactly_one_wins);
