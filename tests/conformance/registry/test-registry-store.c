@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -182,6 +184,7 @@ END_TEST
 
 struct watcher {
 	pthread_t thread;
+	struct registry *registry;
 	int64_t version, took_ms;
 	int result;
 };
@@ -192,7 +195,7 @@ static void *watch(void *context)
 	int64_t start = clock_monotonic_ms();
 
 	watcher->result =
-	    registry_watch(registry, &watcher->version, 20000, NULL);
+	    registry_watch(watcher->registry, &watcher->version, 20000, NULL);
 	watcher->took_ms = clock_monotonic_ms() - start;
 	return NULL;
 }
@@ -203,6 +206,7 @@ static void start_watchers(struct watcher watchers[RACERS])
 
 	ok(registry_watch(registry, &version, 0, E));
 	for (int i = 0; i < RACERS; i++) {
+		watchers[i].registry = registry;
 		watchers[i].version = version;
 		ck_assert_int_eq(pthread_create(&watchers[i].thread, NULL,
 		                                watch, &watchers[i]),
@@ -213,13 +217,14 @@ static void start_watchers(struct watcher watchers[RACERS])
 
 static void join_watchers(struct watcher watchers[RACERS], bool changed)
 {
-	int64_t version = watchers[0].version;
+	int64_t version;
 
 	for (int i = 0; i < RACERS; i++) {
 		(void)pthread_join(watchers[i].thread, NULL);
 		ck_assert_int_eq(watchers[i].result, 0);
 		ck_assert_int_lt(watchers[i].took_ms, 5000);
 	}
+	version = watchers[0].version;
 	if (changed)
 		ok(registry_watch(registry, &version, 0, E));
 }
@@ -435,6 +440,38 @@ START_TEST(check_finds_torn_pages)
 }
 END_TEST
 
+/* A write that fails is never acknowledged, and none is tried after it. */
+START_TEST(failed_write_ends_writing)
+{
+	struct rlimit limit, none = {.rlim_cur = 0};
+	struct registry_recipient recipient = {.address = (char *)"r@a"};
+	struct registry_message message = {.id = id_of(2),
+	                                   .tenant = tenant_a,
+	                                   .recipients = &recipient,
+	                                   .recipient_count = 1};
+	int result = 1;
+
+	put_message(&tenant_a, 1, "s", "r@a", NULL);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	none.rlim_max = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	fails(ERR_UNCERTAIN,
+	      registry_message_add(registry, &message, 1, &result, NULL));
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	fails(ERR_IO,
+	      registry_message_add(registry, &message, 1, &result, NULL));
+	fails(ERR_IO, decide(&tenant_a, 1, "r@a", REGISTRY_RELEASE));
+	ck_assert_int_eq(state_of(&tenant_a, 1, "r@a"), REGISTRY_HELD);
+	registry_close(registry);
+	registry = open_again();
+	ok(registry_message_add(registry, &message, 1, &result, E));
+	ck_assert_int_eq(result, 0);
+	ok(decide(&tenant_a, 1, "r@a", REGISTRY_RELEASE));
+	ok(registry_check(registry, E));
+}
+END_TEST
+
 START_TEST(place_that_cannot_be_written)
 {
 	registry_close(registry);
@@ -446,11 +483,12 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("registry-store");
+	Suite *suite;
 	TCase *tcase;
 
 	if (argc == 3 && !strcmp(argv[1], "change"))
 		return change(argv[2]);
+	suite = suite_create("registry-store");
 	tcase = case_in(suite, "opening");
 	tcase_add_test(tcase, data_stays_when_closed);
 	tcase_add_test(tcase, instances_see_each_other);
@@ -475,6 +513,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tcase, check_finds_damage, 0,
 	                    sizeof(damages) / sizeof(*damages));
 	tcase_add_test(tcase, check_finds_torn_pages);
+	tcase_add_test(tcase, failed_write_ends_writing);
 	tcase_add_test(tcase, place_that_cannot_be_written);
 	return suite_main(suite, NULL);
 }
