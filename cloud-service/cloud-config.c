@@ -66,7 +66,7 @@ static const struct config_field fields[] = {
 		 "bounce.listen"},
 	{.name = "challenge.expires", .type = CONFIG_DURATION_MS,
 	 .offset = AT(challenge_expires_ms), .standard = "7d",
-	 .minimum = MINUTE, .maximum = 90 * DAY,
+	 .minimum = SECOND, .maximum = 90 * DAY,
 	 .help = "how long a challenge may be solved"},
 	{.name = "challenge.max_attempts", .type = CONFIG_INTEGER,
 	 .offset = AT(challenge_max_attempts), .standard = "10",
