@@ -116,8 +116,9 @@ static void reply_complete(struct dialogue *dialogue, int code)
 		break;
 	case DIALOGUE_DATA:
 		/* After a refused RCPT its answer is the one that matters. */
-		if (dialogue->rcpt_code / 100 == 2)
-			keep(dialogue, &dialogue->data_code, code);
+		if (dialogue->rcpt_code / 100 != 2)
+			break; /* the library sends a dot alone, as a line */
+		keep(dialogue, &dialogue->data_code, code);
 		if (code == 354)
 			await(dialogue, DIALOGUE_DOT);
 		break;
@@ -143,9 +144,12 @@ static void line_complete(struct dialogue *dialogue, bool last_of_read)
 
 	dialogue->reply[dialogue->reply_length] = '\0';
 	code = dialogue->reply_length < 3 ? -1 : code_of(dialogue->reply);
-	if (code < 200 || code > 599) {
+	if (dialogue->reply_code == 0)
+		dialogue->reply_code = code;
+	if (code < 200 || code > 599 || code != dialogue->reply_code) {
 		break_off(dialogue, "an answer that is no SMTP reply");
 	} else if (dialogue->reply[3] != '-') {
+		dialogue->reply_code = 0;
 		reply_complete(dialogue, code);
 		/* What stands here in the clear would be read as if it had
 		 * come through TLS. */

@@ -32,6 +32,7 @@ struct dialogue {
 	char reply[DIALOGUE_REPLY_SIZE]; /* the line being read, its start */
 	size_t reply_length;
 	size_t line_length;
+	int reply_code; /* of the lines before, 0 at the first */
 	bool require_tls;
 	bool tls;           /* the handshake is done */
 	bool body_sent;     /* the library has handed over the whole message */
