@@ -69,7 +69,7 @@ static struct metric *insert(size_t place, enum kind kind, const char *name,
 	metric->help = mem_copy_string(help);
 	metric->in_bucket = mem_alloc_array(BUCKETS + 1, sizeof(int64_t));
 	memmove(&metrics[place + 1], &metrics[place],
-	        (metric_count - place) * sizeof(metrics[0]));
+	        (metric_count - place) * sizeof(struct metric *));
 	metrics[place] = metric;
 	metric_count++;
 	return metric;
@@ -202,7 +202,8 @@ int metrics_print(struct buffer *out)
 
 	(void)pthread_mutex_lock(&lock);
 	for (i = 0; i < metric_count && !result; i++) {
-		if (i == 0 || strcmp(metrics[i]->name, metrics[i - 1]->name))
+		if (i == 0 ||
+		    strcmp(metrics[i]->name, metrics[i - 1]->name) != 0)
 			result = print_head(metrics[i], out);
 		if (!result)
 			result = print_one(metrics[i], out);
