@@ -27,7 +27,17 @@ static int out_of_memory(struct error *err)
 
 static enum error_code code_of(int number)
 {
-	return number == ENOSPC || number == EDQUOT ? ERR_FULL : ERR_IO;
+	switch (number) {
+	case ENOSPC:
+	case EDQUOT:
+		return ERR_FULL;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+		return ERR_UNAVAILABLE; /* of ours, not of the medium */
+	default:
+		return ERR_IO;
+	}
 }
 
 static void make_name(const struct id *id, char name[FILE_NAME_SIZE])
@@ -155,7 +165,7 @@ static int take_file(struct spool_sqlite *spool, const struct id *id,
 	if (fd < 0)
 		return errno == ENOENT || errno == ELOOP
 		           ? ERR_INVALID
-		           : error_set_errno(err, ERR_IO, errno, "%s",
+		           : error_set_errno(err, code_of(errno), errno, "%s",
 		                             source->path);
 	if (fstat(fd, &info))
 		result =
@@ -341,8 +351,8 @@ static int open_file(struct spool_sqlite *spool, const char *name, int *fd,
 	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (*fd < 0)
 		result = error_set_errno(
-		    err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s",
-		    path);
+		    err, errno == ENOENT ? ERR_NOT_FOUND : code_of(errno),
+		    errno, "%s", path);
 	free(path);
 	return result;
 }

@@ -97,10 +97,13 @@ static void damage(off_t offset, size_t size)
 
 START_TEST(damaged_head_is_refused)
 {
+	char *path = path_of("spool.db");
+
 	spool_close(fixture.spool);
 	damage(0, 100);
 	expect_refused(ERR_CORRUPT);
-	ck_assert_int_eq(unlink(path_of("spool.db")), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	free(path);
 	open_again();
 }
 END_TEST
