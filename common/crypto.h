@@ -20,11 +20,11 @@ uint32_t random_below(uint32_t limit);
 
 /* SHA-256 of size bytes (FIPS 180-4). */
 void crypto_sha256(const void *bytes, size_t size,
-		   uint8_t hash[CRYPTO_HASH_SIZE]);
+                   uint8_t hash[CRYPTO_HASH_SIZE]);
 
 /* HMAC-SHA-256 (RFC 2104) of size bytes with a key of any length. */
 void crypto_hmac_sha256(const void *key, size_t key_size, const void *bytes,
-			size_t size, uint8_t hash[CRYPTO_HASH_SIZE]);
+                        size_t size, uint8_t hash[CRYPTO_HASH_SIZE]);
 
 /* Whether both are equal, in a time that does not depend on the content. */
 bool crypto_equal(const void *a, const void *b, size_t size);
@@ -43,7 +43,7 @@ int hex_decode(const char *text, void *bytes, size_t size);
  * text_size bytes. 0, or ERR_LIMIT when it does not fit.
  */
 int base64url_encode(const void *bytes, size_t size, char *text,
-		     size_t text_size);
+                     size_t text_size);
 
 /*
  * Reads base64url without padding into bytes. The length read, or ERR_INVALID

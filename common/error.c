@@ -6,7 +6,7 @@
 #include <string.h>
 
 static void set_text(struct error *err, enum error_code code,
-		     const char *format, va_list arguments)
+                     const char *format, va_list arguments)
 {
 	err->code = code;
 	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
@@ -26,7 +26,7 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
 }
 
 int error_set_errno(struct error *err, enum error_code code, int number,
-		    const char *format, ...)
+                    const char *format, ...)
 {
 	if (err) {
 		va_list arguments;
@@ -38,8 +38,8 @@ int error_set_errno(struct error *err, enum error_code code, int number,
 		va_end(arguments);
 		used = strlen(err->text);
 		(void)snprintf(err->text + used, sizeof(err->text) - used,
-			       ": %s",
-			       strerror_r(number, reason, sizeof(reason)));
+		               ": %s",
+		               strerror_r(number, reason, sizeof(reason)));
 	}
 	return code;
 }

@@ -22,7 +22,7 @@ int fs_sync_directory(const char *path, struct error *err);
  * file stands.
  */
 int fs_replace_file(const char *path, const void *bytes, size_t size,
-		    unsigned mode, struct error *err);
+                    unsigned mode, struct error *err);
 
 /*
  * Reads the whole file at path into buffer (within its maximum). 0,

@@ -47,7 +47,7 @@ static size_t append_safely(char *line, size_t used, const char *text)
 void log_write(enum log_level level, const char *id, const char *format, ...)
 {
 	static const char *const names[] = {"error", "warning", "info",
-					    "debug"};
+	                                    "debug"};
 	char text[LINE_MAXIMUM], line[LINE_MAXIMUM + 1], when[CLOCK_TEXT_SIZE];
 	va_list arguments;
 	size_t used;
@@ -58,8 +58,8 @@ void log_write(enum log_level level, const char *id, const char *format, ...)
 	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	used = (size_t)snprintf(line, 64, "%s %s ",
-				clock_format_rfc3339(clock_wall_ms(), when),
-				names[level]);
+	                        clock_format_rfc3339(clock_wall_ms(), when),
+	                        names[level]);
 	used = append_safely(line, used, id);
 	used = append_safely(line, used, ": ");
 	used = append_safely(line, used, text);

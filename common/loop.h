@@ -42,7 +42,7 @@ struct event_base *loop_base(struct loop *loop);
 
 /* A timer that is not running; made and used on the loop's thread alone. */
 struct loop_timer *loop_timer_new(struct loop *loop, loop_function function,
-				  void *argument);
+                                  void *argument);
 
 /* Fires once, delay_ms from now; a running timer is set anew. */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms);

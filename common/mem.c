@@ -29,8 +29,7 @@ void *mem_alloc_array(size_t count, size_t size)
 
 void *mem_resize_array(void *block, size_t count, size_t size)
 {
-	return checked(
-	    reallocarray(block, count ? count : 1, size ? size : 1));
+	return checked(reallocarray(block, count ? count : 1, size ? size : 1));
 }
 
 char *mem_copy_string(const char *text)

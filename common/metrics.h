@@ -17,17 +17,17 @@ struct metric;
  * overflow counter.
  */
 struct metric *metric_counter(const char *name, const char *labels,
-			      const char *help);
+                              const char *help);
 
 /* As metric_counter(), for a value that goes up and down. */
 struct metric *metric_gauge(const char *name, const char *labels,
-			    const char *help);
+                            const char *help);
 
 /*
  * As metric_counter(), for durations in seconds: buckets from 0.5 ms to 60 s.
  */
 struct metric *metric_histogram(const char *name, const char *labels,
-				const char *help);
+                                const char *help);
 
 /* Adds to a counter or gauge. Any thread, no lock. */
 void metric_add(struct metric *metric, int64_t amount);

@@ -52,6 +52,10 @@ struct http_server_options {
  * both Content-Length and Transfer-Encoding, or with white space before a
  * colon, gets 400 and the connection is closed (RFC 9112 sections 3.2, 6.3).
  * An unknown path gets 404, a known one with a wrong method 405 with Allow.
+ * A peer that takes longer than twice the idle timeout, plus a second for each
+ * 8 kB of a body, to send a request or read an answer is cut off. Bodies of
+ * more than 256 MiB in all at one time get 503. Raises the soft limit of open
+ * files for maximum_connections.
  */
 int http_server_start(struct http_server **server,
                       const struct http_server_options *options,
