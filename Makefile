@@ -43,10 +43,9 @@ endif
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(DEVELOPER),-Werror) $(CFLAGS) \
              $(HARDENING) $(SAN_FLAGS) -pthread $(PKG_CFLAGS)
 
-# libucl comes without a .pc file in Debian 12.
 # Evaluated when a recipe first needs it, so that "make deps" can run first.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES)))$(PKG_CFLAGS)
-PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lucl)$(PKG_LIBS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)))$(PKG_LIBS)
 CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 
 # A folder is a library; lower ones come later in link order.
