@@ -35,6 +35,21 @@ int registry_sqlite_grow(void **array, size_t count, size_t *capacity,
 	return 0;
 }
 
+int registry_sqlite_look_up(struct sqlite_query *query,
+                            const struct registry_lookup *lookup,
+                            const char *what, struct error *err)
+{
+	int result;
+
+	if (lookup->name)
+		sqlite_bind_text(query, 1, lookup->name);
+	else
+		sqlite_bind_id(query, 1, lookup->id);
+	result = sqlite_step(query, err);
+	return result ? result
+	              : error_set(err, ERR_NOT_FOUND, "no such %s", what);
+}
+
 int registry_sqlite_exists(struct sqlite_db *db, const char *sql,
                            const struct id *id, struct error *err)
 {
@@ -71,9 +86,8 @@ int registry_sqlite_count_up(struct sqlite_db *db, const char *name,
 	return sqlite_run(query, err);
 }
 
-/* The only number that a statement gives. */
-static int run_number(struct sqlite_query *query, int64_t *number,
-                      struct error *err)
+int registry_sqlite_number(struct sqlite_query *query, int64_t *number,
+                           struct error *err)
 {
 	int result = sqlite_step(query, err);
 
@@ -85,11 +99,20 @@ static int run_number(struct sqlite_query *query, int64_t *number,
 	return sqlite_run(query, err);
 }
 
+int registry_sqlite_read_changes(struct sqlite_db *db, int64_t *changes,
+                                 struct error *err)
+{
+	return registry_sqlite_number(sqlite_query(db,
+	                                           "SELECT value FROM counter"
+	                                           " WHERE name = 'changes'"),
+	                              changes, err);
+}
+
 int registry_sqlite_next_revision(struct sqlite_db *db, const struct id *tenant,
                                   int64_t *revision, struct error *err)
 {
 	struct sqlite_query *query;
-	int error = run_number(
+	int error = registry_sqlite_number(
 	    sqlite_query(db, "UPDATE counter SET value = value + 1"
 	                     " WHERE name = 'revision' RETURNING value"),
 	    revision, err);
@@ -143,7 +166,7 @@ int registry_sqlite_lease(struct registry *registry, const char *name,
 {
 	struct lease lease = {name, owner, now_ms, now_ms + lease_ms};
 
-	return registry_sqlite_write(registry, take_lease, &lease, err);
+	return registry_sqlite_write_quietly(registry, take_lease, &lease, err);
 }
 
 struct secret {

@@ -1,15 +1,10 @@
-/* Challenges in SQLite, the claims of their mails, and dead senders. */
-#include "store/registry-sqlite.h"
+/* Challenges in SQLite: opening, reading, their states and codes. */
+#include "store/registry-sqlite-challenge.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS                                                                \
-	"id, tenant, message, sender_hash, token_hash, state, created_ms,"     \
-	" expires_ms, changed_ms, attempts, code_serial, mail, mail_attempts," \
-	" mail_next_ms, mail_lease_ms, sender, code, mail_owner, mail_reply"
-
-#define CHALLENGES "SELECT " COLUMNS " FROM challenge "
+#define CHALLENGES "SELECT " CHALLENGE_COLUMNS " FROM challenge "
 
 /* --- opening ------------------------------------------------------------ */
 
@@ -84,7 +79,7 @@ static int open_challenge(struct sqlite_db *db, void *context,
 
 	if (error)
 		return error;
-	query = sqlite_query(db, "INSERT INTO challenge (" COLUMNS
+	query = sqlite_query(db, "INSERT INTO challenge (" CHALLENGE_COLUMNS
 	                         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
 	                         " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
 	                         " ?18, ?19)");
@@ -184,14 +179,9 @@ int registry_sqlite_challenge_read(struct registry *registry,
 	return error;
 }
 
-struct page {
-	struct registry_challenges page;
-	size_t capacity;
-};
-
-/* Reads the rows that a query gives. */
-static int collect(struct sqlite_query *query, struct page *page,
-                   struct error *err)
+int registry_sqlite_collect_challenges(struct sqlite_query *query,
+                                       struct registry_challenge_page *page,
+                                       struct error *err)
 {
 	struct registry_challenges *list = &page->page;
 	int result, error = 0;
@@ -209,8 +199,9 @@ static int collect(struct sqlite_query *query, struct page *page,
 	return error ? error : result;
 }
 
-/* Gives the page to the caller, or frees it. */
-static int finish(int error, struct page *page, struct registry_challenges *out)
+int registry_sqlite_finish_challenges(int error,
+                                      struct registry_challenge_page *page,
+                                      struct registry_challenges *out)
 {
 	if (error)
 		registry_challenges_release(&page->page);
@@ -223,7 +214,7 @@ struct due {
 	enum registry_challenge_state state;
 	int64_t before_ms;
 	size_t limit;
-	struct page page;
+	struct registry_challenge_page page;
 };
 
 static int list_due(struct sqlite_db *db, void *context, struct error *err)
@@ -244,7 +235,7 @@ static int list_due(struct sqlite_db *db, void *context, struct error *err)
 		sqlite_bind_int(query, 1, due->state);
 	sqlite_bind_int(query, 2, due->before_ms);
 	sqlite_bind_int(query, 3, (int64_t)due->limit);
-	return collect(query, &due->page, err);
+	return registry_sqlite_collect_challenges(query, &due->page, err);
 }
 
 int registry_sqlite_challenge_due(struct registry *registry,
@@ -257,14 +248,14 @@ int registry_sqlite_challenge_due(struct registry *registry,
 	    .state = state, .before_ms = before_ms, .limit = limit};
 	int error = registry_sqlite_read(registry, list_due, &due, err);
 
-	return finish(error, &due.page, page);
+	return registry_sqlite_finish_challenges(error, &due.page, page);
 }
 
 /* --- changes ------------------------------------------------------------ */
 
-/* What a conditional change that changed no row comes to. */
-static int unchanged(struct sqlite_db *db, const struct id *id,
-                     const char *what, struct error *err)
+int registry_sqlite_challenge_unchanged(struct sqlite_db *db,
+                                        const struct id *id, const char *what,
+                                        struct error *err)
 {
 	int result = registry_sqlite_exists(
 	    db, "SELECT 1 FROM challenge WHERE id = ?1", id, err);
@@ -297,8 +288,8 @@ static int move_challenge(struct sqlite_db *db, void *context,
 	sqlite_bind_int(query, 4, move->now_ms);
 	if ((error = sqlite_run(query, err)) || sqlite_db_changes(db))
 		return error;
-	return unchanged(db, move->id, "the challenge is in another state",
-	                 err);
+	return registry_sqlite_challenge_unchanged(
+	    db, move->id, "the challenge is in another state", err);
 }
 
 int registry_sqlite_challenge_move(struct registry *registry,
@@ -335,8 +326,8 @@ static int recode_challenge(struct sqlite_db *db, void *context,
 	sqlite_bind_int(query, 4, recode->wrong);
 	if ((error = sqlite_run(query, err)) || sqlite_db_changes(db))
 		return error;
-	return unchanged(db, recode->id,
-	                 "the challenge is closed or has a newer code", err);
+	return registry_sqlite_challenge_unchanged(
+	    db, recode->id, "the challenge is closed or has a newer code", err);
 }
 
 int registry_sqlite_challenge_recode(struct registry *registry,
@@ -347,140 +338,4 @@ int registry_sqlite_challenge_recode(struct registry *registry,
 	struct recode recode = {id, serial, wrong, code};
 
 	return registry_sqlite_write(registry, recode_challenge, &recode, err);
-}
-
-/* --- the mails ---------------------------------------------------------- */
-
-struct claim {
-	const char *owner;
-	int64_t now_ms, until_ms;
-	size_t limit;
-	struct page page;
-};
-
-static int claim_mails(struct sqlite_db *db, void *context, struct error *err)
-{
-	struct claim *claim = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, "UPDATE challenge SET mail_owner = ?1, mail_lease_ms = ?2,"
-	        " mail_attempts = mail_attempts + 1 WHERE id IN"
-	        " (SELECT id FROM challenge INDEXED BY challenge_mail"
-	        " WHERE state = 0 AND mail = 0 AND mail_next_ms <= ?3"
-	        " AND mail_lease_ms <= ?3 ORDER BY mail_next_ms LIMIT ?4)"
-	        " RETURNING " COLUMNS);
-
-	sqlite_bind_text(query, 1, claim->owner);
-	sqlite_bind_int(query, 2, claim->until_ms);
-	sqlite_bind_int(query, 3, claim->now_ms);
-	sqlite_bind_int(query, 4, (int64_t)claim->limit);
-	return collect(query, &claim->page, err);
-}
-
-int registry_sqlite_challenge_claim_mail(struct registry *registry,
-                                         const char *owner, int64_t now_ms,
-                                         int64_t lease_ms, size_t limit,
-                                         struct registry_challenges *page,
-                                         struct error *err)
-{
-	struct claim claim = {.owner = owner,
-	                      .now_ms = now_ms,
-	                      .until_ms = now_ms + lease_ms,
-	                      .limit = limit};
-	int error = registry_sqlite_write(registry, claim_mails, &claim, err);
-
-	return finish(error, &claim.page, page);
-}
-
-struct mail_end {
-	const struct id *id;
-	const char *owner;
-	enum registry_mail_state state;
-	int64_t next_ms;
-	const char *reply;
-};
-
-static int end_mail(struct sqlite_db *db, void *context, struct error *err)
-{
-	const struct mail_end *end = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, "UPDATE challenge SET mail = ?3, mail_next_ms = ?4,"
-	        " mail_reply = ?5, mail_owner = '', mail_lease_ms = 0"
-	        " WHERE id = ?1 AND mail_owner = ?2 AND mail = 0");
-	int error;
-
-	sqlite_bind_id(query, 1, end->id);
-	sqlite_bind_text(query, 2, end->owner);
-	sqlite_bind_int(query, 3, end->state);
-	sqlite_bind_int(query, 4, end->next_ms);
-	registry_sqlite_bind(query, 5, end->reply);
-	if ((error = sqlite_run(query, err)) || sqlite_db_changes(db))
-		return error;
-	return unchanged(db, end->id, "the claim is another's", err);
-}
-
-int registry_sqlite_challenge_mail_done(struct registry *registry,
-                                        const struct id *id, const char *owner,
-                                        enum registry_mail_state state,
-                                        int64_t next_ms, const char *reply,
-                                        struct error *err)
-{
-	struct mail_end end = {id, owner, state, next_ms, reply};
-
-	return registry_sqlite_write(registry, end_mail, &end, err);
-}
-
-/* --- dead senders ------------------------------------------------------- */
-
-struct dead {
-	const uint8_t *hash;
-	int64_t now_ms;
-	bool dead;
-};
-
-static int set_dead(struct sqlite_db *db, void *context, struct error *err)
-{
-	const struct dead *dead = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, "INSERT INTO dead_sender (hash, marked_ms) VALUES (?1, ?2)"
-	        " ON CONFLICT (hash) DO UPDATE"
-	        " SET marked_ms = excluded.marked_ms");
-
-	sqlite_bind_blob(query, 1, dead->hash, CRYPTO_HASH_SIZE);
-	sqlite_bind_int(query, 2, dead->now_ms);
-	return sqlite_run(query, err);
-}
-
-int registry_sqlite_sender_set_dead(struct registry *registry,
-                                    const uint8_t hash[CRYPTO_HASH_SIZE],
-                                    int64_t now_ms, struct error *err)
-{
-	struct dead dead = {hash, now_ms, true};
-
-	return registry_sqlite_write(registry, set_dead, &dead, err);
-}
-
-static int look_for_dead(struct sqlite_db *db, void *context, struct error *err)
-{
-	struct dead *dead = context;
-	struct sqlite_query *query =
-	    sqlite_query(db, "SELECT 1 FROM dead_sender WHERE hash = ?1");
-	int result;
-
-	sqlite_bind_blob(query, 1, dead->hash, CRYPTO_HASH_SIZE);
-	if ((result = sqlite_step(query, err)) < 0)
-		return result;
-	dead->dead = result > 0;
-	return 0;
-}
-
-int registry_sqlite_sender_is_dead(struct registry *registry,
-                                   const uint8_t hash[CRYPTO_HASH_SIZE],
-                                   bool *dead, struct error *err)
-{
-	struct dead looked = {.hash = hash};
-	int error = registry_sqlite_read(registry, look_for_dead, &looked, err);
-
-	if (!error)
-		*dead = looked.dead;
-	return error;
 }

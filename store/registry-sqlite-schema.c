@@ -55,6 +55,7 @@
 	") STRICT, WITHOUT ROWID;" /* One count of revisions for all: a tenant \
 	                              reads the global ones too. */            \
 	"INSERT INTO counter VALUES ('revision', 0), ('global-policy', 0),"    \
+	" ('changes', 0),"                                                     \
 	" ('messages', 0), ('recipients-held', 0);"                            \
 	"CREATE TABLE audit ("                                                 \
 	" tenant BLOB NOT NULL,"                                               \

@@ -29,30 +29,38 @@ void registry_sqlite_watch_cancel(struct registry *registry)
 }
 
 /*
- * Asks the writer's connection, whose own changes its data version leaves
- * out. When a writer is at work the next look will do.
+ * With the writer's mutex: whether others changed anything. The connection's
+ * data version leaves out what it changed itself.
  */
+static int ask(struct registry_sqlite *sqlite, bool *changed, struct error *err)
+{
+	int64_t data_version, changes = 0;
+	int error = sqlite_db_data_version(sqlite->writer, &data_version, err);
+
+	if (error || data_version == sqlite->data_version)
+		return error;
+	if ((error =
+	         registry_sqlite_read_changes(sqlite->writer, &changes, err)))
+		return error;
+	*changed = changes != sqlite->changes;
+	sqlite->changes = changes;
+	sqlite->data_version = data_version;
+	return 0;
+}
+
+/* When a writer is at work the next look will do. */
 static int look(struct registry_sqlite *sqlite, struct error *err)
 {
-	int64_t data_version = 0;
+	bool changed = false;
 	int error;
 
 	if (pthread_mutex_trylock(&sqlite->writer_mutex))
 		return 0;
-	error = sqlite_db_data_version(sqlite->writer, &data_version, err);
+	error = ask(sqlite, &changed, err);
 	(void)pthread_mutex_unlock(&sqlite->writer_mutex);
-	if (error == ERR_UNAVAILABLE)
-		return 0;
-	if (error)
-		return error;
-	(void)pthread_mutex_lock(&sqlite->watch_mutex);
-	if (sqlite->data_version != data_version) {
-		sqlite->data_version = data_version;
-		sqlite->version++;
-		(void)pthread_cond_broadcast(&sqlite->changed);
-	}
-	(void)pthread_mutex_unlock(&sqlite->watch_mutex);
-	return 0;
+	if (changed)
+		registry_sqlite_changed(sqlite);
+	return error == ERR_UNAVAILABLE ? 0 : error;
 }
 
 static void wait_until(struct registry_sqlite *sqlite, int64_t until_ms)

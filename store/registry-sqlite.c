@@ -1,4 +1,4 @@
-/* The registry in SQLite: opening, closing, reading and writing. */
+/* The registry in SQLite: its connections, and the operations it has. */
 #include "store/registry-sqlite.h"
 
 #include <errno.h>
@@ -15,168 +15,6 @@
 #define READERS 4
 
 #define OPEN_WAIT_MS 10000
-
-/* The most writes that share one commit. */
-#define SHARED_WRITES 64
-
-/* A write that waits for its turn, on the stack of its thread. */
-struct registry_write {
-	registry_sqlite_job job;
-	void *context;
-	struct error *err;
-	int result;
-	bool done; /* under the writer's mutex */
-	struct registry_write *next;
-};
-
-static void enqueue(struct registry_sqlite *sqlite,
-                    struct registry_write *write)
-{
-	(void)pthread_mutex_lock(&sqlite->queue_mutex);
-	if (sqlite->last_write)
-		sqlite->last_write->next = write;
-	else
-		sqlite->first_write = write;
-	sqlite->last_write = write;
-	(void)pthread_mutex_unlock(&sqlite->queue_mutex);
-}
-
-/* Takes the writes that wait off the queue, the oldest first. */
-static struct registry_write *dequeue(struct registry_sqlite *sqlite)
-{
-	struct registry_write *first, *last;
-
-	(void)pthread_mutex_lock(&sqlite->queue_mutex);
-	first = last = sqlite->first_write;
-	for (int i = 1; last && last->next && i < SHARED_WRITES; i++)
-		last = last->next;
-	if (last) {
-		sqlite->first_write = last->next;
-		last->next = NULL;
-	}
-	if (!sqlite->first_write)
-		sqlite->last_write = NULL;
-	(void)pthread_mutex_unlock(&sqlite->queue_mutex);
-	return first;
-}
-
-/* Whether a failure concerns the file and not what one write asked for. */
-static bool spoils_transaction(int result)
-{
-	return result == ERR_IO || result == ERR_FULL ||
-	       result == ERR_CORRUPT || result == ERR_MEMORY ||
-	       result == ERR_UNAVAILABLE;
-}
-
-static int run_savepoint(struct sqlite_db *db, struct registry_write *write)
-{
-	int error;
-
-	if ((error =
-	         sqlite_run(sqlite_query(db, "SAVEPOINT write"), write->err)))
-		return error;
-	write->result = write->job(db, write->context, write->err);
-	if (spoils_transaction(write->result))
-		return write->result;
-	if (write->result &&
-	    (error =
-	         sqlite_run(sqlite_query(db, "ROLLBACK TO write"), write->err)))
-		return error;
-	return sqlite_run(sqlite_query(db, "RELEASE write"), write->err);
-}
-
-/* Runs every write; *changed tells whether one succeeded. */
-static int run_writes(struct sqlite_db *db, struct registry_write *first,
-                      bool *changed, struct error *err)
-{
-	for (struct registry_write *write = first; write; write = write->next) {
-		struct error detail = {0};
-		struct error *wanted = write->err;
-		int error;
-
-		write->err = &detail;
-		error = run_savepoint(db, write);
-		write->err = wanted;
-		if (error)
-			return error_set(err, (enum error_code)error, "%s",
-			                 detail.text);
-		if (write->result && wanted)
-			*wanted = detail;
-		*changed = *changed || !write->result;
-	}
-	return 0;
-}
-
-static int commit(struct registry_sqlite *sqlite, struct error *err)
-{
-	int error = sqlite_db_commit(sqlite->writer, err);
-
-	if (error == ERR_IO || error == ERR_CORRUPT) {
-		/* A failed sync is never tried again, and what was written
-		 * before it may yet be found by a recovery. */
-		sqlite->failure = error;
-		sqlite_db_abandon(sqlite->writer);
-		if (err)
-			err->code = ERR_UNCERTAIN;
-		return ERR_UNCERTAIN;
-	}
-	return error;
-}
-
-/* One transaction for all writes from first on. */
-static int transact(struct registry_sqlite *sqlite,
-                    struct registry_write *first, struct error *err)
-{
-	bool changed = false;
-	int error = sqlite->failure;
-
-	if (!error)
-		error = sqlite_checkpointer_failure(sqlite->checkpointer);
-	if (error)
-		return error_set(err, (enum error_code)error,
-		                 "the registry failed before and must be "
-		                 "opened anew");
-	if ((error = sqlite_db_begin(sqlite->writer, err)))
-		return error;
-	error = run_writes(sqlite->writer, first, &changed, err);
-	if (error || !changed) {
-		sqlite_db_rollback(sqlite->writer);
-		return error;
-	}
-	if ((error = commit(sqlite, err)))
-		return error;
-	registry_sqlite_changed(sqlite);
-	return 0;
-}
-
-int registry_sqlite_write(struct registry *registry, registry_sqlite_job job,
-                          void *context, struct error *err)
-{
-	struct registry_sqlite *sqlite = (struct registry_sqlite *)registry;
-	struct registry_write mine = {
-	    .job = job, .context = context, .err = err};
-	struct registry_write *first, *next;
-	struct error detail = {0};
-
-	enqueue(sqlite, &mine);
-	(void)pthread_mutex_lock(&sqlite->writer_mutex);
-	while (!mine.done) {
-		int error;
-
-		first = dequeue(sqlite);
-		error = transact(sqlite, first, &detail);
-		for (; first; first = next) {
-			next = first->next;
-			if (error)
-				first->result = error;
-			if (error && first->err)
-				*first->err = detail;
-			first->done = true;
-		}
-	}
-	(void)pthread_mutex_unlock(&sqlite->writer_mutex);
-	return mine.result;
-}
 
 int registry_sqlite_read(struct registry *registry, registry_sqlite_job job,
                          void *context, struct error *err)
@@ -252,6 +90,8 @@ static int open_connections(struct registry_sqlite *sqlite, const char *path,
 	    (error = need_registry(sqlite->writer, path, err)) ||
 	    (error = sqlite_db_data_version(sqlite->writer,
 	                                    &sqlite->data_version, err)) ||
+	    (error = registry_sqlite_read_changes(sqlite->writer,
+	                                          &sqlite->changes, err)) ||
 	    (error = sqlite_checkpointer_start(&sqlite->checkpointer, path,
 	                                       &sqlite->writer_mutex, err)) ||
 	    (error = sqlite_pool_open(&sqlite->readers, path, READERS, err)))

@@ -18,16 +18,17 @@ struct registry_sqlite {
 
 	pthread_mutex_t writer_mutex; /* of the writer and what follows */
 	struct sqlite_db *writer;
-	int failure; /* what ended writing for good, or 0 */
+	int failure;          /* what ended writing for good, or 0 */
+	int64_t data_version; /* as the writer last saw it */
+	int64_t changes;      /* those of any instance that are known here */
 
 	pthread_mutex_t queue_mutex; /* of the writes that wait */
 	struct registry_write *first_write, *last_write;
 
 	pthread_mutex_t watch_mutex; /* of what follows */
 	pthread_cond_t changed;
-	int64_t version;      /* grows with every change that is noticed */
-	int64_t data_version; /* as the writer last saw it */
-	int64_t polled_ms;    /* when that was, monotonic */
+	int64_t version;   /* grows with every change that is noticed */
+	int64_t polled_ms; /* when that was, monotonic */
 	bool cancelled;
 };
 
@@ -53,6 +54,11 @@ typedef int (*registry_sqlite_job)(struct sqlite_db *db, void *context,
  */
 int registry_sqlite_write(struct registry *registry, registry_sqlite_job job,
                           void *context, struct error *err);
+
+/* As registry_sqlite_write() for what nobody watches: leases and claims. */
+int registry_sqlite_write_quietly(struct registry *registry,
+                                  registry_sqlite_job job, void *context,
+                                  struct error *err);
 
 /* Runs job on a connection that reads one state of the file. */
 int registry_sqlite_read(struct registry *registry, registry_sqlite_job job,
@@ -97,6 +103,29 @@ int registry_sqlite_exists(struct sqlite_db *db, const char *sql,
 /* 0 when the tenant exists, ERR_NOT_FOUND, or an error. */
 int registry_sqlite_need_tenant(struct sqlite_db *db, const struct id *tenant,
                                 struct error *err);
+
+/* Runs a statement that gives one number. ERR_CORRUPT when it gives none. */
+int registry_sqlite_number(struct sqlite_query *query, int64_t *number,
+                           struct error *err);
+
+/* Reads how many changes all instances have made, leases and claims not. */
+int registry_sqlite_read_changes(struct sqlite_db *db, int64_t *changes,
+                                 struct error *err);
+
+/* A look-up of one record, by a name or an id. */
+struct registry_lookup {
+	const char *name; /* NULL: by id */
+	const struct id *id;
+	void *found;
+};
+
+/*
+ * Binds what is looked for and steps: 1 on the row, which the caller resets,
+ * ERR_NOT_FOUND "no such WHAT", or an error.
+ */
+int registry_sqlite_look_up(struct sqlite_query *query,
+                            const struct registry_lookup *lookup,
+                            const char *what, struct error *err);
 
 /* Adds delta to the named counter. */
 int registry_sqlite_count_up(struct sqlite_db *db, const char *name,

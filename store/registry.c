@@ -8,6 +8,7 @@
 
 static const struct registry_backend *const backends[] = {
     &registry_sqlite_backend,
+    NULL,
 };
 
 int registry_open(struct registry **registry,
@@ -18,8 +19,8 @@ int registry_open(struct registry **registry,
 	if ((error = input_required("backend", options->backend, err)) ||
 	    (error = input_required("location", options->location, err)))
 		return error;
-	for (size_t i = 0; i < sizeof(backends) / sizeof(*backends); i++)
-		if (!strcmp(backends[i]->name, options->backend))
+	for (size_t i = 0; backends[i]; i++)
+		if (strcmp(backends[i]->name, options->backend) == 0)
 			return backends[i]->open(registry, options, err);
 	return error_set(err, ERR_INVALID, "backend: %s is not known",
 	                 options->backend);
@@ -84,7 +85,8 @@ int registry_tenant_add(struct registry *registry,
 	    (error = input_tenant_name(tenant->name, err)) ||
 	    (error = input_required("language", tenant->language, err)))
 		return error;
-	if (strcmp(tenant->language, "fr") && strcmp(tenant->language, "en"))
+	if (strcmp(tenant->language, "fr") != 0 &&
+	    strcmp(tenant->language, "en") != 0)
 		return error_set(err, ERR_INVALID, "language: fr or en");
 	return registry->backend->tenant_add(registry, tenant, err);
 }
@@ -191,6 +193,7 @@ int registry_key_each(struct registry *registry, const struct id *tenant,
 int registry_user_add(struct registry *registry,
                       const struct registry_user *user, struct error *err)
 {
+	bool is_operator;
 	int error;
 
 	if ((error = input_id("id", &user->id, err)) ||
@@ -198,11 +201,12 @@ int registry_user_add(struct registry *registry,
 	    (error = input_required("role", user->role, err)) ||
 	    (error = input_required("password", user->password, err)))
 		return error;
-	if (strcmp(user->role, "admin") && strcmp(user->role, "recipient") &&
-	    strcmp(user->role, "operator"))
+	is_operator = strcmp(user->role, "operator") == 0;
+	if (strcmp(user->role, "admin") != 0 &&
+	    strcmp(user->role, "recipient") != 0 && !is_operator)
 		return error_set(err, ERR_INVALID,
 		                 "role: admin, recipient or operator");
-	if (id_is_none(&user->tenant) != !strcmp(user->role, "operator"))
+	if (id_is_none(&user->tenant) != is_operator)
 		return error_set(err, ERR_INVALID,
 		                 "role: an operator goes without a tenant");
 	return registry->backend->user_add(registry, user, err);

@@ -43,18 +43,20 @@ struct registry_options {
  * ERR_VERSION when a newer program wrote it, ERR_CORRUPT, ERR_IO.
  */
 int registry_open(struct registry **registry,
-		  const struct registry_options *options, struct error *err);
+                  const struct registry_options *options, struct error *err);
 
 /* Closes; NULL is allowed. No other call may be under way. */
 void registry_close(struct registry *registry);
 
 /*
  * Waits until anything changed since *version (start with 0) by any instance,
- * or timeout_ms passed, or registry_watch_cancel(). Sets *version. 0, or an
- * error of the store.
+ * or timeout_ms passed, or registry_watch_cancel(). Sets *version, which may be
+ * compared with earlier ones of this registry alone. Leases and claims of
+ * mails are no changes: a worker that watches does not wake itself or others
+ * with them. 0, or an error of the store.
  */
 int registry_watch(struct registry *registry, int64_t *version,
-		   int64_t timeout_ms, struct error *err);
+                   int64_t timeout_ms, struct error *err);
 
 /* Ends every registry_watch() under way and to come. */
 void registry_watch_cancel(struct registry *registry);
@@ -64,15 +66,15 @@ void registry_watch_cancel(struct registry *registry);
  * it now, ERR_CONFLICT when another's has not ended.
  */
 int registry_lease(struct registry *registry, const char *name,
-		   const char *owner, int64_t now_ms, int64_t lease_ms,
-		   struct error *err);
+                   const char *owner, int64_t now_ms, int64_t lease_ms,
+                   struct error *err);
 
 /*
  * Reads the secret of this name into 32 bytes; the first call ever, by any
  * instance, stores random ones.
  */
 int registry_secret(struct registry *registry, const char *name,
-		    uint8_t secret[32], struct error *err);
+                    uint8_t secret[32], struct error *err);
 
 /* A full check of what is stored: ERR_CORRUPT with what was found. */
 int registry_check(struct registry *registry, struct error *err);
@@ -91,43 +93,43 @@ void registry_tenant_release(struct registry_tenant *tenant);
 
 /* ERR_EXISTS when the name or id is taken. */
 int registry_tenant_add(struct registry *registry,
-			const struct registry_tenant *tenant,
-			struct error *err);
+                        const struct registry_tenant *tenant,
+                        struct error *err);
 
 /* Reads by name. ERR_NOT_FOUND. */
 int registry_tenant_find(struct registry *registry, const char *name,
-			 struct registry_tenant *tenant, struct error *err);
+                         struct registry_tenant *tenant, struct error *err);
 
 /* Reads by id. ERR_NOT_FOUND. */
 int registry_tenant_read(struct registry *registry, const struct id *id,
-			 struct registry_tenant *tenant, struct error *err);
+                         struct registry_tenant *tenant, struct error *err);
 
 /* Calls each for every tenant by name; strings are borrowed. */
 int registry_tenant_each(struct registry *registry,
-			 void (*each)(const struct registry_tenant *tenant,
-				      void *context),
-			 void *context, struct error *err);
+                         void (*each)(const struct registry_tenant *tenant,
+                                      void *context),
+                         void *context, struct error *err);
 
 /* Adds a folded domain; ERR_EXISTS when any tenant has it. Counts as a change
  * of the tenant's policy. */
 int registry_domain_add(struct registry *registry, const struct id *tenant,
-			const char *domain, struct error *err);
+                        const char *domain, struct error *err);
 
 /* Takes it away; ERR_NOT_FOUND. */
 int registry_domain_remove(struct registry *registry, const struct id *tenant,
-			   const char *domain, struct error *err);
+                           const char *domain, struct error *err);
 
 /* Calls each for every domain of the tenant, in order. */
 int registry_domain_each(struct registry *registry, const struct id *tenant,
-			 void (*each)(const char *domain, void *context),
-			 void *context, struct error *err);
+                         void (*each)(const char *domain, void *context),
+                         void *context, struct error *err);
 
 /* An API key of an agent; the key itself is never stored. */
 struct registry_key {
 	struct id id;
 	struct id tenant;
-	char *agent;  /* the agent's name within the tenant */
-	char *prefix; /* visible, unique */
+	char *agent;                    /* the agent's name within the tenant */
+	char *prefix;                   /* visible, unique */
 	uint8_t hash[CRYPTO_HASH_SIZE]; /* SHA-256 of the whole key */
 	int64_t created_ms;
 	int64_t revoked_ms; /* 0: valid */
@@ -140,22 +142,22 @@ void registry_key_release(struct registry_key *key);
  * Adds a key. ERR_EXISTS for a prefix in use, ERR_LIMIT when the agent has two
  * valid keys already.
  */
-int registry_key_add(struct registry *registry,
-		     const struct registry_key *key, struct error *err);
+int registry_key_add(struct registry *registry, const struct registry_key *key,
+                     struct error *err);
 
 /* Reads by prefix, revoked ones too. ERR_NOT_FOUND. */
 int registry_key_find(struct registry *registry, const char *prefix,
-		      struct registry_key *key, struct error *err);
+                      struct registry_key *key, struct error *err);
 
 /* Revokes; ERR_CONFLICT when it is already, ERR_NOT_FOUND. */
 int registry_key_revoke(struct registry *registry, const struct id *tenant,
-			const char *prefix, int64_t now_ms, struct error *err);
+                        const char *prefix, int64_t now_ms, struct error *err);
 
 /* Calls each for every key of the tenant; strings are borrowed. */
 int registry_key_each(struct registry *registry, const struct id *tenant,
-		      void (*each)(const struct registry_key *key,
-				   void *context),
-		      void *context, struct error *err);
+                      void (*each)(const struct registry_key *key,
+                                   void *context),
+                      void *context, struct error *err);
 
 struct registry_user {
 	struct id id;
@@ -171,11 +173,11 @@ void registry_user_release(struct registry_user *user);
 
 /* ERR_EXISTS when the login is taken. */
 int registry_user_add(struct registry *registry,
-		      const struct registry_user *user, struct error *err);
+                      const struct registry_user *user, struct error *err);
 
 /* Reads by login. ERR_NOT_FOUND. */
 int registry_user_find(struct registry *registry, const char *login,
-		       struct registry_user *user, struct error *err);
+                       struct registry_user *user, struct error *err);
 
 /* --- lists ------------------------------------------------------------- */
 
@@ -186,12 +188,12 @@ int registry_user_find(struct registry *registry, const char *login,
  * its other fields stay as they are. ERR_NOT_FOUND without the tenant.
  */
 int registry_entry_put(struct registry *registry, const struct id *tenant,
-		       const struct entry *entry, struct entry *stored,
-		       struct error *err);
+                       const struct entry *entry, struct entry *stored,
+                       struct error *err);
 
 /* Makes it a tombstone with the next revision; ERR_NOT_FOUND. */
 int registry_entry_remove(struct registry *registry, const struct id *tenant,
-			  const struct id *id, struct error *err);
+                          const struct id *id, struct error *err);
 
 /* Some entries. */
 struct registry_entries {
@@ -205,40 +207,40 @@ void registry_entries_release(struct registry_entries *entries);
 
 /* The tenant's live entries in the order of ids, after an id. */
 int registry_entry_list(struct registry *registry, const struct id *tenant,
-			const struct id *after, size_t limit,
-			struct registry_entries *page, struct error *err);
+                        const struct id *after, size_t limit,
+                        struct registry_entries *page, struct error *err);
 
 /*
  * What an agent's replica needs: the tenant's and the global entries,
  * tombstones too, whose revision is above after, in its order.
  */
 int registry_entry_changes(struct registry *registry, const struct id *tenant,
-			   int64_t after, size_t limit,
-			   struct registry_entries *page, struct error *err);
+                           int64_t after, size_t limit,
+                           struct registry_entries *page, struct error *err);
 
 /* The highest revision of the tenant's and the global policy; domains count. */
-int registry_policy_revision(struct registry *registry,
-			     const struct id *tenant, int64_t *revision,
-			     struct error *err);
+int registry_policy_revision(struct registry *registry, const struct id *tenant,
+                             int64_t *revision, struct error *err);
 
 /*
  * The strongest entry that matches (see entry_stronger()), the tenant's and
  * the global ones; ERR_NOT_FOUND when none does. Released by the caller.
  */
 int registry_entry_match(struct registry *registry, const struct id *tenant,
-			 const struct entry_subject *subject,
-			 struct entry *entry, struct error *err);
+                         const struct entry_subject *subject,
+                         struct entry *entry, struct error *err);
 
 /* --- registered mail --------------------------------------------------- */
 
 enum registry_state { /* of a recipient, as the cloud sees it */
-	REGISTRY_HELD,
-	REGISTRY_RELEASED,
-	REGISTRY_DISCARDED,
-	REGISTRY_EXPIRED,
-	REGISTRY_DELIVERED, /* after released, as the agent tells */
-	REGISTRY_FAILED,
-	REGISTRY_STATE_COUNT
+	              REGISTRY_HELD,
+	              REGISTRY_RELEASED,
+	              REGISTRY_DISCARDED,
+	              REGISTRY_EXPIRED,
+	              REGISTRY_DELIVERED, /* after released, as the agent tells
+	                                   */
+	              REGISTRY_FAILED,
+	              REGISTRY_STATE_COUNT
 };
 
 /* "held", "released", ...; never NULL. */
@@ -280,19 +282,18 @@ void registry_message_release(struct registry_message *message);
  * address that is given twice counts once.
  */
 int registry_message_add(struct registry *registry,
-			 const struct registry_message *messages, size_t count,
-			 int *results, struct error *err);
+                         const struct registry_message *messages, size_t count,
+                         int *results, struct error *err);
 
 /* Reads one. ERR_NOT_FOUND, also for another tenant's. */
 int registry_message_read(struct registry *registry, const struct id *tenant,
-			  const struct id *id,
-			  struct registry_message *message,
-			  struct error *err);
+                          const struct id *id, struct registry_message *message,
+                          struct error *err);
 
 /* Sets why no challenge was sent, and the challenge it is attached to. */
 int registry_message_attach(struct registry *registry, const struct id *tenant,
-			    const struct id *id, const struct id *challenge,
-			    const char *reason, struct error *err);
+                            const struct id *id, const struct id *challenge,
+                            const char *reason, struct error *err);
 
 struct registry_messages {
 	struct registry_message *messages;
@@ -305,21 +306,21 @@ void registry_messages_release(struct registry_messages *page);
 
 /* What registry_message_list() looks for. */
 struct registry_query {
-	const struct id *tenant;   /* NULL: any; for the cloud's own jobs */
-	bool held;                 /* only with a recipient still held: the
-				      one below, where one is asked for */
-	const char *sender_normal; /* exact; NULL: any */
-	const char *recipient;     /* exact, folded; NULL: any */
+	const struct id *tenant;    /* NULL: any; for the cloud's own jobs */
+	bool held;                  /* only with a recipient still held: the
+	                               one below, where one is asked for */
+	const char *sender_normal;  /* exact; NULL: any */
+	const char *recipient;      /* exact, folded; NULL: any */
 	const struct id *challenge; /* NULL: any */
-	int64_t expires_before_ms; /* > 0: held ones that expire before */
+	int64_t expires_before_ms;  /* > 0: held ones that expire before */
 	struct id after;
-	size_t limit;              /* 1..1000 */
+	size_t limit; /* 1..1000 */
 };
 
 /* Lists by id. */
 int registry_message_list(struct registry *registry,
-			  const struct registry_query *query,
-			  struct registry_messages *page, struct error *err);
+                          const struct registry_query *query,
+                          struct registry_messages *page, struct error *err);
 
 enum registry_verdict { REGISTRY_RELEASE, REGISTRY_DISCARD, REGISTRY_EXPIRE };
 
@@ -343,8 +344,8 @@ struct registry_decision {
  * ERR_CONFLICT when the recipient was not held any more, ERR_NOT_FOUND.
  */
 int registry_decide(struct registry *registry, const struct id *tenant,
-		    const struct registry_decision *decision,
-		    struct error *err);
+                    const struct registry_decision *decision,
+                    struct error *err);
 
 struct registry_decisions {
 	struct registry_decision *decisions;
@@ -357,12 +358,12 @@ void registry_decisions_release(struct registry_decisions *page);
 
 /* The tenant's decisions whose sequence is above after, in order. */
 int registry_decision_list(struct registry *registry, const struct id *tenant,
-			   int64_t after, size_t limit,
-			   struct registry_decisions *page, struct error *err);
+                           int64_t after, size_t limit,
+                           struct registry_decisions *page, struct error *err);
 
 /* The tenant's highest sequence, 0 when there is none. */
 int registry_decision_last(struct registry *registry, const struct id *tenant,
-			   int64_t *sequence, struct error *err);
+                           int64_t *sequence, struct error *err);
 
 /*
  * What the agent tells of a recipient: delivered, failed, expired, discarded
@@ -371,9 +372,9 @@ int registry_decision_last(struct registry *registry, const struct id *tenant,
  * already; ERR_CONFLICT when its state does not allow it; ERR_NOT_FOUND.
  */
 int registry_message_event(struct registry *registry, const struct id *tenant,
-			   const struct id *id, const char *recipient,
-			   enum registry_state state, int64_t now_ms,
-			   const char *why, struct error *err);
+                           const struct id *id, const char *recipient,
+                           enum registry_state state, int64_t now_ms,
+                           const char *why, struct error *err);
 
 /* --- challenges -------------------------------------------------------- */
 
@@ -382,7 +383,7 @@ enum registry_challenge_state {
 	CHALLENGE_STATE_SOLVED,  /* its mail is still to be released */
 	CHALLENGE_STATE_SETTLED, /* all released */
 	CHALLENGE_STATE_EXPIRED,
-	CHALLENGE_STATE_BOUNCED  /* the challenge mail came back */
+	CHALLENGE_STATE_BOUNCED /* the challenge mail came back */
 };
 
 enum registry_mail_state {
@@ -403,9 +404,9 @@ struct registry_challenge {
 	uint8_t token_hash[CRYPTO_HASH_SIZE]; /* of the token in the link */
 	enum registry_challenge_state state;
 	int64_t created_ms, expires_ms, changed_ms;
-	char *sender;    /* where the challenge mail goes */
-	char *code;      /* what the image shows now */
-	int64_t attempts;   /* wrong answers so far */
+	char *sender;        /* where the challenge mail goes */
+	char *code;          /* what the image shows now */
+	int64_t attempts;    /* wrong answers so far */
 	int64_t code_serial; /* grows with every new code */
 	enum registry_mail_state mail;
 	int64_t mail_attempts, mail_next_ms;
@@ -422,20 +423,20 @@ void registry_challenge_release(struct registry_challenge *challenge);
  * *existing then has its id.
  */
 int registry_challenge_open(struct registry *registry,
-			    const struct registry_challenge *challenge,
-			    struct id *existing, struct error *err);
+                            const struct registry_challenge *challenge,
+                            struct id *existing, struct error *err);
 
 /* Reads one. ERR_NOT_FOUND. */
 int registry_challenge_read(struct registry *registry, const struct id *id,
-			    struct registry_challenge *challenge,
-			    struct error *err);
+                            struct registry_challenge *challenge,
+                            struct error *err);
 
 /* Moves it from open to solved, expired or bounced, or from solved to settled;
  * ERR_CONFLICT when it is not in from, ERR_INVALID for any other way. */
 int registry_challenge_move(struct registry *registry, const struct id *id,
-			    enum registry_challenge_state from,
-			    enum registry_challenge_state to, int64_t now_ms,
-			    struct error *err);
+                            enum registry_challenge_state from,
+                            enum registry_challenge_state to, int64_t now_ms,
+                            struct error *err);
 
 /*
  * Gives an open challenge a new code and, when wrong, counts a wrong answer:
@@ -443,8 +444,8 @@ int registry_challenge_move(struct registry *registry, const struct id *id,
  * ERR_CONFLICT otherwise.
  */
 int registry_challenge_recode(struct registry *registry, const struct id *id,
-			      int64_t serial, bool wrong, const char *code,
-			      struct error *err);
+                              int64_t serial, bool wrong, const char *code,
+                              struct error *err);
 
 struct registry_challenges {
 	struct registry_challenge *challenges;
@@ -459,40 +460,39 @@ void registry_challenges_release(struct registry_challenges *page);
  * and not claimed (or the lease has ended); counts a mail attempt for each. No
  * challenge is claimed by two at once.
  */
-int registry_challenge_claim_mail(struct registry *registry,
-				  const char *owner, int64_t now_ms,
-				  int64_t lease_ms, size_t limit,
-				  struct registry_challenges *page,
-				  struct error *err);
+int registry_challenge_claim_mail(struct registry *registry, const char *owner,
+                                  int64_t now_ms, int64_t lease_ms,
+                                  size_t limit,
+                                  struct registry_challenges *page,
+                                  struct error *err);
 
 /*
  * Ends a claim: to sent, failed, or pending again at next_ms.
  * ERR_CONFLICT when the claim is no longer owner's (one whose lease ended
  * still is while nobody else took it); ERR_NOT_FOUND.
  */
-int registry_challenge_mail_done(struct registry *registry,
-				 const struct id *id, const char *owner,
-				 enum registry_mail_state state,
-				 int64_t next_ms, const char *reply,
-				 struct error *err);
+int registry_challenge_mail_done(struct registry *registry, const struct id *id,
+                                 const char *owner,
+                                 enum registry_mail_state state,
+                                 int64_t next_ms, const char *reply,
+                                 struct error *err);
 
 /* Challenges in state whose expires_ms (for open ones) or changed_ms (for
  * solved ones) is before before_ms: what expiry and repair work on. */
 int registry_challenge_due(struct registry *registry,
-			   enum registry_challenge_state state,
-			   int64_t before_ms, size_t limit,
-			   struct registry_challenges *page,
-			   struct error *err);
+                           enum registry_challenge_state state,
+                           int64_t before_ms, size_t limit,
+                           struct registry_challenges *page, struct error *err);
 
 /* Marks a sender as one where nobody is there (rule 12). */
 int registry_sender_set_dead(struct registry *registry,
-			     const uint8_t hash[CRYPTO_HASH_SIZE],
-			     int64_t now_ms, struct error *err);
+                             const uint8_t hash[CRYPTO_HASH_SIZE],
+                             int64_t now_ms, struct error *err);
 
 /* Whether it is marked. */
 int registry_sender_is_dead(struct registry *registry,
-			    const uint8_t hash[CRYPTO_HASH_SIZE], bool *dead,
-			    struct error *err);
+                            const uint8_t hash[CRYPTO_HASH_SIZE], bool *dead,
+                            struct error *err);
 
 /* --- audit ------------------------------------------------------------- */
 
@@ -508,14 +508,14 @@ struct registry_audit {
 
 /* Appends a line. */
 int registry_audit_add(struct registry *registry,
-		       const struct registry_audit *line, struct error *err);
+                       const struct registry_audit *line, struct error *err);
 
 /* Calls each for the tenant's lines after an id, at most limit. */
 int registry_audit_each(struct registry *registry, const struct id *tenant,
-			const struct id *after, size_t limit,
-			void (*each)(const struct registry_audit *line,
-				     void *context),
-			void *context, struct error *err);
+                        const struct id *after, size_t limit,
+                        void (*each)(const struct registry_audit *line,
+                                     void *context),
+                        void *context, struct error *err);
 
 struct registry_totals {
 	int64_t tenants;
@@ -527,6 +527,6 @@ struct registry_totals {
 
 /* Counts, for the metrics. */
 int registry_count(struct registry *registry, struct registry_totals *totals,
-		   struct error *err);
+                   struct error *err);
 
 #endif

@@ -182,6 +182,37 @@ START_TEST(watch_tells_of_changes)
 }
 END_TEST
 
+/* Nobody is woken by what changes nothing, nor by leases and claims. */
+START_TEST(watch_sleeps_through_the_rest)
+{
+	struct registry *other = open_again();
+	struct registry_challenge challenge = challenge_of(1, 1);
+	struct registry_challenges page;
+	struct id id = id_of(1);
+	int64_t version = 0, before;
+
+	put_message(&tenant_a, 1, "s", "r@a", NULL);
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(registry_message_event(registry, &tenant_a, &id, "r@a",
+	                          REGISTRY_DELIVERED, NOW, "", E));
+	ok(registry_watch(registry, &version, 0, E));
+	before = version;
+	ok(registry_message_event(registry, &tenant_a, &id, "r@a",
+	                          REGISTRY_DELIVERED, NOW, "", E));
+	put_message(&tenant_a, 1, "s", "r@a", NULL);
+	for (int64_t i = 0; i < 3; i++) {
+		ok(registry_challenge_claim_mail(i % 2 ? other : registry, "w",
+		                                 NOW + i, 2, 9, &page, E));
+		registry_challenges_release(&page);
+		ok(registry_lease(i % 2 ? other : registry, "job", "w", NOW + i,
+		                  9, E));
+	}
+	ok(registry_watch(registry, &version, 500, E));
+	ck_assert_int_eq(version, before);
+	registry_close(other);
+}
+END_TEST
+
 struct watcher {
 	pthread_t thread;
 	struct registry *registry;
@@ -499,6 +530,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, lease_is_one_owners);
 	tcase = case_in(suite, "watching");
 	tcase_add_test(tcase, watch_tells_of_changes);
+	tcase_add_test(tcase, watch_sleeps_through_the_rest);
 	tcase_add_test(tcase, change_wakes_all_here);
 	tcase_add_test(tcase, change_wakes_across_instances);
 	tcase_add_test(tcase, change_wakes_across_processes);
