@@ -86,7 +86,7 @@ int spool_change_check(const struct spool_change *change)
 	}
 }
 
-static int check_limit(size_t limit, struct error *err)
+int spool_limit_check(size_t limit, struct error *err)
 {
 	if (limit < 1 || limit > SPOOL_LIMIT_MAXIMUM)
 		return error_set(err, ERR_INVALID, "limit: 1 to %d",
@@ -104,7 +104,7 @@ static int check_part(const char *name, const char *part, struct error *err)
 
 int spool_query_check(const struct spool_query *query, struct error *err)
 {
-	int result = check_limit(query->limit, err);
+	int result = spool_limit_check(query->limit, err);
 
 	if (!result)
 		result = check_part("sender", query->sender, err);
@@ -122,5 +122,5 @@ int spool_claim_check(const char *owner, int64_t now_ms, int64_t lease_ms,
 		return error_set(err, ERR_INVALID, "owner");
 	if (lease_ms < 1 || now_ms < 0 || now_ms > INT64_MAX - lease_ms)
 		return error_set(err, ERR_INVALID, "lease");
-	return check_limit(limit, err);
+	return spool_limit_check(limit, err);
 }

@@ -15,6 +15,9 @@ int spool_options_check(const struct spool_options *options, struct error *err);
 /* 0, or ERR_INVALID: what one change gets as its result. */
 int spool_change_check(const struct spool_change *change);
 
+/* 0, or ERR_INVALID: for a number of messages to list, claim or purge. */
+int spool_limit_check(size_t limit, struct error *err);
+
 /* 0, or ERR_INVALID with the field named. */
 int spool_query_check(const struct spool_query *query, struct error *err);
 

@@ -135,7 +135,7 @@ static int insert_recipients(struct spool_sqlite_batch *batch,
 		final = final && spool_state_is_final(state);
 	}
 	if (final)
-		batch->ended[batch->ended_count++] = message->id;
+		spool_sqlite_ended(batch, &message->id);
 	return 0;
 }
 

@@ -94,7 +94,7 @@ int spool_sqlite_move(struct spool_sqlite_batch *batch,
 	batch->delta.recipients[found.state]--;
 	batch->delta.recipients[change->move.to]++;
 	if (spool_state_is_final(change->move.to))
-		batch->ended[batch->ended_count++] = change->move.id;
+		spool_sqlite_ended(batch, &change->move.id);
 	return 0;
 }
 
@@ -177,6 +177,15 @@ static int find_end(struct sqlite_db *db, const struct id *id, int64_t *at_ms,
 			*at_ms = changed_ms;
 	}
 	return result < 0 ? result : 1;
+}
+
+void spool_sqlite_ended(struct spool_sqlite_batch *batch, const struct id *id)
+{
+	size_t count = batch->ended_count;
+
+	/* One message's recipients mostly follow each other. */
+	if (!count || !id_equal(&batch->ended[count - 1], id))
+		batch->ended[batch->ended_count++] = *id;
 }
 
 int spool_sqlite_settle(struct spool_sqlite_batch *batch, const struct id *id,

@@ -109,6 +109,9 @@ int spool_sqlite_mark(struct spool_sqlite_batch *batch,
 int spool_sqlite_set(struct sqlite_db *db, const char *name, const char *value,
                      struct error *err);
 
+/* Notes that a recipient of the message became final, for the settling. */
+void spool_sqlite_ended(struct spool_sqlite_batch *batch, const struct id *id);
+
 /*
  * Deals with a message one of whose recipients became final: when all are, its
  * body goes and the purge will find it.

@@ -47,12 +47,18 @@ static int delete_message(struct sqlite_db *db, const struct id *id,
 	return result;
 }
 
+/* A message that is over, as the table of them has it. */
+struct over {
+	struct id id;
+	int64_t at_ms;
+};
+
 /* Reads the oldest that are over, at most limit of them. */
 static int find_over(struct sqlite_db *db, int64_t before_ms, size_t limit,
-                     struct id *ids, size_t *count, struct error *err)
+                     struct over *over, size_t *count, struct error *err)
 {
 	struct sqlite_query *query = sqlite_query(
-	    db, "SELECT message FROM ended WHERE at_ms < ?1"
+	    db, "SELECT message, at_ms FROM ended WHERE at_ms < ?1"
 	        " AND NOT EXISTS (SELECT 1 FROM recipient AS r"
 	        "  WHERE r.message = ended.message AND r.event_pending = 1)"
 	        " ORDER BY at_ms LIMIT ?2");
@@ -60,32 +66,35 @@ static int find_over(struct sqlite_db *db, int64_t before_ms, size_t limit,
 
 	sqlite_bind_int(query, 1, before_ms);
 	sqlite_bind_int(query, 2, (int64_t)limit);
-	while ((result = sqlite_step(query, err)) > 0)
-		ids[(*count)++] = sqlite_column_id(query, 0);
+	while ((result = sqlite_step(query, err)) > 0) {
+		over[*count].id = sqlite_column_id(query, 0);
+		over[*count].at_ms = sqlite_column_int(query, 1);
+		(*count)++;
+	}
 	return result;
 }
 
-static int delete_ended(struct sqlite_db *db, const struct id *id,
-                        int64_t before_ms, struct error *err)
+static int delete_over(struct sqlite_db *db, const struct over *over,
+                       struct error *err)
 {
 	struct sqlite_query *query = sqlite_query(
-	    db, "DELETE FROM ended WHERE message = ?1 AND at_ms < ?2");
+	    db, "DELETE FROM ended WHERE at_ms = ?1 AND message = ?2");
 
-	sqlite_bind_id(query, 1, id);
-	sqlite_bind_int(query, 2, before_ms);
+	sqlite_bind_int(query, 1, over->at_ms);
+	sqlite_bind_id(query, 2, &over->id);
 	return sqlite_run(query, err);
 }
 
 static int purge(struct sqlite_db *db, int64_t before_ms, size_t limit,
-                 struct id *ids, size_t *count, struct error *err)
+                 struct over *over, size_t *count, struct error *err)
 {
 	struct spool_totals delta = {.unregistered = 0};
-	int result = find_over(db, before_ms, limit, ids, count, err);
+	int result = find_over(db, before_ms, limit, over, count, err);
 
 	for (size_t i = 0; i < *count && !result; i++) {
-		result = delete_message(db, &ids[i], &delta, err);
+		result = delete_message(db, &over[i].id, &delta, err);
 		if (!result)
-			result = delete_ended(db, &ids[i], before_ms, err);
+			result = delete_over(db, &over[i], err);
 	}
 	return result < 0 ? result : spool_sqlite_totals_add(db, &delta, err);
 }
@@ -94,19 +103,19 @@ int spool_sqlite_purge(struct spool *base, int64_t before_ms, size_t limit,
                        size_t *deleted, struct error *err)
 {
 	struct spool_sqlite *spool = (struct spool_sqlite *)base;
-	struct id *ids = calloc(limit ? limit : 1, sizeof(*ids));
+	struct over *over = calloc(limit, sizeof(*over));
 	size_t count = 0;
 	int result;
 
-	if (!ids)
+	if (!over)
 		return error_set(err, ERR_MEMORY, "out of memory");
 	result = spool_sqlite_begin(spool, spool->db, err);
 	if (!result) {
-		result = purge(spool->db, before_ms, limit, ids, &count, err);
+		result = purge(spool->db, before_ms, limit, over, &count, err);
 		result = spool_sqlite_end(spool, spool->db, result, err);
 	}
 	if (!result)
 		*deleted = count;
-	free(ids);
+	free(over);
 	return result;
 }

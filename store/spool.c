@@ -193,7 +193,11 @@ int spool_count(struct spool *spool, struct spool_totals *totals,
 int spool_purge(struct spool *spool, int64_t before_ms, size_t limit,
                 size_t *deleted, struct error *err)
 {
-	return spool->backend->purge(spool, before_ms, limit, deleted, err);
+	int result = spool_limit_check(limit, err);
+
+	return result < 0 ? result
+	                  : spool->backend->purge(spool, before_ms, limit,
+	                                          deleted, err);
 }
 
 int spool_get(struct spool *spool, const char *name, char **value,

@@ -40,7 +40,7 @@ enum spool_state {
 	SPOOL_HELD,
 	SPOOL_QUEUED,
 	SPOOL_DEFERRED,
-	SPOOL_DELIVERED,   /* final, as all below */
+	SPOOL_DELIVERED, /* final, as all below */
 	SPOOL_FAILED,
 	SPOOL_DISCARDED,
 	SPOOL_EXPIRED,
@@ -71,13 +71,13 @@ struct spool_message {
 	int64_t expires_ms; /* when held recipients expire */
 	int64_t size;       /* bytes of the body, as received */
 	bool eight_bit;
-	bool registered;    /* the cloud knows it, or need not */
-	bool body_present;  /* false once every recipient is final */
-	char *sender;       /* envelope sender, "" for null */
+	bool registered;   /* the cloud knows it, or need not */
+	bool body_present; /* false once every recipient is final */
+	char *sender;      /* envelope sender, "" for null */
 	char *sender_normal;
 	char *header_from;
-	char *subject;      /* decoded UTF-8, at most 1,000 bytes */
-	char *message_id;   /* of the header, with <>, or "" */
+	char *subject;    /* decoded UTF-8, at most 1,000 bytes */
+	char *message_id; /* of the header, with <>, or "" */
 	char *client_address, *client_name, *helo, *protocol;
 	char *challenge_reason; /* why none may be sent, or "" */
 	struct mail_auth auth;
@@ -119,14 +119,14 @@ bool spool_state_may_become(enum spool_state from, enum spool_state to);
 struct spool_body_source {
 	const void *bytes; /* NULL: in the file */
 	size_t size;
-	const char *path;  /* a file in spool_incoming_directory(), all written
-			      but not synced; the spool takes it over once the
-			      change succeeds, and unlinks it when it fails */
+	const char *path; /* a file in spool_incoming_directory(), all written
+	                     but not synced; the spool takes it over once the
+	                     change succeeds, and unlinks it when it fails */
 };
 
 enum spool_change_kind {
 	SPOOL_ADD,        /* a message with its recipients and its body; a
-			     queued one that has a lease_owner is claimed */
+	                     queued one that has a lease_owner is claimed */
 	SPOOL_MOVE,       /* one recipient to another state */
 	SPOOL_REGISTERED, /* the cloud has the message */
 	SPOOL_REPORTED,   /* the cloud knows the end of one recipient */
@@ -137,7 +137,7 @@ enum spool_change_kind {
 struct spool_change {
 	enum spool_change_kind kind;
 	int result; /* out: 0, ERR_EXISTS, ERR_CONFLICT, ERR_NOT_FOUND,
-		       ERR_INVALID, ERR_UNCERTAIN */
+	               ERR_INVALID, ERR_UNCERTAIN */
 	union {
 		struct {
 			const struct spool_message *message;
@@ -145,10 +145,10 @@ struct spool_change {
 		} add;
 		struct {
 			struct id id;
-			size_t recipient;   /* its index */
-			unsigned from;      /* SPOOL_IN() of the states allowed */
+			size_t recipient; /* its index */
+			unsigned from;    /* SPOOL_IN() of the states allowed */
 			const char *lease_owner; /* NULL: whoever; otherwise
-						    the lease must be his */
+			                            the lease must be his */
 			enum spool_state to;
 			int64_t now_ms;
 			const char *by, *why, *reply;
@@ -156,7 +156,7 @@ struct spool_change {
 			bool attempted;          /* counts an attempt */
 			bool event; /* set event_pending, for final states */
 		} move; /* drops the lease; drops the body when every
-			   recipient is final */
+		           recipient is final */
 		struct {
 			struct id id;
 			size_t recipient; /* for SPOOL_REPORTED */
@@ -170,9 +170,9 @@ struct spool_change {
 
 /* How a spool is opened. */
 struct spool_options {
-	const char *backend; /* "sqlite" or "mongodb" */
+	const char *backend;  /* "sqlite" or "mongodb" */
 	const char *location; /* a directory, or a connection URI */
-	const char *owner;   /* this agent's name among those that share it */
+	const char *owner;    /* this agent's name among those that share it */
 	int64_t large_body_bytes; /* bodies above go to a file (or GridFS) */
 };
 
@@ -183,14 +183,14 @@ struct spool_options {
  * be shared, ERR_CORRUPT, ERR_IO.
  */
 int spool_open(struct spool **spool, const struct spool_options *options,
-	       struct error *err);
+               struct error *err);
 
 /*
  * Opens it beside a running agent, for the CLI: no recovery, no lock; reads,
  * and conditional changes, are safe.
  */
-int spool_open_shared(struct spool **spool,
-		      const struct spool_options *options, struct error *err);
+int spool_open_shared(struct spool **spool, const struct spool_options *options,
+                      struct error *err);
 
 /* Closes; NULL is allowed. No other call may be under way. */
 void spool_close(struct spool *spool);
@@ -204,18 +204,18 @@ const char *spool_incoming_directory(const struct spool *spool);
  * nothing of the batch counts (but ERR_UNCERTAIN: read again).
  */
 int spool_commit(struct spool *spool, struct spool_change *changes,
-		 size_t count, struct error *err);
+                 size_t count, struct error *err);
 
 /* Reads one message without its body. ERR_NOT_FOUND. Released by the caller. */
 int spool_read(struct spool *spool, const struct id *id,
-	       struct spool_message *message, struct error *err);
+               struct spool_message *message, struct error *err);
 
 /* A body being read; of one thread at a time. */
 struct spool_body;
 
 /* Opens the body of a message. ERR_NOT_FOUND when there is none any more. */
 int spool_body_open(struct spool *spool, const struct id *id,
-		    struct spool_body **body, struct error *err);
+                    struct spool_body **body, struct error *err);
 
 /* The next bytes, 1..size; 0 at the end; a negative error. */
 long spool_body_read(struct spool_body *body, void *bytes, size_t size);
@@ -231,27 +231,27 @@ void spool_body_close(struct spool_body *body);
  * lease_ms. A recipient is never claimed by two at once.
  */
 int spool_claim(struct spool *spool, const char *owner, int64_t now_ms,
-		int64_t lease_ms, size_t limit, struct spool_page *page,
-		struct error *err);
+                int64_t lease_ms, size_t limit, struct spool_page *page,
+                struct error *err);
 
 /* The earliest next_attempt_ms of unclaimed recipients; INT64_MAX if none. */
 int spool_next_due(struct spool *spool, int64_t *due_ms, struct error *err);
 
 /* What spool_list() looks for; zeroed: everything. */
 struct spool_query {
-	unsigned states;       /* SPOOL_IN(); 0: any */
-	const char *sender;    /* part of it, any case; NULL: any */
-	const char *recipient; /* part of it, any case; NULL: any */
+	unsigned states;           /* SPOOL_IN(); 0: any */
+	const char *sender;        /* part of it, any case; NULL: any */
+	const char *recipient;     /* part of it, any case; NULL: any */
 	int64_t expired_before_ms; /* > 0: expires_ms before this */
-	bool unregistered;     /* those that the cloud is still to hear of */
-	bool event_pending;    /* those with an end to be told */
-	struct id after;       /* the last id of the page before */
-	size_t limit;          /* 1..1000 */
+	bool unregistered;  /* those that the cloud is still to hear of */
+	bool event_pending; /* those with an end to be told */
+	struct id after;    /* the last id of the page before */
+	size_t limit;       /* 1..1000 */
 };
 
 /* Lists messages by id. The page is released by the caller. */
 int spool_list(struct spool *spool, const struct spool_query *query,
-	       struct spool_page *page, struct error *err);
+               struct spool_page *page, struct error *err);
 
 /* How many recipients are in each state, and how many bytes bodies take. */
 struct spool_totals {
@@ -262,31 +262,31 @@ struct spool_totals {
 
 /* Counts. */
 int spool_count(struct spool *spool, struct spool_totals *totals,
-		struct error *err);
+                struct error *err);
 
 /*
- * Deletes at most limit messages all of whose recipients are final since
- * before_ms and reported. *deleted tells how many.
+ * Deletes at most limit (1..1000) messages all of whose recipients are final
+ * since before_ms and reported. *deleted tells how many.
  */
 int spool_purge(struct spool *spool, int64_t before_ms, size_t limit,
-		size_t *deleted, struct error *err);
+                size_t *deleted, struct error *err);
 
 /* Reads a named value to a heap string; ERR_NOT_FOUND. */
 int spool_get(struct spool *spool, const char *name, char **value,
-	      struct error *err);
+              struct error *err);
 
 /*
  * Puts entries (tombstones take theirs away) into the replica and sets the
  * value "policy.revision", all or nothing; clear empties the replica before.
  */
 int spool_entries_apply(struct spool *spool, bool clear,
-			const struct entry *entries, size_t count,
-			int64_t revision, struct error *err);
+                        const struct entry *entries, size_t count,
+                        int64_t revision, struct error *err);
 
 /* Calls each for every entry of the replica; strings are borrowed. */
 int spool_entries_each(struct spool *spool,
-		       void (*each)(const struct entry *entry, void *context),
-		       void *context, struct error *err);
+                       void (*each)(const struct entry *entry, void *context),
+                       void *context, struct error *err);
 
 /* A full check of what is stored: ERR_CORRUPT with what was found. */
 int spool_check(struct spool *spool, struct error *err);

@@ -75,52 +75,65 @@ static void fill_message(struct spool_message *message,
 	    .recipient_count = 1};
 }
 
+static void fill_add(struct bench *bench, size_t index,
+                     struct spool_change *change, struct spool_message *message,
+                     struct spool_recipient *recipient)
+{
+	bench->ids[index] = id_new();
+	fill_message(message, recipient, bench->ids[index]);
+	*change = (struct spool_change){
+	    .kind = SPOOL_ADD,
+	    .add = {.message = message,
+	            .body = {.bytes = bench->body, .size = BODY_SIZE}}};
+}
+
+/* How many of the messages the next batch has. */
+static size_t next_count(const struct bench *bench, size_t done)
+{
+	size_t left = bench->messages - done;
+
+	return left < bench->batch ? left : bench->batch;
+}
+
 static void add_all(struct bench *bench)
 {
 	static struct spool_change changes[BATCH_MAXIMUM];
 	static struct spool_message messages[BATCH_MAXIMUM];
 	static struct spool_recipient recipients[BATCH_MAXIMUM];
+	size_t count;
 
-	for (size_t done = 0; done < bench->messages;) {
-		size_t count = 0;
-
-		for (; count < bench->batch && done < bench->messages;
-		     count++, done++) {
-			bench->ids[done] = id_new();
-			fill_message(&messages[count], &recipients[count],
-			             bench->ids[done]);
-			changes[count] = (struct spool_change){
-			    .kind = SPOOL_ADD,
-			    .add = {.message = &messages[count],
-			            .body = {.bytes = bench->body,
-			                     .size = BODY_SIZE}}};
-		}
+	for (size_t done = 0; done < bench->messages; done += count) {
+		count = next_count(bench, done);
+		for (size_t i = 0; i < count; i++)
+			fill_add(bench, done + i, &changes[i], &messages[i],
+			         &recipients[i]);
 		commit(bench, changes, count);
 	}
+}
+
+static struct spool_change move(struct id id, enum spool_state to)
+{
+	return (struct spool_change){
+	    .kind = SPOOL_MOVE,
+	    .move = {.id = id,
+	             .from = SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUEUED),
+	             .to = to,
+	             .now_ms = clock_wall_ms(),
+	             .by = "captcha",
+	             .why = "the sender solved it",
+	             .reply = to == SPOOL_DELIVERED ? "250 2.0.0 queued" : NULL,
+	             .event = true}};
 }
 
 static void move_all(struct bench *bench, enum spool_state to)
 {
 	static struct spool_change changes[BATCH_MAXIMUM];
+	size_t count;
 
-	for (size_t done = 0; done < bench->messages;) {
-		size_t count = 0;
-
-		for (; count < bench->batch && done < bench->messages;
-		     count++, done++)
-			changes[count] = (struct spool_change){
-			    .kind = SPOOL_MOVE,
-			    .move = {.id = bench->ids[done],
-			             .from = ~0U & (SPOOL_IN(SPOOL_HELD) |
-			                            SPOOL_IN(SPOOL_QUEUED)),
-			             .to = to,
-			             .now_ms = clock_wall_ms(),
-			             .by = "captcha",
-			             .why = "the sender solved it",
-			             .reply = to == SPOOL_DELIVERED
-			                          ? "250 2.0.0 queued"
-			                          : NULL,
-			             .event = true}};
+	for (size_t done = 0; done < bench->messages; done += count) {
+		count = next_count(bench, done);
+		for (size_t i = 0; i < count; i++)
+			changes[i] = move(bench->ids[done + i], to);
 		commit(bench, changes, count);
 	}
 }
@@ -128,14 +141,13 @@ static void move_all(struct bench *bench, enum spool_state to)
 static void mark_all(struct bench *bench, enum spool_change_kind kind)
 {
 	static struct spool_change changes[BATCH_MAXIMUM];
+	size_t count;
 
-	for (size_t done = 0; done < bench->messages;) {
-		size_t count = 0;
-
-		for (; count < bench->batch && done < bench->messages;
-		     count++, done++)
-			changes[count] = (struct spool_change){
-			    .kind = kind, .mark = {.id = bench->ids[done]}};
+	for (size_t done = 0; done < bench->messages; done += count) {
+		count = next_count(bench, done);
+		for (size_t i = 0; i < count; i++)
+			changes[i] = (struct spool_change){
+			    .kind = kind, .mark = {.id = bench->ids[done + i]}};
 		commit(bench, changes, count);
 	}
 }

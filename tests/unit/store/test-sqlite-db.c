@@ -75,9 +75,9 @@ static int64_t number(struct sqlite_db *from, const char *sql)
 
 START_TEST(migration)
 {
-	static const char *const wrong[] = {steps[0], steps[1],
-	                                    "CREATE TABLE c (x);"
-	                                    "CREATE NONSENSE;"};
+	const char *const wrong[] = {steps[0], steps[1],
+	                             "CREATE TABLE c (x);"
+	                             "CREATE NONSENSE;"};
 	struct error err = {.text = ""};
 
 	ck_assert_int_eq(sqlite_db_migrate(db, steps, 2, &err), 0);
