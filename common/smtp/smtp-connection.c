@@ -19,7 +19,7 @@
 
 struct smtp_connection {
 	struct smtp_worker *worker;
-	struct smtp_connection *next, **link; /* in the worker's list */
+	struct smtp_connection *next, *previous; /* in the worker's list */
 	int fd;
 	struct smtp_server *server;
 	void *session;
@@ -44,9 +44,12 @@ static void destroy(struct smtp_connection *connection)
 	smtp_server_free(connection->server);
 	smtp_worker_options(worker)->session_free(connection->session);
 	(void)close(connection->fd);
-	*connection->link = connection->next;
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		worker->first = connection->next;
 	if (connection->next)
-		connection->next->link = connection->link;
+		connection->next->previous = connection->previous;
 	smtp_worker_left(worker, connection->address);
 	free(connection);
 }
@@ -284,10 +287,9 @@ void smtp_connection_start(struct smtp_accepted *accepted)
 
 	connection->worker = worker;
 	connection->fd = accepted->fd;
-	connection->link = &worker->first;
 	connection->next = worker->first;
 	if (connection->next)
-		connection->next->link = &connection->next;
+		connection->next->previous = connection;
 	worker->first = connection;
 	(void)snprintf(connection->address, sizeof(connection->address), "%s",
 	               accepted->client.address);
@@ -318,6 +320,10 @@ void smtp_connections_shut_down(struct smtp_worker *worker)
 
 void smtp_connections_cut(struct smtp_worker *worker)
 {
-	while (worker->first)
-		destroy(worker->first);
+	struct smtp_connection *connection = worker->first, *next;
+
+	for (; connection; connection = next) {
+		next = connection->next;
+		destroy(connection);
+	}
 }

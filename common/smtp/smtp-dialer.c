@@ -123,12 +123,6 @@ static bool send_piece(struct smtp_dialer *dialer)
 	const struct buffer *output;
 	ssize_t sent;
 
-	/*
-	 * A reply that is here already, before what it pretends to answer was
-	 * sent, must be seen as what it is.
-	 */
-	if (!smtp_client_expects_reply(dialer->client) && read_some(dialer))
-		return false;
 	output = smtp_client_output(dialer->client);
 	if (smtp_client_closed(dialer->client)) {
 		end(dialer, smtp_client_why(dialer->client), 0);
@@ -138,6 +132,12 @@ static bool send_piece(struct smtp_dialer *dialer)
 		set_writing(dialer, false);
 		return false;
 	}
+	/*
+	 * A reply that is here already, before what it pretends to answer was
+	 * sent, must be seen as what it is.
+	 */
+	if (!smtp_client_expects_reply(dialer->client) && read_some(dialer))
+		return false;
 	sent = send(dialer->fd, output->data, output->length, MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
 		end(dialer, "the connection broke", errno);

@@ -30,14 +30,14 @@ struct smtp_dialer_options {
  * a failure is told through closed, later from the loop.
  */
 struct smtp_dialer *smtp_dialer_new(struct loop *loop,
-				    const struct smtp_dialer_options *options);
+                                    const struct smtp_dialer_options *options);
 
 /* Cuts the connection and frees; closed is not called. NULL is allowed. */
 void smtp_dialer_free(struct smtp_dialer *dialer);
 
 /* As smtp_client_begin(), and starts sending. */
 int smtp_dialer_begin(struct smtp_dialer *dialer,
-		      const struct smtp_transaction *transaction);
+                      const struct smtp_transaction *transaction);
 
 /* Says QUIT when nothing is under way and closes; closed follows. */
 void smtp_dialer_quit(struct smtp_dialer *dialer);

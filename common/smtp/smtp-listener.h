@@ -14,10 +14,10 @@ struct smtp_listener_options {
 	uint16_t port;       /* 0: any free one */
 	struct loop **loops; /* sessions are spread over them */
 	unsigned loop_count;
-	unsigned maximum_sessions; /* then 421 4.3.2 and close */
+	unsigned maximum_sessions;             /* then 421 4.3.2 and close */
 	unsigned maximum_sessions_per_address; /* 0: none */
 	int64_t command_timeout_ms; /* for each whole command: a slow drip
-				       does not extend it */
+	                               does not extend it */
 	int64_t data_timeout_ms;    /* for each 64 KiB of a message */
 	int64_t session_timeout_ms; /* for the session, unless in DATA */
 	struct smtp_server_options smtp;
@@ -35,8 +35,8 @@ struct smtp_listener_options {
  * port). Keeps a reserve descriptor for EMFILE. Ended by smtp_listener_stop().
  */
 int smtp_listener_start(struct smtp_listener **listener,
-			const struct smtp_listener_options *options,
-			struct error *err);
+                        const struct smtp_listener_options *options,
+                        struct error *err);
 
 /* The port in force, in host order. */
 uint16_t smtp_listener_port(const struct smtp_listener *listener);

@@ -21,7 +21,7 @@ struct smtp_reply {
 
 /* Fills *reply with a formatted text; controls become '?'. */
 void smtp_reply_set(struct smtp_reply *reply, int code, const char *enhanced,
-		    const char *format, ...)
+                    const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Appends the reply's wire form, each line with code and enhanced code. */
@@ -48,7 +48,7 @@ struct smtp_reply_parser {
  * a line over 1,000 bytes or over 128 lines. RFC 5321 section 4.2.1.
  */
 int smtp_reply_parse(struct smtp_reply_parser *parser, const char *bytes,
-		     size_t size, int *whole);
+                     size_t size, int *whole);
 
 /* Forgets what was read: ready for the next reply. line_seen stays. */
 void smtp_reply_parser_reset(struct smtp_reply_parser *parser);

@@ -29,6 +29,7 @@ struct owner {
 	size_t size, read_at; /* of the message */
 	unsigned wanted;      /* transactions still to begin */
 	bool free_when_ready;
+	int slow_ms; /* the first read of the message takes so long */
 	char outcomes[8], why[512], reply[SMTP_REPLY_TEXT_SIZE];
 	unsigned told;
 	_Atomic unsigned readies, dones, closes, frees;
@@ -42,6 +43,9 @@ static long read_message(void *context, char *bytes, size_t size)
 	struct owner *owner = context;
 	size_t count = 0;
 
+	if (owner->slow_ms)
+		(void)poll(NULL, 0, owner->slow_ms);
+	owner->slow_ms = 0;
 	for (; count < size && owner->read_at < owner->size; count++) {
 		size_t place = owner->read_at++ % 50;
 
@@ -317,6 +321,33 @@ START_TEST(sees_what_came_before_its_command)
 }
 END_TEST
 
+/* The same with a small message, which a slow disk holds up. */
+START_TEST(looks_once_more_before_the_dot)
+{
+	static struct owner owner;
+	uint16_t port;
+	int server = open_server(&port), fd;
+
+	init_owner(&owner, port, 100);
+	owner.slow_ms = 200;
+	loop_post(owner.loop, open_dialer, &owner);
+	fd = accept_client(server);
+	(void)send(fd, "220 mx\r\n", 8, 0);
+	ck_assert(read_until(fd, "EHLO me\r\n"));
+	(void)send(fd, EHLO_REPLY, strlen(EHLO_REPLY), 0);
+	ck_assert(read_until(fd, "DATA\r\n"));
+	(void)send(fd, ALL, strlen(ALL), 0);
+	(void)poll(NULL, 0, 50);
+	(void)send(fd, "250 queued\r\n", 12, MSG_NOSIGNAL);
+	await(&owner.closes, 1);
+	loop_stop(owner.loop);
+	ck_assert_str_eq(owner.outcomes, "T");
+	ck_assert_ptr_nonnull(strstr(owner.reply, "queued"));
+	(void)close(fd);
+	(void)close(server);
+}
+END_TEST
+
 START_TEST(cannot_connect)
 {
 	static struct owner owner;
@@ -438,6 +469,7 @@ int main(void)
 	tcase_set_timeout(tests, 20);
 	tcase_add_loop_test(tests, plays, 0, COUNT(rows));
 	tcase_add_test(tests, sees_what_came_before_its_command);
+	tcase_add_test(tests, looks_once_more_before_the_dot);
 	tcase_add_loop_test(tests, cannot_connect, 0, 2);
 	tcase_add_test(tests, frees_from_within_and_without);
 	tcase_add_test(tests, reuses_the_session_for_large_messages);
