@@ -8,36 +8,36 @@
 struct spool_backend {
 	const char *name;
 	int (*open)(struct spool **spool, const struct spool_options *options,
-		    bool shared, struct error *err);
+	            bool shared, struct error *err);
 	void (*close)(struct spool *spool);
 	const char *(*incoming_directory)(const struct spool *spool);
 	int (*commit)(struct spool *spool, struct spool_change *changes,
-		      size_t count, struct error *err);
+	              size_t count, struct error *err);
 	int (*read)(struct spool *spool, const struct id *id,
-		    struct spool_message *message, struct error *err);
+	            struct spool_message *message, struct error *err);
 	int (*body_open)(struct spool *spool, const struct id *id,
-			 struct spool_body **body, struct error *err);
+	                 struct spool_body **body, struct error *err);
 	long (*body_read)(struct spool_body *body, void *bytes, size_t size);
 	void (*body_close)(struct spool_body *body);
 	int (*claim)(struct spool *spool, const char *owner, int64_t now_ms,
-		     int64_t lease_ms, size_t limit, struct spool_page *page,
-		     struct error *err);
+	             int64_t lease_ms, size_t limit, struct spool_page *page,
+	             struct error *err);
 	int (*next_due)(struct spool *spool, int64_t *due_ms,
-			struct error *err);
+	                struct error *err);
 	int (*list)(struct spool *spool, const struct spool_query *query,
-		    struct spool_page *page, struct error *err);
+	            struct spool_page *page, struct error *err);
 	int (*count)(struct spool *spool, struct spool_totals *totals,
-		     struct error *err);
+	             struct error *err);
 	int (*purge)(struct spool *spool, int64_t before_ms, size_t limit,
-		     size_t *deleted, struct error *err);
+	             size_t *deleted, struct error *err);
 	int (*get)(struct spool *spool, const char *name, char **value,
-		   struct error *err);
+	           struct error *err);
 	int (*entries_apply)(struct spool *spool, bool clear,
-			     const struct entry *entries, size_t count,
-			     int64_t revision, struct error *err);
+	                     const struct entry *entries, size_t count,
+	                     int64_t revision, struct error *err);
 	int (*entries_each)(struct spool *spool,
-			    void (*each)(const struct entry *, void *),
-			    void *context, struct error *err);
+	                    void (*each)(const struct entry *, void *),
+	                    void *context, struct error *err);
 	int (*check)(struct spool *spool, struct error *err);
 };
 
