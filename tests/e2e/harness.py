@@ -85,6 +85,20 @@ def same_after_trace(stored, sent):
     return TRACE.fullmatch(stored[:len(stored) - len(sent)]) is not None
 
 
+def without_trace(stored):
+    """A stored file without what the sandbox and the agent put in front; the
+    message itself begins with the MX's stamp."""
+    found = TRACE.match(stored)
+    assert found, stored[:500]
+    return stored[found.end():]
+
+
+def stuff(data):
+    """Dot-stuffed, ended by CRLF (RFC 5321 section 4.5.2)."""
+    stuffed = re.sub(rb"(?m)^\.", b"..", data)
+    return stuffed if stuffed.endswith(b"\r\n") else stuffed + b"\r\n"
+
+
 class Process:
     """One daemon; its log is a file."""
 
@@ -261,12 +275,12 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
         wait_for(lambda: self.probe_recipient() == 250, 20,
                  "the agent has its policy")
 
-    def probe_recipient(self):
+    def probe_recipient(self, recipient=f"probe@{DOMAIN}"):
         try:
             with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as c:
                 c.ehlo("probe.example")
                 c.mail("probe@probe.example")
-                return c.rcpt(f"probe@{DOMAIN}")[0]
+                return c.rcpt(recipient)[0]
         except (OSError, smtplib.SMTPException):
             return 0
 
@@ -293,7 +307,8 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
 
     def delivered(self, recipient):
         """The files of a recipient's Maildir, oldest first."""
-        folder = os.path.join(self.mail, recipient.lower(), "new")
+        name = re.sub(r"[^a-z0-9@+=_.-]", "_", recipient.lower())
+        folder = os.path.join(self.mail, re.sub(r"^\.", "_", name), "new")
         try:
             names = sorted(os.listdir(folder))
         except FileNotFoundError:
@@ -396,10 +411,7 @@ def transact(client, sender, recipients, data):
     code, text = client.docmd("DATA")
     if code != 354:
         return code, text
-    stuffed = re.sub(rb"(?m)^\.", b"..", data)
-    if not stuffed.endswith(b"\r\n"):
-        stuffed += b"\r\n"
-    client.send(stuffed + b".\r\n")
+    client.send(stuff(data) + b".\r\n")
     return client.getreply()
 
 
