@@ -525,7 +525,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, instances_see_each_other);
 	tcase_add_loop_test(tcase, options_are_checked, 0,
 	                    sizeof(bad_options) / sizeof(*bad_options));
-	tcase_add_loop_test(tcase, store_is_made_once, 0, 5);
+	tcase_add_loop_test(tcase, store_is_made_once, 0, 15);
 	tcase_add_test(tcase, secret_is_made_once);
 	tcase_add_test(tcase, lease_is_one_owners);
 	tcase = case_in(suite, "watching");
