@@ -139,6 +139,12 @@ static void start(const struct smtp_listener_options *options)
 {
 	struct error err = {0};
 
+	atomic_store(&sessions_made, 0);
+	atomic_store(&sessions_freed, 0);
+	atomic_store(&resets, 0);
+	atomic_store(&messages, 0);
+	atomic_store(&answers_later, false);
+	atomic_store(&owed, NULL);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(loop_start(&loops[i], "smtp", &err), 0);
 	ck_assert_msg(smtp_listener_start(&listener, options, &err) == 0, "%s",
