@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
@@ -57,8 +58,12 @@ static int set_authorities(SSL_CTX *tls, const char *ca_file, struct error *err)
 	return 0;
 }
 
-/* TLS 1.2 or newer, and the name as configured in the certificate: libesmtp
- * checks the name that the DNS gave. */
+/*
+ * TLS 1.2 with forward secrecy, and the name as configured in the certificate:
+ * libesmtp checks the name that the DNS gave. Not TLS 1.3: when the tickets
+ * that follow its handshake come early, libesmtp takes them for the answer to
+ * a command that it has not sent yet, and waits for the rest in vain.
+ */
 static int make_tls(struct smarthost *smarthost, struct error *err)
 {
 	X509_VERIFY_PARAM *parameter;
@@ -68,6 +73,10 @@ static int make_tls(struct smarthost *smarthost, struct error *err)
 	if (!smarthost->tls)
 		return error_set(err, ERR_UNAVAILABLE, "no TLS context");
 	SSL_CTX_set_min_proto_version(smarthost->tls, TLS1_2_VERSION);
+	SSL_CTX_set_max_proto_version(smarthost->tls, TLS1_2_VERSION);
+	if (SSL_CTX_set_cipher_list(smarthost->tls,
+	                            "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+		return error_set(err, ERR_UNAVAILABLE, "no TLS ciphers");
 	SSL_CTX_set_verify(smarthost->tls, SSL_VERIFY_PEER, NULL);
 	result = set_authorities(smarthost->tls,
 	                         smarthost->config->smarthost_ca_file, err);
@@ -191,6 +200,9 @@ static void on_event(smtp_session_t session, int number, void *argument, ...)
 		watch_clock(sending);
 		break;
 	case SMTP_EV_STARTTLS_OK:
+		/* An old error of this thread would be taken for the next
+		 * read's: the library never clears them. */
+		ERR_clear_error();
 		dialogue_encrypted(&sending->dialogue);
 		break;
 	case SMTP_EV_WRONG_PEER_CERTIFICATE:
@@ -326,7 +338,7 @@ static enum smarthost_outcome judge(const struct sending *sending,
 	}
 	if (refusal)
 		return is_permanent(dialogue, refusal) ? SMARTHOST_REFUSED
-						       : SMARTHOST_DEFERRED;
+		                                       : SMARTHOST_DEFERRED;
 	if (dialogue_accepted(dialogue) && sending->ended &&
 	    library_code / 100 == 2)
 		return SMARTHOST_SENT;
@@ -360,6 +372,7 @@ static enum smarthost_outcome run_session(struct sending *sending,
 	auth = make_auth(sending->smarthost);
 	if (auth)
 		smtp_auth_set_context(session, auth);
+	ERR_clear_error();
 	if (smtp_start_session(session))
 		smtp_enumerate_messages(session, note_code, &code);
 	outcome = judge(sending, code, reply);
