@@ -10,7 +10,7 @@
 
 #define LOW_WATER        50   /* parcels; below it more are claimed */
 #define PROBE_FIRST_MS   1000 /* pause before an absent next hop is tried */
-#define PROBE_MAXIMUM_MS 60000
+#define PROBE_MAXIMUM_MS 15000
 #define HANDED_MAXIMUM   5000 /* parcels that wait in memory */
 
 static void tell_if_quiet(struct delivery *delivery)
