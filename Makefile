@@ -87,6 +87,7 @@ $(BUILD)/%.o: %.c
 
 # Pages are embedded by .incbin: their objects follow the files.
 $(BUILD)/cloud-service/assets.o: $(ASSETS)
+$(BUILD)/cloud-service/api-health.o: docs/openapi.yaml
 
 define library_rule
 $(call library_of,$(1)): $(call objects_of,$(1))
