@@ -138,7 +138,8 @@ static void print_help(FILE *out, const char *first)
 			if (!first || !strcmp(first, command->first))
 				print_command(out, command);
 	fputs("\n-c FILE  the configuration (" STANDARD_CONFIG ")\n"
-	      "--help   this text; after a command, that command's\n"
+	      "--help   this text; after a command, that command's\n--version  "
+	      "the version\n"
 	      "Exit status: 0 done, 1 failed, 2 wrong usage, "
 	      "75 try again later.\n",
 	      out);
@@ -209,6 +210,10 @@ static int take_apart(struct cli *cli, int argc, char **argv, bool *help)
 		} else if (!only_words && (!strcmp(argv[at], "--help") ||
 		                           !strcmp(argv[at], "-h"))) {
 			*help = true;
+		} else if (!only_words && !strcmp(argv[at], "--version")) {
+			cli->word_count = 0;
+			cli->words[cli->word_count++] = "version";
+			return 0;
 		} else if (!only_words && argv[at][0] == '-' && argv[at][1]) {
 			status = take_option(cli, argc, argv, &at);
 			if (status)

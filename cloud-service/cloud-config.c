@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "store/registry.h"
 
 /* clang-format off */
 #define AT(member) offsetof(struct cloud_config, member)
@@ -46,6 +47,7 @@ static const struct config_field fields[] = {
 	 .help = "HTTP connections at once, waiting ones included"},
 	{.name = "store.backend", .type = CONFIG_STRING,
 	 .offset = AT(store_backend), .standard = "sqlite",
+	 .choices = registry_backend_names,
 	 .help = "the registry's store"},
 	{.name = "store.location", .type = CONFIG_STRING,
 	 .offset = AT(store_location), .required = true,

@@ -138,6 +138,9 @@ static int convert_single(const struct config_field *field,
 
 	switch (field->type) {
 	case CONFIG_STRING:
+		if (field->choices &&
+		    convert_choice(field, text, &value->number, err))
+			return ERR_INVALID;
 		value->text = text;
 		item->values.items[0] = NULL;
 		return 0;

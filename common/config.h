@@ -35,7 +35,9 @@ struct config_field {
 	size_t offset;        /* of the field in the caller's struct */
 	const char *standard; /* the default as it would stand in the file */
 	int64_t minimum, maximum;   /* of numbers; both 0: no bounds */
-	const char *const *choices; /* NULL-ended, for CONFIG_CHOICE */
+	/* NULL-ended, for CONFIG_CHOICE; where a CONFIG_STRING has them, no
+	 * other text is allowed. */
+	const char *const *choices;
 	bool required;
 	bool secret;      /* printed as "***" */
 	const char *help; /* one line, without the unit */

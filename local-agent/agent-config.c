@@ -8,6 +8,7 @@
 
 #include "common/fs.h"
 #include "common/mem.h"
+#include "store/spool.h"
 
 #define MINUTE_MS    INT64_C(60000)
 #define HOUR_MS      (60 * MINUTE_MS)
@@ -70,8 +71,10 @@ const struct config_field agent_config_fields[] = {
 	NUMBER("next_hop.timeout_percent", CONFIG_INTEGER,
 	     next_hop_timeout_percent, "100", 1, 1000,
 	     "the timeouts of RFC 5321 4.5.3.2, in percent"),
-	TEXT("spool.backend", spool_backend, "sqlite",
-	     "store of held and queued mail"),
+	{.name = "spool.backend", .type = CONFIG_STRING,
+	 .offset = AT(spool_backend), .standard = "sqlite",
+	 .choices = spool_backend_names,
+	 .help = "store of held and queued mail"},
 	{.name = "spool.location", .type = CONFIG_STRING,
 	 .offset = AT(spool_location), .required = true,
 	 .help = "directory of the spool, on a local file system"},

@@ -308,12 +308,17 @@ static int change_message(struct spool *spool, const struct action *action,
 		               message.recipients[i].address) == 0)
 			status |= change_recipient(spool, action, &message, i,
 			                           &changed);
-	spool_message_release(&message);
 	if (status == CLI_OK && changed == 0) {
-		(void)fprintf(stderr, "turing-agent: %s: nothing to %s\n", text,
+		(void)fprintf(stderr, "turing-agent: %s: nothing to %s:", text,
 		              action->name);
-		return CLI_FAILURE;
+		for (i = 0; i < message.recipient_count; i++)
+			(void)fprintf(
+			    stderr, " %s",
+			    spool_state_name(message.recipients[i].state));
+		(void)fputs("\n", stderr);
+		status = CLI_FAILURE;
 	}
+	spool_message_release(&message);
 	return status;
 }
 

@@ -11,6 +11,7 @@
 struct command {
 	const char *name;
 	int (*run)(const struct agent_config *config, int argc, char **argv);
+	bool takes_arguments;
 	const char *help;
 };
 
@@ -20,11 +21,8 @@ static int run_agent(const struct agent_config *config, int argc, char **argv)
 	struct error err = {.text = ""};
 	int result;
 
+	(void)argc;
 	(void)argv;
-	if (argc != 1) {
-		(void)fputs("turing-agent: run takes no arguments\n", stderr);
-		return CLI_USAGE;
-	}
 	log_set_level((enum log_level)config->log_level);
 	result = agent_start(&agent, config, &err);
 	if (result) {
@@ -46,22 +44,18 @@ static int run_agent(const struct agent_config *config, int argc, char **argv)
 static int check_config(const struct agent_config *config, int argc,
                         char **argv)
 {
+	(void)argc;
 	(void)argv;
-	if (argc != 1) {
-		(void)fputs("turing-agent: check-config takes no arguments\n",
-		            stderr);
-		return CLI_USAGE;
-	}
 	config_print(agent_config_fields, config, stdout);
 	return CLI_OK;
 }
 
 static const struct command commands[] = {
-    {"run", run_agent, "run the agent in the foreground"},
-    {"check-config", check_config,
+    {"run", run_agent, false, "run the agent in the foreground"},
+    {"check-config", check_config, false,
      "check the configuration and print what is in force"},
-    {"queue", cli_queue, "list, show, release, discard or retry mail"},
-    {NULL, NULL, NULL},
+    {"queue", cli_queue, true, "list, show, release, discard or retry mail"},
+    {NULL, NULL, false, NULL},
 };
 
 static void print_usage(FILE *out)
@@ -177,5 +171,10 @@ int cli_main(int argc, char **argv)
 	if (has_word(argc - 2, argv + 2, "--help") ||
 	    has_word(argc - 2, argv + 2, "--keys"))
 		return print_help(command, argc - 2, argv + 2);
+	if (argc > 2 && !command->takes_arguments) {
+		(void)fprintf(stderr, "turing-agent: %s takes no \"%s\"\n",
+		              command->name, argv[2]);
+		return CLI_USAGE;
+	}
 	return run_command(command, path, argc - 1, argv + 1);
 }

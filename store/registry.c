@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+const char *const registry_backend_names[] = {"sqlite", NULL};
+
 static const struct registry_backend *const backends[] = {
     &registry_sqlite_backend,
     NULL,

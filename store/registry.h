@@ -33,6 +33,9 @@
 
 struct registry;
 
+/* The backends that registry_open() knows, NULL-ended. */
+extern const char *const registry_backend_names[];
+
 struct registry_options {
 	const char *backend;  /* "sqlite" or "mongodb" */
 	const char *location; /* a directory, or a connection URI */

@@ -4,6 +4,8 @@
 #include "store/spool-input.h"
 #include "store/spool-private.h"
 
+const char *const spool_backend_names[] = {"sqlite", NULL};
+
 static const struct spool_backend *const backends[] = {
     &spool_sqlite_backend,
 };

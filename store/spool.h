@@ -168,6 +168,9 @@ struct spool_change {
 	};
 };
 
+/* The backends that spool_open() knows, NULL-ended. */
+extern const char *const spool_backend_names[];
+
 /* How a spool is opened. */
 struct spool_options {
 	const char *backend;  /* "sqlite" or "mongodb" */

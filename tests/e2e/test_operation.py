@@ -84,7 +84,8 @@ def test_port_taken_names_it(stack):
                              ("turing-cloud", stack.cloud_conf,
                               stack.cloud_port)):
         text = open(conf, encoding="utf-8").read().replace(
-            stack.agent_folder, stack.agent_folder + "2")
+            stack.agent_folder, stack.agent_folder + "2").replace(
+                f":{stack.metrics_port}", f":{free_port()}")
         second = conf + "2"
         with open(second, "w", encoding="utf-8") as out:
             out.write(text)
@@ -162,6 +163,8 @@ def test_queue_commands(stack):
                           headers="List-Id: <x>\r\n"))
     mails = {m["sender"]: m["id"] for m in stack.queue()}
     assert len(mails) == 3
+    wait_for(lambda: stack.metric("agent", "turing_agent_registered_total")
+             == 3, 20, "registered")
     shown = stack.agent_cli("queue", "show",
                             mails["s0@stranger.example"]).stdout
     assert "subject 0" in shown and "held" in shown and "list" in shown
