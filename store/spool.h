@@ -151,7 +151,8 @@ struct spool_change {
 			                            the lease must be his */
 			enum spool_state to;
 			int64_t now_ms;
-			const char *by, *why, *reply;
+			const char *by, *why;    /* NULL: "" */
+			const char *reply;       /* NULL: the last stays */
 			int64_t next_attempt_ms; /* for queued, deferred */
 			bool attempted;          /* counts an attempt */
 			bool event; /* set event_pending, for final states */

@@ -17,6 +17,7 @@ struct bench {
 	size_t messages, batch;
 	struct id *ids;
 	char body[BODY_SIZE];
+	int64_t slowest_ms; /* commit of the phase */
 };
 
 static void fail(const char *what, const struct error *err)
@@ -28,23 +29,34 @@ static void fail(const char *what, const struct error *err)
 static void commit(struct bench *bench, struct spool_change *changes,
                    size_t count)
 {
+	int64_t begin_ms = clock_monotonic_ms();
 	struct error err;
+	int64_t took_ms;
 
 	if (spool_commit(bench->spool, changes, count, &err))
 		fail("commit", &err);
+	took_ms = clock_monotonic_ms() - begin_ms;
+	if (took_ms > bench->slowest_ms)
+		bench->slowest_ms = took_ms;
 	for (size_t i = 0; i < count; i++)
-		if (changes[i].result)
-			fail(error_name(changes[i].result), &err);
+		if (changes[i].result) {
+			(void)error_set(&err,
+			                (enum error_code)changes[i].result,
+			                "refused");
+			fail("change", &err);
+		}
 }
 
-static void report(const struct bench *bench, const char *what,
-                   int64_t begin_ms)
+static void report(struct bench *bench, const char *what, int64_t begin_ms)
 {
 	int64_t took_ms = clock_monotonic_ms() - begin_ms;
 
-	(void)printf("%-10s batch %4zu  %8.0f /s\n", what, bench->batch,
+	(void)printf("%-10s batch %4zu  %8.0f /s  slowest %3lld ms\n", what,
+	             bench->batch,
 	             (double)bench->messages * 1000.0 /
-	                 (double)(took_ms ? took_ms : 1));
+	                 (double)(took_ms ? took_ms : 1),
+	             (long long)bench->slowest_ms);
+	bench->slowest_ms = 0;
 	(void)fflush(stdout);
 }
 
