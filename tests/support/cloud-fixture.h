@@ -22,6 +22,9 @@ void cloud_fixture_open(struct cloud_fixture *fixture, const char *more);
  * port. */
 void cloud_fixture_start(struct cloud_fixture *fixture, const char *more);
 
+/* A loopback port that was free a moment ago. */
+uint16_t cloud_fixture_free_port(void);
+
 /* Stops, closes and deletes the folder. */
 void cloud_fixture_close(struct cloud_fixture *fixture);
 

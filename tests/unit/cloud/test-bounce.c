@@ -13,15 +13,17 @@
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
 
-static const char verp_config[] =
-    "challenge { return_path = verp; bounce_domain = \"bounce.test\" }\n"
-    "bounce { listen = \"127.0.0.1:18098\" }\n";
-
 static struct cloud_fixture fixture;
 
 static void set_up(void)
 {
-	cloud_fixture_open(&fixture, verp_config);
+	char *more = mem_format("challenge { return_path = verp; "
+	                        "bounce_domain = \"bounce.test\" }\n"
+	                        "bounce { listen = \"127.0.0.1:%u\" }\n",
+	                        (unsigned)cloud_fixture_free_port());
+
+	cloud_fixture_open(&fixture, more);
+	free(more);
 }
 
 static void tear_down(void)

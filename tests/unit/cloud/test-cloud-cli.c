@@ -1,0 +1,260 @@
+/* The command line of turing-cloud: what it prints and how it exits. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud-service/api-auth.h"
+#include "cloud-service/cli.h"
+#include "common/mem.h"
+#include "tests/support/cloud-fixture.h"
+#include "tests/support/suite.h"
+
+static struct cloud_fixture fixture;
+static char config_path[96];
+static char *printed, *complained;
+
+static void set_up(void)
+{
+	FILE *file;
+
+	cloud_fixture_open(&fixture, NULL);
+	snprintf(config_path, sizeof(config_path), "%s/cloud.conf",
+	         fixture.directory);
+	file = fopen(config_path, "w");
+	ck_assert_ptr_nonnull(file);
+	fprintf(file,
+	        "store { location = \"%s/registry\" }\n"
+	        "challenge { from = \"c@cloud.test\" }\n",
+	        fixture.directory);
+	fclose(file);
+}
+
+static void tear_down(void)
+{
+	free(printed);
+	free(complained);
+	printed = complained = NULL;
+	cloud_fixture_close(&fixture);
+}
+
+/* Runs a command line, words separated by spaces. */
+static int run(const char *line, const char *input)
+{
+	char *copy = mem_copy_string(line), *rest = copy, *word;
+	char *argv[32] = {(char *)(uintptr_t) "turing-cloud",
+	                  (char *)(uintptr_t) "-c", config_path};
+	FILE *in = fmemopen((void *)(uintptr_t)input, strlen(input), "r");
+	FILE *out, *error;
+	size_t out_size, error_size;
+	int argc = 3, status;
+
+	while ((word = strsep(&rest, " ")))
+		if (*word)
+			argv[argc++] = word;
+	free(printed);
+	free(complained);
+	out = open_memstream(&printed, &out_size);
+	error = open_memstream(&complained, &error_size);
+	status = cloud_cli_main(argc, argv, in, out, error);
+	fclose(out);
+	fclose(error);
+	fclose(in);
+	free(copy);
+	return status;
+}
+
+START_TEST(accounts)
+{
+	struct api_caller caller;
+	struct error err = {0};
+	char *header;
+
+	ck_assert_int_eq(run("tenant add beta --language en", " "), CLI_OK);
+	ck_assert_int_eq(run("tenant add beta", " "), CLI_FAILURE);
+	ck_assert_int_eq(run("tenant list", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "acme\t"));
+	ck_assert_ptr_nonnull(strstr(printed, "beta\ten\t"));
+	ck_assert_int_eq(run("domain add beta Beta.TEST", " "), CLI_OK);
+	ck_assert_int_eq(run("domain add acme beta.test", " "), CLI_FAILURE);
+	ck_assert_int_eq(run("domain list beta", " "), CLI_OK);
+	ck_assert_str_eq(printed, "beta.test\n");
+	ck_assert_int_eq(run("agent add beta mx1", " "), CLI_OK);
+	ck_assert_uint_eq(strlen(printed), API_KEY_SIZE);
+	header = mem_format("Bearer %.55s", printed);
+	ck_assert_int_eq(
+	    api_check_key(fixture.cloud.registry, header, &caller, &err), 0);
+	ck_assert_str_eq(caller.agent, "mx1");
+	free(header);
+	ck_assert_int_eq(run("agent list beta", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "mx1\ttk_"));
+	ck_assert_int_eq(run("agent revoke beta tk_nothing", " "), CLI_FAILURE);
+	ck_assert_int_eq(run("audit beta", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "tenant-add"));
+	ck_assert_ptr_nonnull(strstr(printed, "agent-add"));
+}
+END_TEST
+
+START_TEST(users)
+{
+	const char *add = "user add acme Admin@Acme.test --role admin";
+
+	ck_assert_int_eq(run(add, "short\n"), CLI_USAGE);
+	ck_assert_int_eq(run(add, "long enough for one\n"), CLI_OK);
+	ck_assert_int_eq(run(add, "long enough for one\n"), CLI_FAILURE);
+	ck_assert_int_eq(run("user show admin@acme.test", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "admin@acme.test\tadmin\t"));
+	ck_assert_ptr_null(strstr(printed, "$argon2"));
+}
+END_TEST
+
+static struct id hold(const char *sender)
+{
+	struct registry_message message =
+	    cloud_fixture_message(&fixture.tenant, sender, "bob@acme.test");
+	struct id id = message.id;
+	struct error err = {0};
+	int result;
+
+	free(message.subject);
+	message.subject = mem_copy_string("two\nlines\x1b[2J");
+	ck_assert_int_eq(registry_message_add(fixture.cloud.registry, &message,
+	                                      1, &result, &err),
+	                 0);
+	registry_message_release(&message);
+	return id;
+}
+
+START_TEST(entries_decide_held_mail)
+{
+	struct id friend = hold("friend@example.org");
+	struct id foe = hold("foe@example.com");
+	struct id other = hold("other@example.net");
+	char id[ID_TEXT_SIZE];
+	char *line;
+
+	ck_assert_int_eq(
+	    run("entry add acme white address Friend@example.org", " "),
+	    CLI_OK);
+	snprintf(id, sizeof(id), "%.36s", printed);
+	ck_assert_ptr_nonnull(strstr(complained, "1 released, 0 discarded"));
+	ck_assert_int_eq(run("entry add acme black subdomains example.com "
+	                     "--mailbox bob@acme.test --note no",
+	                     " "),
+	                 CLI_OK);
+	ck_assert_ptr_nonnull(strstr(complained, "0 released, 1 discarded"));
+	ck_assert_int_eq(
+	    cloud_fixture_state(&fixture, &fixture.tenant, &friend),
+	    REGISTRY_RELEASED);
+	ck_assert_int_eq(cloud_fixture_state(&fixture, &fixture.tenant, &foe),
+	                 REGISTRY_DISCARDED);
+	ck_assert_int_eq(cloud_fixture_state(&fixture, &fixture.tenant, &other),
+	                 REGISTRY_HELD);
+	ck_assert_int_eq(run("entry list acme", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "white\taddress\t"
+	                                      "friend@example.org\ttenant"));
+	ck_assert_ptr_nonnull(strstr(printed, "mailbox=bob@acme.test"));
+	line = mem_format("entry remove acme %s", id);
+	ck_assert_int_eq(run(line, " "), CLI_OK);
+	ck_assert_int_eq(run(line, " "), CLI_FAILURE);
+	free(line);
+}
+END_TEST
+
+START_TEST(messages_are_shown_without_controls)
+{
+	struct id message = hold("friend@example.org");
+	char text[ID_TEXT_SIZE];
+	char *line =
+	    mem_format("message show acme %s", id_format(&message, text));
+
+	ck_assert_int_eq(run(line, " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "two?lines?[2J"));
+	ck_assert_ptr_nonnull(strstr(printed, "bob@acme.test: held"));
+	ck_assert_int_eq(run("message list acme --held", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, text));
+	ck_assert_int_eq(run("message list acme --sender x@example.org", " "),
+	                 CLI_OK);
+	ck_assert_str_eq(printed, "");
+	ck_assert_int_eq(run("challenge list --state bounced", " "), CLI_OK);
+	free(line);
+}
+END_TEST
+
+static const struct {
+	const char *line;
+	int status;
+	const char *complaint;
+} wrong_rows[] = {
+    {"", CLI_USAGE, "Usage"},
+    {"dance", CLI_USAGE, "dance"},
+    {"tenant", CLI_USAGE, "tenant"},
+    {"tenant dance", CLI_USAGE, "tenant"},
+    {"tenant add", CLI_USAGE, "NAME"},
+    {"tenant add a b", CLI_USAGE, "NAME"},
+    {"tenant add Ab_c", CLI_FAILURE, ""},
+    {"tenant add x --language de", CLI_USAGE, "fr or en"},
+    {"tenant add x --language", CLI_USAGE, "value"},
+    {"tenant list --nonsense", CLI_USAGE, "--nonsense"},
+    {"domain list nobody", CLI_FAILURE, "nobody"},
+    {"domain add acme not..a..domain", CLI_USAGE, "domain"},
+    {"domain remove acme other.test", CLI_FAILURE, "other.test"},
+    {"agent add acme Name/With", CLI_USAGE, "agent"},
+    {"user add acme x@acme.test", CLI_USAGE, "--role"},
+    {"user add acme x@acme.test --role king", CLI_USAGE, "--role"},
+    {"user show nobody@acme.test", CLI_FAILURE, "nobody"},
+    {"entry add acme grey address a@b.test", CLI_USAGE, "grey"},
+    {"entry add acme white colour a@b.test", CLI_USAGE, "colour"},
+    {"entry add acme white address nothing", CLI_USAGE, "value"},
+    {"entry add acme white network 1.2.3.4/99", CLI_USAGE, "value"},
+    {"entry add acme white address a@b.test --expires soon", CLI_USAGE,
+     "--expires"},
+    {"entry remove acme 7", CLI_USAGE, "7"},
+    {"message show acme 7", CLI_USAGE, "7"},
+    {"message show acme 01a1fd5f-b472-7000-982a-000000000001", CLI_FAILURE,
+     "no message"},
+    {"message list acme --limit 0", CLI_USAGE, "--limit"},
+    {"challenge list --state lost", CLI_USAGE, "--state"},
+};
+
+START_TEST(wrong_usage)
+{
+	int status = run(wrong_rows[_i].line, " ");
+
+	ck_assert_msg(status == wrong_rows[_i].status, "%s: %d, %s",
+	              wrong_rows[_i].line, status, complained);
+	ck_assert_msg(strstr(complained, wrong_rows[_i].complaint) != NULL,
+	              "%s: %s", wrong_rows[_i].line, complained);
+	ck_assert_str_eq(printed, "");
+}
+END_TEST
+
+START_TEST(help_and_checks)
+{
+	ck_assert_int_eq(run("--help", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "agent revoke"));
+	ck_assert_int_eq(run("entry --help", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "entry remove"));
+	ck_assert_ptr_null(strstr(printed, "agent revoke"));
+	ck_assert_int_eq(run("check-config", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "challenge.from"));
+	ck_assert_int_eq(run("check-registry", " "), CLI_OK);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cloud-cli");
+	TCase *tcase = tcase_create("commands");
+
+	tcase_set_timeout(tcase, 30);
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, accounts);
+	tcase_add_test(tcase, users);
+	tcase_add_test(tcase, entries_decide_held_mail);
+	tcase_add_test(tcase, messages_are_shown_without_controls);
+	tcase_add_loop_test(tcase, wrong_usage, 0,
+	                    (int)(sizeof(wrong_rows) / sizeof(wrong_rows[0])));
+	tcase_add_test(tcase, help_and_checks);
+	suite_add_tcase(suite, tcase);
+	return suite_main(suite, NULL);
+}

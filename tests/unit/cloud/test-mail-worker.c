@@ -1,0 +1,216 @@
+/* Sending challenge mails: claims, outcomes, backoff. */
+#include <check.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud-service/mail-worker.h"
+#include "cloud-service/register.h"
+#include "cloud-service/smarthost.h"
+#include "common/clock.h"
+#include "common/mem.h"
+#include "tests/support/cloud-fixture.h"
+#include "tests/support/smtp-script.h"
+#include "tests/support/suite.h"
+
+#define SAY(text)                                                              \
+	{                                                                      \
+		SCRIPT_SAY, text "\r\n"                                        \
+	}
+#define HEAR(text)                                                             \
+	{                                                                      \
+		SCRIPT_HEAR, text                                              \
+	}
+#define OPENING SAY("220 hi"), HEAR("EHLO"), SAY("250 peer")
+
+static const struct row {
+	const char *what;
+	struct script_step steps[16];
+	int64_t attempts_allowed;
+	enum registry_mail_state mail;
+	enum registry_challenge_state state;
+	bool dead;
+} rows[] = {
+    {"sent",
+     {OPENING,
+      HEAR("MAIL FROM:<bounce+"),
+      SAY("250 ok"),
+      HEAR("RCPT TO:<person@example.org>"),
+      SAY("250 ok"),
+      HEAR("DATA"),
+      SAY("354 go"),
+      {SCRIPT_BODY, NULL},
+      SAY("250 queued")},
+     8,
+     MAIL_STATE_SENT,
+     CHALLENGE_STATE_OPEN,
+     false},
+    {"deferred",
+     {OPENING, HEAR("MAIL"), SAY("451 later")},
+     8,
+     MAIL_STATE_PENDING,
+     CHALLENGE_STATE_OPEN,
+     false},
+    {"given up",
+     {OPENING, HEAR("MAIL"), SAY("451 later")},
+     1,
+     MAIL_STATE_FAILED,
+     CHALLENGE_STATE_OPEN,
+     false},
+    {"refused",
+     {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
+      SAY("550 5.7.1 policy")},
+     8,
+     MAIL_STATE_FAILED,
+     CHALLENGE_STATE_OPEN,
+     false},
+    {"nobody there",
+     {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
+      SAY("550 5.1.1 unknown")},
+     8,
+     MAIL_STATE_FAILED,
+     CHALLENGE_STATE_BOUNCED,
+     true},
+    {"away", {{0}}, 8, MAIL_STATE_PENDING, CHALLENGE_STATE_OPEN, false},
+};
+
+static struct cloud_fixture fixture;
+
+static void open_with(const struct smtp_script *script, int64_t attempts)
+{
+	char *more = mem_format(
+	    "smarthost { address = \"127.0.0.1:%u\"; timeout = 2s }\n"
+	    "challenge { return_path = verp; bounce_domain = \"b.test\";\n"
+	    "mail_attempts = %d }\n",
+	    (unsigned)smtp_script_port(script), (int)attempts);
+
+	signal(SIGPIPE, SIG_IGN);
+	cloud_fixture_open(&fixture, more);
+	free(more);
+}
+
+static void challenge_person(void)
+{
+	struct registry_message message = cloud_fixture_message(
+	    &fixture.tenant, "person@example.org", "bob@acme.test");
+	enum register_status status;
+	struct error err = {0};
+
+	ck_assert_int_eq(register_messages(&fixture.cloud, &fixture.domains,
+	                                   &message, 1, &status, &err),
+	                 0);
+	registry_message_release(&message);
+}
+
+static bool step(struct smarthost *smarthost)
+{
+	struct error err = {0};
+	bool worked;
+
+	ck_assert_msg(
+	    !mail_worker_step(&fixture.cloud, smarthost, "test", &worked, &err),
+	    "%s", err.text);
+	return worked;
+}
+
+static void check_dead(const struct registry_challenge *challenge, bool dead)
+{
+	struct error err = {0};
+	bool is_dead;
+
+	ck_assert_int_eq(registry_sender_is_dead(fixture.cloud.registry,
+	                                         challenge->sender_hash,
+	                                         &is_dead, &err),
+	                 0);
+	ck_assert_int_eq(is_dead, dead);
+}
+
+START_TEST(outcomes)
+{
+	const struct row *row = &rows[_i];
+	struct smtp_script *script = smtp_script_start(row->steps);
+	struct registry_challenge challenge;
+	struct smtp_script_report report;
+	struct smarthost *smarthost = NULL;
+	struct error err = {0};
+
+	open_with(script, row->attempts_allowed);
+	ck_assert_int_eq(smarthost_new(&smarthost, &fixture.config, &err), 0);
+	ck_assert(!step(smarthost));
+	challenge_person();
+	ck_assert(step(smarthost));
+	ck_assert(!step(smarthost));
+	smtp_script_stop(script, &report);
+	challenge = cloud_fixture_challenge(&fixture, row->state);
+	ck_assert_msg(challenge.mail == row->mail, "%s: %d, %s", row->what,
+	              (int)challenge.mail, challenge.mail_reply);
+	ck_assert_int_eq(challenge.mail_attempts, 1);
+	ck_assert_msg(*challenge.mail_reply, "%s: no reply", row->what);
+	if (row->mail == MAIL_STATE_PENDING)
+		ck_assert_int_gt(challenge.mail_next_ms,
+		                 clock_wall_ms() + 50000);
+	check_dead(&challenge, row->dead);
+	ck_assert_int_eq(report.message_whole, row->mail == MAIL_STATE_SENT);
+	registry_challenge_release(&challenge);
+	smarthost_free(smarthost);
+	cloud_fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(backoff_doubles_up_to_its_limit)
+{
+	struct cloud_config config = {.mail_retry_min_ms = 1000,
+	                              .mail_retry_max_ms = 10000};
+
+	ck_assert_int_eq(mail_worker_backoff_ms(&config, 1), 1000);
+	ck_assert_int_eq(mail_worker_backoff_ms(&config, 2), 2000);
+	ck_assert_int_eq(mail_worker_backoff_ms(&config, 4), 8000);
+	ck_assert_int_eq(mail_worker_backoff_ms(&config, 5), 10000);
+	ck_assert_int_eq(mail_worker_backoff_ms(&config, 1000000), 10000);
+}
+END_TEST
+
+/* The threads send it without being asked twice, and stop. */
+START_TEST(threads_send)
+{
+	struct smtp_script *script = smtp_script_start(rows[0].steps);
+	struct smtp_script_report report;
+	struct error err = {0};
+	int i;
+
+	open_with(script, 8);
+	ck_assert_int_eq(
+	    mail_worker_start(&fixture.cloud.mail_worker, &fixture.cloud, &err),
+	    0);
+	challenge_person();
+	for (i = 0; i < 100; i++) {
+		struct timespec pause = {.tv_nsec = 20000000};
+		struct registry_challenge challenge =
+		    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+		bool sent = challenge.mail == MAIL_STATE_SENT;
+
+		registry_challenge_release(&challenge);
+		if (sent)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	ck_assert_int_lt(i, 100);
+	smtp_script_stop(script, &report);
+	ck_assert(report.message_whole);
+	cloud_fixture_close(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cloud-mail-worker");
+	TCase *tcase = tcase_create("worker");
+
+	tcase_set_timeout(tcase, 30);
+	tcase_add_loop_test(tcase, outcomes, 0,
+	                    (int)(sizeof(rows) / sizeof(rows[0])));
+	tcase_add_test(tcase, backoff_doubles_up_to_its_limit);
+	tcase_add_test(tcase, threads_send);
+	suite_add_tcase(suite, tcase);
+	return suite_main(suite, NULL);
+}
