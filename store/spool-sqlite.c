@@ -202,6 +202,7 @@ int spool_sqlite_begin(struct spool_sqlite *spool, struct sqlite_db *db,
 	struct error local = {.text = ""};
 	int result;
 
+	sqlite_checkpointer_give_way(spool->checkpointer);
 	(void)pthread_mutex_lock(&spool->writer);
 	result = check_failure(spool, &local);
 	if (!result) {

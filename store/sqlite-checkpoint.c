@@ -18,6 +18,8 @@ struct sqlite_checkpointer {
 	int log_pages;  /* as the last commit left it */
 	int done_pages; /* of these, how many are in the database */
 	bool stop;
+	bool wants_writer;
+	pthread_cond_t had_writer;
 	atomic_int failure;
 };
 
@@ -77,6 +79,41 @@ static bool wait_for_work(struct sqlite_checkpointer *checkpointer, bool *large)
 	return !stop;
 }
 
+static void set_wants_writer(struct sqlite_checkpointer *checkpointer,
+                             bool wants)
+{
+	(void)pthread_mutex_lock(&checkpointer->mutex);
+	checkpointer->wants_writer = wants;
+	if (!wants)
+		(void)pthread_cond_broadcast(&checkpointer->had_writer);
+	(void)pthread_mutex_unlock(&checkpointer->mutex);
+}
+
+void sqlite_checkpointer_give_way(struct sqlite_checkpointer *checkpointer)
+{
+	if (!checkpointer)
+		return;
+	(void)pthread_mutex_lock(&checkpointer->mutex);
+	while (checkpointer->wants_writer)
+		(void)pthread_cond_wait(&checkpointer->had_writer,
+		                        &checkpointer->mutex);
+	(void)pthread_mutex_unlock(&checkpointer->mutex);
+}
+
+/* Only what was written meanwhile is left: once that is moved too, the next
+ * commit restarts the log. */
+static bool finish(struct sqlite_checkpointer *checkpointer)
+{
+	bool go_on;
+
+	set_wants_writer(checkpointer, true);
+	(void)pthread_mutex_lock(checkpointer->writer);
+	set_wants_writer(checkpointer, false);
+	go_on = checkpoint(checkpointer);
+	(void)pthread_mutex_unlock(checkpointer->writer);
+	return go_on;
+}
+
 static void *run(void *context)
 {
 	struct sqlite_checkpointer *checkpointer = context;
@@ -85,13 +122,8 @@ static void *run(void *context)
 	while (wait_for_work(checkpointer, &large)) {
 		bool go_on = checkpoint(checkpointer);
 
-		if (go_on && large) {
-			/* Only what was written meanwhile is left: once that
-			 * is moved too, the next commit restarts the log. */
-			(void)pthread_mutex_lock(checkpointer->writer);
-			go_on = checkpoint(checkpointer);
-			(void)pthread_mutex_unlock(checkpointer->writer);
-		}
+		if (go_on && large)
+			go_on = finish(checkpointer);
 		if (!go_on)
 			break;
 	}
@@ -116,6 +148,7 @@ int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
 	started->writer = writer;
 	(void)pthread_mutex_init(&started->mutex, NULL);
 	(void)pthread_cond_init(&started->wake, NULL);
+	(void)pthread_cond_init(&started->had_writer, NULL);
 	result = pthread_create(&started->thread, NULL, run, started);
 	if (result) {
 		sqlite_db_close(started->db);
@@ -152,5 +185,6 @@ void sqlite_checkpointer_stop(struct sqlite_checkpointer *checkpointer)
 	sqlite_db_close(checkpointer->db);
 	(void)pthread_mutex_destroy(&checkpointer->mutex);
 	(void)pthread_cond_destroy(&checkpointer->wake);
+	(void)pthread_cond_destroy(&checkpointer->had_writer);
 	free(checkpointer);
 }

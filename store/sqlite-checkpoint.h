@@ -30,6 +30,13 @@ void sqlite_checkpointer_watch(struct sqlite_checkpointer *checkpointer,
  */
 int sqlite_checkpointer_failure(struct sqlite_checkpointer *checkpointer);
 
+/*
+ * To be called by a writer before it locks the mutex: waits while the thread
+ * wants it, which might otherwise not get it from a busy writer for long. NULL
+ * is allowed.
+ */
+void sqlite_checkpointer_give_way(struct sqlite_checkpointer *checkpointer);
+
 /* Ends the thread; NULL is allowed. */
 void sqlite_checkpointer_stop(struct sqlite_checkpointer *checkpointer);
 

@@ -15,11 +15,19 @@ static struct {
 	bool armed, happened;
 	enum fault fault;
 	int skip, code;
+	pthread_t thread;
+	bool others;
 } plan;
 
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs vfs;
 static sqlite3_io_methods methods;
+
+/* Whether the plan is for the calling thread. */
+static bool is_meant(void)
+{
+	return !pthread_equal(plan.thread, pthread_self()) == plan.others;
+}
 
 /* SQLITE_OK, or the failure that is due. */
 static int ask(enum fault fault)
@@ -27,7 +35,8 @@ static int ask(enum fault fault)
 	int code = SQLITE_OK;
 
 	(void)pthread_mutex_lock(&mutex);
-	if (plan.armed && plan.fault == fault && plan.skip-- <= 0) {
+	if (plan.armed && plan.fault == fault && is_meant() &&
+	    plan.skip-- <= 0) {
 		plan.armed = false;
 		plan.happened = true;
 		code = plan.code;
@@ -180,7 +189,7 @@ void fault_vfs_install(void)
 	(void)sqlite3_vfs_register(&vfs, 1);
 }
 
-void fault_vfs_arm(enum fault fault, int skip, int code)
+static void arm(enum fault fault, int skip, int code, bool others)
 {
 	(void)pthread_mutex_lock(&mutex);
 	plan.armed = true;
@@ -188,7 +197,19 @@ void fault_vfs_arm(enum fault fault, int skip, int code)
 	plan.fault = fault;
 	plan.skip = skip;
 	plan.code = code;
+	plan.thread = pthread_self();
+	plan.others = others;
 	(void)pthread_mutex_unlock(&mutex);
+}
+
+void fault_vfs_arm(enum fault fault, int skip, int code)
+{
+	arm(fault, skip, code, false);
+}
+
+void fault_vfs_arm_others(enum fault fault, int skip, int code)
+{
+	arm(fault, skip, code, true);
 }
 
 bool fault_vfs_disarm(void)

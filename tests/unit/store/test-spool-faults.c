@@ -185,6 +185,27 @@ START_TEST(damage_ends_writing)
 }
 END_TEST
 
+/* What the thread behind the log cannot sync ends the writing too. */
+START_TEST(failed_checkpoint_ends_writing)
+{
+	struct id first = fixture_add(&fixture, 1, SPOOL_HELD);
+	int result = 0;
+
+	fault_vfs_arm_others(FAULT_SYNC, 0, SQLITE_IOERR_FSYNC);
+	for (int i = 0; i < 5000 && !result; i++) {
+		struct batch batch;
+
+		fill(&batch);
+		result = commit(&batch);
+		release(&batch);
+	}
+	ck_assert_int_eq(result, ERR_IO);
+	ck_assert(fault_vfs_disarm());
+	fixture_reopen(&fixture);
+	ck_assert_int_eq(fixture_state(&fixture, first, 0), SPOOL_HELD);
+}
+END_TEST
+
 /* The other writers stop as well, and leave nothing half done. */
 START_TEST(claim_purge_and_entries_fail_whole)
 {
@@ -227,6 +248,7 @@ int main(void)
 	tcase_add_test(tests, full_disk_at_every_write);
 	tcase_add_loop_test(tests, failure_at_every_step, 0, 2);
 	tcase_add_test(tests, damage_ends_writing);
+	tcase_add_test(tests, failed_checkpoint_ends_writing);
 	tcase_add_test(tests, claim_purge_and_entries_fail_whole);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
