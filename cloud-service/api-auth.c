@@ -76,13 +76,12 @@ void api_key_draw(char key[API_KEY_SIZE], char prefix[API_KEY_PREFIX_SIZE],
                   uint8_t hash[CRYPTO_HASH_SIZE])
 {
 	uint8_t name[6], secret[32];
-	char secret_text[44];
+	char name_text[9], secret_text[44];
 
 	random_bytes(name, sizeof(name));
 	random_bytes(secret, sizeof(secret));
-	memcpy(prefix, "tk_", 3);
-	base64url_encode(name, sizeof(name), prefix + 3,
-	                 API_KEY_PREFIX_SIZE - 3);
+	base64url_encode(name, sizeof(name), name_text, sizeof(name_text));
+	snprintf(prefix, API_KEY_PREFIX_SIZE, "tk_%s", name_text);
 	base64url_encode(secret, sizeof(secret), secret_text,
 	                 sizeof(secret_text));
 	snprintf(key, API_KEY_SIZE, "%s_%s", prefix, secret_text);

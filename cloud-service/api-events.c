@@ -48,6 +48,7 @@ static int read_event(const json_t *item, struct event *event,
 	int result;
 
 	memset(event, 0, sizeof(*event));
+	event->name = "";
 	if (!json_is_object(item))
 		return error_set(err, ERR_INVALID, "not an object");
 	result = json_field_id(item, "message", &event->message, err);

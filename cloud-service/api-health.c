@@ -10,12 +10,15 @@ __asm__(".pushsection .rodata\n"
 	".global turing_openapi\n"
 	"turing_openapi:\n"
 	".incbin \"docs/openapi.yaml\"\n"
-	".global turing_openapi_end\n"
-	"turing_openapi_end:\n"
-	".byte 0\n"
+	"1:\n"
+	".balign 8\n"
+	".global turing_openapi_size\n"
+	"turing_openapi_size:\n"
+	".quad 1b - turing_openapi\n"
 	".popsection\n");
 /* clang-format on */
-extern const char turing_openapi[], turing_openapi_end[];
+extern const char turing_openapi[];
+extern const uint64_t turing_openapi_size;
 
 void api_health_get(struct http_request *request, void *context)
 {
@@ -50,5 +53,5 @@ void api_openapi_get(struct http_request *request, void *context)
 {
 	(void)context;
 	http_reply(request, 200, "application/yaml", turing_openapi,
-	           (size_t)(turing_openapi_end - turing_openapi));
+	           (size_t)turing_openapi_size);
 }

@@ -15,7 +15,8 @@ static const json_t *field(const json_t *object, const char *name)
 
 static int missing(const char *name, struct error *err)
 {
-	return error_set(err, ERR_INVALID, "%s: missing", name);
+	(void)error_set(err, ERR_INVALID, "%s: missing", name);
+	return ERR_INVALID;
 }
 
 int json_field_text(const json_t *object, const char *name, size_t maximum,
@@ -25,11 +26,15 @@ int json_field_text(const json_t *object, const char *name, size_t maximum,
 
 	if (!found && required)
 		return missing(name, err);
-	if (found && !json_is_string(found))
-		return error_set(err, ERR_INVALID, "%s: not a string", name);
-	if (found && json_string_length(found) > maximum)
-		return error_set(err, ERR_INVALID, "%s: longer than %zu bytes",
-		                 name, maximum);
+	if (found && !json_is_string(found)) {
+		(void)error_set(err, ERR_INVALID, "%s: not a string", name);
+		return ERR_INVALID;
+	}
+	if (found && json_string_length(found) > maximum) {
+		(void)error_set(err, ERR_INVALID, "%s: longer than %zu bytes",
+		                name, maximum);
+		return ERR_INVALID;
+	}
 	*value = found ? json_string_value(found) : "";
 	return 0;
 }

@@ -258,6 +258,7 @@ static int run_with_config(struct cli *cli, const struct cli_command *command)
 		return cli_fail(cli, &err);
 	cli->config = &config;
 	status = run_with_registry(cli, command);
+	cli->config = NULL;
 	cloud_config_release(&config);
 	return status;
 }

@@ -59,7 +59,7 @@ static const char message[] = "From: c@cloud.test\r\nTo: a@b.example\r\n"
 static const struct row {
 	const char *what;
 	bool tls;
-	struct script_step steps[24];
+	struct script_step steps[28];
 	enum smarthost_outcome outcome;
 	int code;
 	const char *enhanced;
@@ -272,6 +272,22 @@ static const struct row {
      SMARTHOST_SENT,
      250,
      ""},
+    {"TLS and AUTH",
+     true,
+     {TLS_OPENING, SAY("220 go"), TLS("localhost"), HEAR("EHLO"),
+      SAY("250-peer"), SAY("250 AUTH PLAIN"),
+      HEAR("AUTH PLAIN AG1lAGdlaGVpbQ=="), SAY("235 welcome"), GOOD},
+     SMARTHOST_SENT,
+     250,
+     ""},
+    {"AUTH refused",
+     true,
+     {TLS_OPENING, SAY("220 go"), TLS("localhost"), HEAR("EHLO"),
+      SAY("250-peer"), SAY("250 AUTH PLAIN"), HEAR("AUTH PLAIN"),
+      SAY("535 5.7.8 no"), HEAR("MAIL"), SAY("530 5.7.0 authenticate")},
+     SMARTHOST_DEFERRED,
+     530,
+     "5.7.0"},
     {"TLS not offered", true, {OPENING}, SMARTHOST_DEFERRED, 0, ""},
     {"TLS refused",
      true,
@@ -318,7 +334,9 @@ static void load(struct cloud_config *config, const struct smtp_script *script,
 	    "challenge { from = \"c@cloud.test\" }\n"
 	    "smarthost { address = \"localhost:%u\"; timeout = 1s; %s%s%s }\n",
 	    (unsigned)smtp_script_port(script),
-	    tls ? "starttls = required; ca_file = \"" : "",
+	    tls ? "user = me; password = geheim; "
+	          "starttls = required; ca_file = \""
+	        : "",
 	    tls ? smtp_script_ca_file(script) : "", tls ? "\";" : "");
 
 	ck_assert_msg(!cloud_config_load_text("test", text, config, &err), "%s",
