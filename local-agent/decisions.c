@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -12,7 +13,6 @@
 
 #define LIMIT           500
 #define ANSWER_SLACK_MS 15000 /* beyond the wait that was asked for */
-#define QUICK_POLL_MS   1000  /* rest after 204 when no wait is configured */
 
 struct decisions {
 	struct decisions_options options;
@@ -155,6 +155,7 @@ static int64_t step(struct cloud_worker *worker, void *context)
 {
 	struct decisions *decisions = context;
 	int64_t wait_ms = decisions->options.config->cloud_poll_wait_ms;
+	int64_t start_ms = clock_monotonic_ms();
 	struct http_answer answer = {0};
 	char path[128];
 	int64_t pause_ms = CLOUD_STEP_AGAIN;
@@ -168,8 +169,8 @@ static int64_t step(struct cloud_worker *worker, void *context)
 		return CLOUD_STEP_FAILED;
 	if (answer.status != 204 && apply(decisions, answer.body))
 		pause_ms = CLOUD_STEP_FAILED;
-	else if (answer.status == 204 && wait_ms < 1000)
-		pause_ms = QUICK_POLL_MS;
+	else if (answer.status == 204)
+		pause_ms = cloud_worker_poll_pause_ms(worker, start_ms);
 	http_answer_release(&answer);
 	return pause_ms;
 }

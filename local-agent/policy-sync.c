@@ -13,7 +13,6 @@
 
 #define LIMIT           1000
 #define ANSWER_SLACK_MS 15000
-#define QUICK_POLL_MS   1000
 
 struct policy_sync {
 	struct policy_sync_options options;
@@ -137,6 +136,7 @@ static int64_t step(struct cloud_worker *worker, void *context)
 {
 	struct policy_sync *sync = context;
 	int64_t wait_ms = sync->options.config->cloud_poll_wait_ms;
+	int64_t start_ms = clock_monotonic_ms();
 	struct http_answer answer = {0};
 	char path[128];
 	int64_t pause_ms;
@@ -153,7 +153,7 @@ static int64_t step(struct cloud_worker *worker, void *context)
 	else if (sync->stale)
 		pause_ms = refresh(sync);
 	else
-		pause_ms = wait_ms < 1000 ? QUICK_POLL_MS : CLOUD_STEP_AGAIN;
+		pause_ms = cloud_worker_poll_pause_ms(worker, start_ms);
 	http_answer_release(&answer);
 	return pause_ms;
 }

@@ -1,0 +1,126 @@
+/* Tests of the configuration: what is refused, and what follows from it. */
+#include "local-agent/agent-config.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/suite.h"
+
+#define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))
+#define SPOOL       "spool { location = \"/s\"; }\n"
+#define CLOUD       "cloud { url = \"https://c.test\"; key = tk_x; }\n"
+#define POLICY      "policy { authserv_id = mx.test; }\n"
+
+static const struct {
+	const char *text;
+	const char *why; /* part of the error; NULL: accepted */
+} rows[] = {
+    {SPOOL CLOUD POLICY, NULL},
+    {SPOOL CLOUD "policy { challenge_unauthenticated_senders = yes; }", NULL},
+    {SPOOL CLOUD, "policy.authserv_id"},
+    {SPOOL CLOUD "policy { authserv_id = \"\"; }", "policy.authserv_id"},
+    {SPOOL CLOUD "policy { challenge_unauthenticated_senders = no; }",
+     "policy.authserv_id"},
+    {CLOUD POLICY, "spool.location"},
+    {SPOOL POLICY, "cloud.url"},
+    {SPOOL POLICY "cloud { url = \"https://c.test\"; }", "cloud.key"},
+    {SPOOL POLICY "cloud { url = \"https://c.test\"; key = \"a b\"; }",
+     "cloud.key"},
+    {SPOOL POLICY "cloud { url = \"https://c.test\"; key = a;"
+                  " key_file = \"/k\"; }",
+     "not both"},
+    {SPOOL POLICY "cloud { url = \"https://c.test\";"
+                  " key_file = \"/nonexistent/key\"; }",
+     "cloud.key_file"},
+    {SPOOL CLOUD POLICY "smtp { listen = \"nonsense\"; }", "smtp.listen"},
+    {SPOOL CLOUD POLICY "smtp { listen = \"127.0.0.1:0\"; }", "smtp.listen"},
+    {SPOOL CLOUD POLICY "smtp { threads = 0; }", "smtp.threads"},
+    {SPOOL CLOUD POLICY "smtp { thread = 2; }", "thread"},
+    {SPOOL CLOUD POLICY "next_hop { address = \"127.0.0.1\"; }",
+     "next_hop.address"},
+    {SPOOL CLOUD POLICY "queue { retry_min = 2h; retry_max = 1h; }",
+     "queue.retry_min"},
+    {SPOOL POLICY "cloud { url = \"https://c.test\"; key = k;"
+                  " retry_min = 2h; }",
+     "cloud.retry_min"},
+    {SPOOL CLOUD POLICY CLOUD, "t.conf:4"},
+    {SPOOL CLOUD POLICY "agent { hostname = \"a b\"; }", "agent.hostname"},
+    {SPOOL CLOUD POLICY "agent { name = \"\"; }", "agent.name"},
+    {SPOOL CLOUD POLICY "log { level = loud; }", "log.level"},
+};
+
+START_TEST(accepts_or_says_why_not)
+{
+	struct agent_config config;
+	struct error err = {.text = ""};
+	int result =
+	    agent_config_load_text("t.conf", rows[_i].text, &config, &err);
+
+	if (!rows[_i].why) {
+		ck_assert_msg(result == 0, "%s", err.text);
+		agent_config_release(&config);
+		return;
+	}
+	ck_assert_int_lt(result, 0);
+	ck_assert_msg(strstr(err.text, rows[_i].why), "%s", err.text);
+	ck_assert_msg(strncmp(err.text, "t.conf:", 7) == 0, "%s", err.text);
+}
+END_TEST
+
+START_TEST(defaults_are_the_documented_ones)
+{
+	struct agent_config config;
+
+	ck_assert_int_eq(
+	    agent_config_load_text("t.conf", SPOOL CLOUD POLICY, &config, NULL),
+	    0);
+	ck_assert_str_eq(config.smtp.address, "127.0.0.1");
+	ck_assert_uint_eq(config.smtp.port, 10025);
+	ck_assert_uint_eq(config.next_hop.port, 10026);
+	ck_assert_uint_eq(config.metrics.port, 10027);
+	ck_assert_str_eq(config.key, "tk_x");
+	ck_assert_uint_eq(config.smtp_xforward_from.count, 2);
+	ck_assert_int_eq(config.smtp_max_message_size, 50 << 20);
+	ck_assert_int_eq(config.policy_hold_for_ms, 14LL * 24 * 3600 * 1000);
+	ck_assert_int_eq(config.queue_retry_min_ms, 5 * 60 * 1000);
+	ck_assert_int_gt((int)strlen(config.hostname), 0);
+	agent_config_release(&config);
+}
+END_TEST
+
+START_TEST(key_is_read_from_its_file)
+{
+	char path[] = "/tmp/turing-key-XXXXXX", text[300];
+	int fd = mkstemp(path);
+	struct agent_config config;
+	struct error err = {.text = ""};
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, "tk_secret\n", 10), 10);
+	(void)close(fd);
+	(void)snprintf(text, sizeof(text),
+	               SPOOL POLICY "cloud { url = \"https://c.test\";"
+	                            " key_file = \"%s\"; }\n"
+	                            "metrics { listen = \"\"; }",
+	               path);
+	ck_assert_msg(agent_config_load_text("t.conf", text, &config, &err) ==
+	                  0,
+	              "%s", err.text);
+	ck_assert_str_eq(config.key, "tk_secret");
+	ck_assert_ptr_null(config.metrics.address);
+	agent_config_release(&config);
+	(void)unlink(path);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("agent configuration");
+	TCase *tests = tcase_create("keys");
+
+	tcase_add_loop_test(tests, accepts_or_says_why_not, 0, COUNT(rows));
+	tcase_add_test(tests, defaults_are_the_documented_ones);
+	tcase_add_test(tests, key_is_read_from_its_file);
+	suite_add_tcase(suite, tests);
+	return suite_main(suite, NULL);
+}
