@@ -204,6 +204,10 @@ static int check_smarthost(const struct cloud_config *config, struct error *err)
 
 	if (result)
 		return result;
+	if (config->smarthost_address[0] == '[')
+		return error_set(err, ERR_INVALID,
+		                 "smarthost.address: an IPv6 address cannot be "
+		                 "used here: give a name");
 	if (!config->smarthost_user != !config->smarthost_password)
 		return error_set(err, ERR_INVALID,
 		                 "smarthost.user: user and password belong "

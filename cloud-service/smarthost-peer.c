@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,21 +29,29 @@ static int resolve(const char *host, uint16_t port, struct addrinfo **list,
 	return 0;
 }
 
-/* libesmtp takes what follows the last colon as the port, and the rest as the
- * host, which it resolves: a bare IPv6 address is what it needs. */
-static int print_peer(const struct addrinfo *info, char text[PEER_TEXT_SIZE],
+/*
+ * libesmtp takes what follows the first colon as the port: an IPv6 address
+ * cannot be told to it. A host that has no other is told by its name, which
+ * libesmtp then looks up itself.
+ */
+static int print_peer(const struct addrinfo *info, const char *host,
+                      uint16_t port, char text[PEER_TEXT_SIZE],
                       struct error *err)
 {
-	char host[48], service[8];
+	char numeric[48];
 	int written;
 
-	if (getnameinfo(info->ai_addr, info->ai_addrlen, host, sizeof(host),
-	                service, sizeof(service),
-	                NI_NUMERICHOST | NI_NUMERICSERV))
-		return error_set(err, ERR_UNAVAILABLE, "no numeric address");
-	written = snprintf(text, PEER_TEXT_SIZE, "%s:%s", host, service);
+	if (info->ai_family == AF_INET &&
+	    !getnameinfo(info->ai_addr, info->ai_addrlen, numeric,
+	                 sizeof(numeric), NULL, 0, NI_NUMERICHOST))
+		host = numeric;
+	if (strchr(host, ':'))
+		return error_set(err, ERR_INVALID,
+		                 "an IPv6 address cannot be used: "
+		                 "give the smarthost's name");
+	written = snprintf(text, PEER_TEXT_SIZE, "%s:%u", host, (unsigned)port);
 	if (written < 0 || written >= PEER_TEXT_SIZE)
-		return error_set(err, ERR_LIMIT, "the address is too long");
+		return error_set(err, ERR_LIMIT, "the name is too long");
 	return 0;
 }
 
@@ -79,36 +88,35 @@ static int try_connect(const struct addrinfo *info, int64_t deadline_ms)
 	return number;
 }
 
+/* Whether info is to be tried now: IPv4 in the first round, all others in the
+ * second. */
+static bool is_due(const struct addrinfo *info, int round)
+{
+	return (info->ai_family == AF_INET) == (round == 0);
+}
+
 int peer_find(const char *host, uint16_t port, int64_t timeout_ms,
               char text[PEER_TEXT_SIZE], struct error *err)
 {
 	struct addrinfo *list, *info;
-	int number = EHOSTUNREACH;
+	int number = EHOSTUNREACH, round;
 	int result = resolve(host, port, &list, err);
 
 	if (result)
 		return result;
-	for (info = list; info && number; info = info->ai_next) {
-		number = try_connect(info, clock_monotonic_ms() + timeout_ms);
-		if (!number)
-			result = print_peer(info, text, err);
-	}
+	for (round = 0; round < 2; round++)
+		for (info = list; info && number; info = info->ai_next) {
+			if (!is_due(info, round))
+				continue;
+			number = try_connect(info,
+			                     clock_monotonic_ms() + timeout_ms);
+			if (!number)
+				result =
+				    print_peer(info, host, port, text, err);
+		}
 	freeaddrinfo(list);
 	if (number)
 		return error_set_errno(err, ERR_UNAVAILABLE, number,
 		                       "%s port %u", host, (unsigned)port);
-	return result;
-}
-
-int peer_resolve(const char *host, uint16_t port, char text[PEER_TEXT_SIZE],
-                 struct error *err)
-{
-	struct addrinfo *list;
-	int result = resolve(host, port, &list, err);
-
-	if (result)
-		return result;
-	result = print_peer(list, text, err);
-	freeaddrinfo(list);
 	return result;
 }

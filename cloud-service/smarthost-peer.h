@@ -6,19 +6,17 @@
 
 #include "common/error.h"
 
-#define PEER_TEXT_SIZE 64 /* "[address]:port" of either family */
+#define PEER_TEXT_SIZE 264 /* a name, ":", a port and a NUL */
 
 /*
  * Resolves host (a name or a numeric address) and connects to the first of its
- * addresses that answers within timeout_ms; the connection is closed at once.
- * Writes that address and port for libesmtp, whose connect() waits for minutes
- * and takes names. ERR_UNAVAILABLE when none answers.
+ * addresses, IPv4 before IPv6, that answers within timeout_ms; the connection
+ * is closed at once. Writes what to tell libesmtp, whose connect() waits for
+ * minutes: that address and the port, or the name where it is an IPv6 address.
+ * ERR_UNAVAILABLE when none answers, ERR_INVALID when host is an IPv6 address,
+ * for which libesmtp has no way.
  */
 int peer_find(const char *host, uint16_t port, int64_t timeout_ms,
               char text[PEER_TEXT_SIZE], struct error *err);
-
-/* Resolves without connecting: the first address. */
-int peer_resolve(const char *host, uint16_t port, char text[PEER_TEXT_SIZE],
-                 struct error *err);
 
 #endif

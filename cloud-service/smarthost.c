@@ -12,7 +12,6 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <auth-client.h>
@@ -30,8 +29,9 @@ struct smarthost {
 	uint16_t port;
 	char *helo;
 	SSL_CTX *tls; /* NULL: in the clear */
-	/* The last sending reached it: no need to try the connection first. */
-	atomic_bool reachable;
+	pthread_mutex_t lock;
+	char
+	    peer[PEER_TEXT_SIZE]; /* where the last sending reached it, or "" */
 };
 
 /* One sending. */
@@ -105,6 +105,7 @@ int smarthost_new(struct smarthost **smarthost,
 
 	pthread_once(&once, start_auth_library);
 	made->config = config;
+	pthread_mutex_init(&made->lock, NULL);
 	if (!helo || !*helo)
 		helo = mail_address_domain(config->challenge_from);
 	made->helo = mem_copy_string(helo);
@@ -123,6 +124,7 @@ void smarthost_free(struct smarthost *smarthost)
 {
 	if (!smarthost)
 		return;
+	pthread_mutex_destroy(&smarthost->lock);
 	SSL_CTX_free(smarthost->tls);
 	free(smarthost->host);
 	free(smarthost->helo);
@@ -398,6 +400,33 @@ static bool address_is_plain(const char *address)
 	return true;
 }
 
+/*
+ * Where to connect. While all goes well the address that answered is used
+ * again, without a connection to try it.
+ */
+static int choose_peer(struct smarthost *smarthost, char peer[PEER_TEXT_SIZE],
+                       struct error *err)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&smarthost->lock);
+	memcpy(peer, smarthost->peer, PEER_TEXT_SIZE);
+	pthread_mutex_unlock(&smarthost->lock);
+	if (!*peer)
+		result = peer_find(smarthost->host, smarthost->port,
+		                   smarthost->config->smarthost_timeout_ms,
+		                   peer, err);
+	return result;
+}
+
+/* Remembers the address where the smarthost was, or forgets it. */
+static void keep_peer(struct smarthost *smarthost, const char *peer)
+{
+	pthread_mutex_lock(&smarthost->lock);
+	snprintf(smarthost->peer, sizeof(smarthost->peer), "%s", peer);
+	pthread_mutex_unlock(&smarthost->lock);
+}
+
 enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
                                       const char *sender, const char *recipient,
                                       const char *bytes, size_t size,
@@ -418,19 +447,14 @@ enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
 		return SMARTHOST_REFUSED;
 	}
 	dialogue_init(&sending.dialogue, smarthost->tls != NULL);
-	if (atomic_load(&smarthost->reachable))
-		result =
-		    peer_resolve(smarthost->host, smarthost->port, peer, &err);
-	else
-		result = peer_find(smarthost->host, smarthost->port,
-		                   smarthost->config->smarthost_timeout_ms,
-		                   peer, &err);
+	result = choose_peer(smarthost, peer, &err);
 	if (result) {
 		snprintf(reply->text, sizeof(reply->text), "%.255s", err.text);
 		return SMARTHOST_DEFERRED;
 	}
 	outcome = run_session(&sending, peer, sender, recipient, reply);
-	atomic_store(&smarthost->reachable,
-	             sending.connected && sending.dialogue.greeting_code);
+	keep_peer(smarthost, sending.connected && sending.dialogue.greeting_code
+	                         ? peer
+	                         : "");
 	return outcome;
 }

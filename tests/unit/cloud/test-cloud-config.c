@@ -65,6 +65,7 @@ static const struct {
     {NEEDED "smarthost { address = \"mail.example.org\" }",
      "smarthost.address"},
     {NEEDED "smarthost { address = \"mail.example.org:587\" }", NULL},
+    {NEEDED "smarthost { address = \"[::1]:25\" }", "smarthost.address"},
     {NEEDED "smarthost { user = \"u\" }", "smarthost.user"},
     {NEEDED "smarthost { user = \"u\"; password = \"p\" }", "starttls"},
     {NEEDED "smarthost { user = u; password = p; starttls = required }", NULL},
