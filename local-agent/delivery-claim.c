@@ -95,6 +95,7 @@ static int claim_page(struct delivery *delivery, bool *any, struct error *err)
 	    now_ms, DELIVERY_LEASE_MS, CLAIM_MESSAGES, &claimed->page, err);
 	*any = result == 0 && claimed->page.count > 0;
 	if (!*any) {
+		spool_page_release(&claimed->page);
 		free(claimed);
 		return result;
 	}
@@ -162,8 +163,12 @@ void claimer_stop(struct delivery *delivery)
 	(void)pthread_cond_signal(&claimer->changed);
 	(void)pthread_mutex_unlock(&claimer->lock);
 	(void)pthread_join(claimer->thread, NULL);
-	(void)pthread_cond_destroy(&claimer->changed);
-	(void)pthread_mutex_destroy(&claimer->lock);
+}
+
+void claimer_release(struct delivery *delivery)
+{
+	(void)pthread_cond_destroy(&delivery->claimer.changed);
+	(void)pthread_mutex_destroy(&delivery->claimer.lock);
 }
 
 void claimer_want(struct delivery *delivery, bool wanted)

@@ -142,8 +142,10 @@ void connections_close(struct delivery *delivery, bool cut);
 
 /* Starts the claimer's thread. */
 int claimer_start(struct delivery *delivery, struct error *err);
-/* Ends the thread. */
+/* Ends the thread; the functions below may still be called. */
 void claimer_stop(struct delivery *delivery);
+/* Frees what the claimer holds, once the loop has ended too. */
+void claimer_release(struct delivery *delivery);
 /* Sets whether mail is wanted. Any thread. */
 void claimer_want(struct delivery *delivery, bool wanted);
 /* Looks at once, if mail is wanted. Any thread. */

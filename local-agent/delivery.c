@@ -241,7 +241,7 @@ int delivery_start(struct delivery **delivery,
 	make_metrics(made);
 	result = claimer_start(made, err);
 	if (result) {
-		free(made);
+		delivery_free(made);
 		return result;
 	}
 	*delivery = made;
@@ -300,6 +300,7 @@ void delivery_free(struct delivery *delivery)
 {
 	if (!delivery)
 		return;
+	claimer_release(delivery);
 	(void)pthread_cond_destroy(&delivery->quiet);
 	(void)pthread_mutex_destroy(&delivery->lock);
 	free(delivery);
