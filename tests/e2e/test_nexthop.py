@@ -24,40 +24,34 @@ class HostileHop:
         self.good = False
         self.accepted = []
         self.sessions = 0
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                peer, _ = self.socket.accept()
-            except OSError:
-                return
-            self.sessions += 1
-            threading.Thread(target=self.talk, args=(peer,),
-                             daemon=True).start()
+        self.received = 0  # whole messages, whatever was answered
+        self.peers = []
 
     def talk(self, peer):
+        self.sessions += 1
+        self.peers.append(peer)
         with contextlib.suppress(OSError, StopIteration), peer:
             peer.settimeout(30)
-            Session(peer, {} if self.good else self.script, self).run()
+            Session(peer, self).run()
 
     def close(self):
-        self.socket.close()
+        """Cuts every session, so that none outlives its row."""
+        for peer in self.peers:
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
 
 
 class Session:
     """One dialogue. The script maps a step to what is done instead."""
 
-    def __init__(self, peer, script, hop):
+    def __init__(self, peer, hop):
         self.peer = peer
-        self.script = script
         self.hop = hop
         self.lines = peer.makefile("rb")
 
     def say(self, step, standard):
-        action = self.script.get(step, standard)
+        action = standard if self.hop.good else \
+            self.hop.script.get(step, standard)
         if action == "drop":
             self.peer.shutdown(socket.SHUT_RDWR)
             raise StopIteration
@@ -104,12 +98,13 @@ class Session:
             content += line[1:] if line.startswith(b".") else line
         else:
             return False
+        self.hop.received += 1
         if self.say("dot", "250 stored\r\n").startswith("250"):
             self.hop.accepted.append(content)
         return True
 
 
-STORED_THEN_LOST = "after the final dot"
+COPIES = []  # whole copies beyond the first, of each row
 ROWS = [
     ("refuses the connection by 554", {"greeting": "554 no\r\n"}),
     ("421 at once", {"greeting": "421 busy\r\n"}),
@@ -158,7 +153,7 @@ def shared():
 
 
 class Relay:
-    """Listens on the next hop's port and joins each connection to a hop."""
+    """Listens on the next hop's port and hands each connection to a hop."""
 
     def __init__(self, port, target):
         self.target = target
@@ -171,9 +166,7 @@ class Relay:
                 peer, _ = self.socket.accept()
             except OSError:
                 return
-            hop = self.target
-            hop.sessions += 1
-            threading.Thread(target=hop.talk, args=(peer,),
+            threading.Thread(target=self.target.talk, args=(peer,),
                              daemon=True).start()
 
     def close(self):
@@ -203,9 +196,23 @@ def test_hostile_hop(shared, name, script):
         assert hop.accepted, "a 250 without a stored message counts for nothing"
         assert hop.accepted[-1].endswith(data)
         assert len(hop.accepted) - lies == 1, "once, by the good hop"
+        COPIES.append(hop.received - 1)
     finally:
         relay.close()
         hop.close()
+
+
+def test_copies_are_counted(shared, capsys):
+    """A copy more than one only where the final answer was not a 2xx or was
+    lost; the agent counts those that may be duplicates."""
+    stack, _ = shared
+    uncertain = stack.metric("agent", "turing_agent_delivery_uncertain_total")
+    with capsys.disabled():
+        print(f"\n{len(COPIES)} hostile hops: false deliveries 0, second"
+              f" copies {sum(COPIES)}, counted as uncertain by the agent"
+              f" {uncertain:.0f}")
+    assert len(COPIES) == len(ROWS)
+    assert 1 <= uncertain <= sum(COPIES)
 
 
 def states_of(stack, recipient):
