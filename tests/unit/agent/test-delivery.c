@@ -1,11 +1,15 @@
 /* Tests of delivery against next hops that lie, drop, stall or are away. */
 #include "local-agent/delivery.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/smtp/smtp-listener.h"
 #include "common/metrics.h"
+#include "tests/support/http-peer.h"
 #include "tests/support/smtp-script.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/unit/agent/lab.h"
@@ -77,7 +81,7 @@ static void start(uint16_t port, const char *more)
 
 	(void)snprintf(text, sizeof(text),
 	               LAB_POLICY "next_hop { address = \"127.0.0.1:%u\";"
-	                          " connections = 2; timeout_percent = 1;"
+	                          " timeout_percent = 1;"
 	                          " connect_timeout = 2s; %s }",
 	               port, more);
 	lab_config(&config, 1, text);
@@ -568,7 +572,7 @@ START_TEST(connections_are_used_again)
 	for (i = 0; i < 30; i++)
 		(void)fixture_add(&store, 2, SPOOL_QUEUED);
 	start(smtp_listener_port(hop.listener),
-	      "messages_per_connection = 10;");
+	      "connections = 2; messages_per_connection = 10;");
 	LAB_AWAIT(hop_count() == 30);
 	stop();
 	ck_assert_uint_ge(hop.sessions, 3);
@@ -675,6 +679,112 @@ START_TEST(absent_next_hop_is_waited_for)
 }
 END_TEST
 
+/* A next hop that takes one message, closes the session when the next begins,
+ * and is honest in its second session. */
+static void *close_at_the_second(void *argument)
+{
+	static const char replies[] = "250 hop\r\n";
+	int listening = *(int *)argument, session;
+
+	for (session = 0; session < 2; session++) {
+		int fd = accept(listening, NULL, NULL), mails = 0;
+		FILE *lines = fdopen(fd, "r");
+		char line[1200];
+		bool body = false;
+
+		(void)peer_send_text(fd, "220 hop\r\n");
+		while (lines && fgets(line, sizeof(line), lines)) {
+			if (body && strcmp(line, ".\r\n") != 0)
+				continue;
+			body = strncmp(line, "DATA", 4) == 0;
+			mails += strncmp(line, "MAIL", 4) == 0;
+			if (session == 0 && mails == 2)
+				break;
+			(void)peer_send_text(fd, body ? "354 go\r\n" : replies);
+		}
+		if (lines)
+			(void)fclose(lines);
+	}
+	return NULL;
+}
+
+/* A session that had gone is no failure of the message that met it. */
+START_TEST(stale_connection_costs_no_attempt)
+{
+	struct id ids[2];
+	struct spool_message message;
+	pthread_t thread;
+	uint16_t port;
+	int i, listening = peer_listen(&port);
+
+	ck_assert_int_eq(
+	    pthread_create(&thread, NULL, close_at_the_second, &listening), 0);
+	ids[0] = fixture_add(&store, 1, SPOOL_QUEUED);
+	start(port, "connections = 1;");
+	LAB_AWAIT(fixture_state(&store, ids[0], 0) == SPOOL_DELIVERED);
+	ids[1] = fixture_add(&store, 1, SPOOL_QUEUED);
+	delivery_wake(delivery);
+	LAB_AWAIT(fixture_state(&store, ids[1], 0) == SPOOL_DELIVERED);
+	stop();
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	(void)close(listening);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(
+		    spool_read(store.spool, &ids[i], &message, NULL), 0);
+		ck_assert_uint_eq(message.recipients[0].attempts, 1);
+		spool_message_release(&message);
+	}
+}
+END_TEST
+
+static void cut_file(const char *directory)
+{
+	DIR *folder = opendir(directory);
+	struct dirent *entry;
+	char path[400];
+
+	ck_assert_ptr_nonnull(folder);
+	while ((entry = readdir(folder))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", directory,
+		               entry->d_name);
+		ck_assert_int_eq(truncate(path, 100000), 0);
+	}
+	(void)closedir(folder);
+}
+
+/* Bytes that the medium lost must not make a shorter message look whole. */
+START_TEST(body_cut_short_is_not_delivered)
+{
+	size_t size = 300000;
+	char *body = mem_alloc(size + 1), bodies_directory[100];
+	struct spool_message message = fixture_message(1, SPOOL_QUEUED);
+	struct id id = message.id;
+
+	message.size = (int64_t)size;
+	for (size_t i = 0; i + 1 < size; i += 2)
+		memcpy(body + i, "\r\n", 2);
+	ck_assert_int_eq(
+	    fixture_commit(&store, fixture_add_change(&message, body, size)),
+	    0);
+	spool_message_release(&message);
+	(void)snprintf(bodies_directory, sizeof(bodies_directory), "%s/bodies",
+	               store.directory);
+	cut_file(bodies_directory);
+	hop_start(0);
+	start(smtp_listener_port(hop.listener), "");
+	LAB_AWAIT(is_over(&id, 0));
+	stop();
+	ck_assert_int_eq(fixture_state(&store, id, 0), SPOOL_DEFERRED);
+	ck_assert_uint_eq(hop.count, 0);
+	hop_stop();
+	free(body);
+	/* The spool's own check would find the file too short. */
+	ck_assert_int_eq(fixture_move(&store, id, 0, SPOOL_DISCARDED), 0);
+}
+END_TEST
+
 /* Stopped while mail waits: it goes back to the spool, due at once. */
 START_TEST(stop_gives_mail_back)
 {
@@ -709,6 +819,8 @@ static TCase *hostile_tests(void)
 	tcase_add_loop_test(tests, hostile_next_hop, 0, LAB_COUNT(rows));
 	tcase_add_loop_test(tests, stalling_next_hop, 0, LAB_COUNT(stalls));
 	tcase_add_test(tests, absent_next_hop_is_waited_for);
+	tcase_add_test(tests, stale_connection_costs_no_attempt);
+	tcase_add_test(tests, body_cut_short_is_not_delivered);
 	tcase_add_test(tests, stop_gives_mail_back);
 	return tests;
 }
