@@ -113,6 +113,10 @@ $(BUILD)/turing-sandbox: $(BUILD)/sandbox/main.o \
 SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(ALL_LIBRARIES)
 	$(LINK) $< $(SUPPORT) $(ALL_LIBRARIES) $(PKG_LIBS) $(CHECK_LIBS) -lm
+$(BUILD)/tests/fault/%.so: tests/fault/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra $(CFLAGS) -fPIC -shared \
+	  -o $@ $< -ldl
 .SECONDARY:
 
 deps:

@@ -1,27 +1,46 @@
 """Every write and sync of the agent's commit path made to fail once."""
+import errno
+import mmap
 import os
-import re
 import smtplib
+import struct
+import subprocess
 
 import pytest
 
-from harness import DOMAIN, sample, transact, wait_for
+from harness import BUILD, DOMAIN, Stack, sample, transact, wait_for
 
-# strace makes the chosen call of the traced process fail: the kernel's own
-# answer, seen by SQLite and by the agent alike.
-CALLS = [("fdatasync", "EIO"), ("fsync", "EIO"), ("pwrite64", "EIO"),
-         ("pwrite64", "ENOSPC"), ("rename", "EIO"), ("ftruncate", "EIO"),
-         ("write_file", "ENOSPC")]
+SHIM = os.path.join(BUILD, "tests", "fault", "fault-shim.so")
+CALLS = [("fdatasync", "EIO"), ("fsync", "EIO"), ("pwrite", "EIO"),
+         ("pwrite", "ENOSPC"), ("write", "EIO"), ("write", "ENOSPC"),
+         ("rename", "EIO")]
 LARGE = 300 * 1024
-MAXIMUM = int(os.environ.get("TURING_FAULT_POINTS", "12"))
+# Each call of a round is made to fail in turn, up to this many.
+MAXIMUM = int(os.environ.get("TURING_FAULT_POINTS", "150"))
 
 
-def inject(call, error, nth):
-    if call == "write_file":
-        # Large bodies are written with write(2), as sockets and logs are not.
-        call = "write"
-    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e",
-            f"trace={call}", "-e", f"inject={call}:error={error}:when={nth}"]
+class Faults:
+    """The control page that the preloaded library looks at."""
+    FORMAT = "16siii256s"
+
+    def __init__(self, folder, path):
+        self.folder = folder.encode() + b"/"
+        with open(path, "wb+") as page:
+            page.write(bytes(4096))
+            page.flush()
+            self.page = mmap.mmap(page.fileno(), 4096)
+        self.environment = {"LD_PRELOAD": SHIM, "TURING_FAULT_CONTROL": path}
+
+    def arm(self, call, error, nth):
+        self.page[:struct.calcsize(self.FORMAT)] = struct.pack(
+            self.FORMAT, call.encode(), getattr(errno, error), nth, 0,
+            self.folder)
+
+    def disarm(self):
+        """Whether it fired."""
+        fired = struct.unpack_from(self.FORMAT, self.page)[3]
+        self.arm("none", "EIO", 0)
+        return fired == 1
 
 
 def send_some(stack, round_name):
@@ -50,62 +69,52 @@ def send_some(stack, round_name):
     return acknowledged, replies
 
 
-def start_faulty(stack, call, error, nth):
-    stack.agent.kill()
-    stack.start_agent(prefix=inject(call, error, nth), wait=False)
-    try:
-        wait_for(lambda: stack.agent.gone() or stack.probe_recipient() == 250,
-                 60, "agent starts or gives up", 0.1)
-    except AssertionError:
-        pass
-
-
-def restart_clean(stack):
-    stack.agent.kill()
-    stack.start_agent()
-    stack.wait_policy()
-
-
 @pytest.mark.parametrize("call,error", CALLS)
-def test_no_250_for_what_is_not_stored(stack, capsys, call, error):
-    everything, failed = [], 0
-    for nth in range(1, MAXIMUM + 1):
-        start_faulty(stack, call, error, nth)
-        got, replies = send_some(stack, f"{call.replace('_', '-')}{nth}")
-        failed += any(code != 250 for code in replies)
+def test_no_250_for_what_is_not_stored(stack, tmp_path, capsys, call, error):
+    faults = Faults(stack.agent_folder, str(tmp_path / "control"))
+    restart(stack, faults)
+    everything, refused, ended, nth = [], 0, 0, 0
+    while nth < MAXIMUM:
+        nth += 1
+        faults.arm(call, error, nth)
+        got, replies = send_some(stack, f"{call}{nth}")
         everything += got
-        kill_tracee(stack)
-        restart_clean(stack)
+        if not faults.disarm():
+            break
+        refused += any(code != 250 for code in replies)
+        wait_for(lambda: stack.agent.gone()
+                 or stack.probe_recipient() == 250, 20, "ends or goes on")
+        if stack.agent.gone():
+            ended += 1
+            assert stack.agent.child.returncode == 75
+            restart(stack, faults)
     stored = {r["address"]: m for m in stack.queue()
               for r in m["recipients"]}
     lost = [r for r, _ in everything if r not in stored]
     with capsys.disabled():
-        print(f"\n{call} {error} at 1..{MAXIMUM}: rounds with a refusal"
-              f" {failed}, acknowledged {len(everything)}, lost {len(lost)}")
-    assert not lost
-    stack.agent_cli("queue", "release", *{stored[r]["id"]
-                                          for r, _ in everything})
+        print(f"\n{call} {error} at each of {nth - 1} calls: rounds with a"
+              f" refusal {refused}, agent ended {ended} times, acknowledged"
+              f" {len(everything)}, lost {len(lost)}")
+    assert nth > 1, "the call was made at least once"
+    assert everything and not lost
+    restart(stack, faults)
+    ids = sorted({stored[r]["id"] for r, _ in everything})
+    for start in range(0, len(ids), 100):
+        stack.agent_cli("queue", "release", *ids[start:start + 100])
     for recipient, data in everything:
         got = stack.wait_delivered(recipient)
         assert len(got) == 1 and got[0].endswith(data)
 
 
-def kill_tracee(stack):
-    """strace detaches when it dies: its agent must die as well."""
-    if stack.agent.gone():
-        return
-    children = f"/proc/{stack.agent.child.pid}/task/" \
-               f"{stack.agent.child.pid}/children"
-    with open(children, encoding="ascii") as listing:
-        for pid in re.findall(r"\d+", listing.read()):
-            os.kill(int(pid), 9)
+def restart(stack, faults):
+    stack.agent.kill()
+    stack.start_agent(environment=faults.environment)
+    stack.wait_policy()
 
 
 def test_full_disk(tmp_path):
     """A file system of 40 MB filled to the last block: 4xx, then it goes
     on."""
-    from harness import Stack
-    import subprocess
     place = tmp_path / "small"
     place.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none",
