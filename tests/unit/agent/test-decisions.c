@@ -177,12 +177,13 @@ START_TEST(repeated_and_contrary_decisions_change_nothing)
 	answers[0] = page(
 	    json_pack("[o, o]", decision(1, id_text, address[0], "discard"),
 	              decision(2, id_text, address[0], "release")));
-	answers[1] = page(
-	    json_pack("[o, o, o]", decision(1, id_text, address[0], "discard"),
-	              decision(3, id_text, address[0], "release"),
-	              decision(4, id_text, address[1], "release")));
+	answers[1] = page(json_pack(
+	    "[o, o, o, o]", decision(1, id_text, address[0], "discard"),
+	    decision(3, id_text, address[0], "release"),
+	    decision(4, id_text, address[1], "release"),
+	    decision(5, id_text, address[1], "discard")));
 	start();
-	await_cursor("4");
+	await_cursor("5");
 	/* Of two for the same recipient the first one holds. */
 	ck_assert_int_eq(fixture_state(&store, message_id, 0), SPOOL_DISCARDED);
 	ck_assert_int_eq(fixture_state(&store, message_id, 1), SPOOL_QUEUED);
@@ -313,6 +314,29 @@ START_TEST(hasty_cloud_is_not_hurried)
 }
 END_TEST
 
+static json_t *same_again(struct fake_cloud *fake, struct http_request *request,
+                          json_t *body, unsigned *status)
+{
+	(void)fake;
+	(void)request;
+	(void)body;
+	*status = 200;
+	return page(
+	    json_pack("[o]", decision(1, id_text, address[0], "release")));
+}
+
+/* Nor one that repeats what is behind the cursor. */
+START_TEST(cloud_that_repeats_itself_is_not_hurried)
+{
+	cloud.decisions = same_again;
+	start();
+	LAB_AWAIT(fake_asked(&cloud, FAKE_DECISIONS) >= 3);
+	(void)poll(NULL, 0, 200);
+	ck_assert_uint_lt(fake_asked(&cloud, FAKE_DECISIONS), 60);
+	ck_assert_int_eq(fixture_state(&store, message_id, 0), SPOOL_QUEUED);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent decisions");
@@ -330,6 +354,7 @@ int main(void)
 	tcase_add_test(tests, cursor_survives_a_restart);
 	tcase_add_test(tests, corrupt_cursor_is_told);
 	tcase_add_test(tests, hasty_cloud_is_not_hurried);
+	tcase_add_test(tests, cloud_that_repeats_itself_is_not_hurried);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }

@@ -15,6 +15,7 @@
 	" \"revision\": 1, \"origin\": \"captcha\", \"note\": \"\"" more "}"
 #define ID_1 "01020304-0506-7708-890a-0b0c0d0e0f01"
 #define ID_2 "01020304-0506-7708-890a-0b0c0d0e0f02"
+#define ID_3 "01020304-0506-7708-890a-0b0c0d0e0f03"
 #define PAGE(revision, reset, more, domains, entries)                          \
 	"{\"revision\": " revision ", \"reset\": " reset ", \"more\": " more   \
 	", \"domains\": [" domains "], \"entries\": [" entries "]}"
@@ -104,6 +105,15 @@ static bool is_white(const char *sender)
 
 	replica_release(replica, view);
 	return found;
+}
+
+static size_t entry_count(void)
+{
+	const struct replica_view *view = replica_acquire(replica);
+	size_t count = entry_set_count(view->entries);
+
+	replica_release(replica, view);
+	return count;
 }
 
 static bool has_domain(const char *domain)
@@ -208,15 +218,15 @@ static const char *const nonsense[] = {
     PAGE("4", "false", "false", "\"ours.test\"",
          ENTRY("no id", "x@x.test", "")),
     PAGE("4", "false", "false", "\"ours.test\"",
-         ENTRY(ID_2, "not an address", "")),
+         ENTRY(ID_3, "not an address", "")),
     PAGE("4", "false", "false", "\"ours.test\"",
-         ENTRY(ID_2, "x@x.test", ", \"colour\": \"grey\"")),
+         ENTRY(ID_3, "x@x.test", ", \"colour\": \"grey\"")),
     PAGE("4", "false", "false", "\"ours.test\"",
-         ENTRY(ID_2, "x@x.test", ", \"kind\": 7")),
+         ENTRY(ID_3, "x@x.test", ", \"kind\": 7")),
     PAGE("4", "false", "false", "\"ours.test\"",
-         ENTRY(ID_2, "x@x.test", ", \"scope\": \"planet\"")),
+         ENTRY(ID_3, "x@x.test", ", \"scope\": \"planet\"")),
     PAGE("4", "false", "false", "\"ours.test\"",
-         ENTRY(ID_2, "x@x.test", ", \"expires_at\": \"tomorrow\"")),
+         ENTRY(ID_3, "x@x.test", ", \"expires_at\": \"tomorrow\"")),
 };
 
 /* Half a policy is no policy: the one in force stays, and it is asked again. */
@@ -231,7 +241,7 @@ START_TEST(nonsense_changes_nothing)
 	LAB_AWAIT(asked_after("7"));
 	ck_assert(is_white("one@x.test"));
 	ck_assert(is_white("two@x.test"));
-	ck_assert(!is_white("x@x.test"));
+	ck_assert_uint_eq(entry_count(), 2);
 	ck_assert(has_domain("ours.test"));
 }
 END_TEST

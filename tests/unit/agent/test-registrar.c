@@ -28,12 +28,16 @@ static void setup(void)
 	atomic_store(&releases, 0);
 }
 
+static int64_t patience_ms; /* before refused mail is tried again; 0: short */
+
 static void start_registrar(void)
 {
 	struct registrar_options options = {&config, store.spool, NULL,
 	                                    on_released, NULL};
 
 	lab_config(&config, cloud.port, LAB_POLICY);
+	if (patience_ms)
+		config.cloud_retry_max_ms = patience_ms;
 	writer = lab_writer(store.spool);
 	options.writer = writer;
 	ck_assert_int_eq(registrar_start(&registrar, &options, NULL), 0);
@@ -338,6 +342,27 @@ START_TEST(refused_mail_does_not_hold_up_the_rest)
 }
 END_TEST
 
+/* Nor is it asked about without end. */
+START_TEST(refused_mail_is_put_aside)
+{
+	unsigned asked;
+
+	poison = add_unregistered(1);
+	cloud.messages = refusals[_i];
+	patience_ms = 60000;
+	start();
+	LAB_AWAIT(fake_asked(&cloud, FAKE_MESSAGES) > 0);
+	(void)add_unregistered(1);
+	registrar_wake(registrar);
+	LAB_AWAIT(unregistered() == 1);
+	asked = fake_asked(&cloud, FAKE_MESSAGES);
+	(void)poll(NULL, 0, 400);
+	ck_assert_uint_le(fake_asked(&cloud, FAKE_MESSAGES), asked + 1);
+	ck_assert_uint_le(asked, 4);
+	patience_ms = 0;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent registrar");
@@ -353,6 +378,8 @@ int main(void)
 	                    LAB_COUNT(lies));
 	tcase_add_test(tests, absent_cloud_is_asked_again);
 	tcase_add_loop_test(tests, refused_mail_does_not_hold_up_the_rest, 0,
+	                    LAB_COUNT(refusals));
+	tcase_add_loop_test(tests, refused_mail_is_put_aside, 0,
 	                    LAB_COUNT(refusals));
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
