@@ -34,7 +34,7 @@ struct config_field {
 	enum config_type type;
 	size_t offset;        /* of the field in the caller's struct */
 	const char *standard; /* the default as it would stand in the file */
-	int64_t minimum, maximum;   /* of numbers; both 0: no bounds */
+	int64_t minimum, maximum; /* of numbers; both 0: no bounds */
 	/* NULL-ended, for CONFIG_CHOICE; where a CONFIG_STRING has them, no
 	 * other text is allowed. */
 	const char *const *choices;

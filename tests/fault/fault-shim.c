@@ -76,10 +76,9 @@ static int fails(const char *call, int fd, const char *path)
 	return 1;
 }
 
-#define NEXT(name) \
-	static __typeof__(&name) next; \
-	if (!next) \
-		next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+#define NEXT(name)                                                             \
+	static __typeof__(&name) next;                                         \
+	next = next ? next : (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 ssize_t write(int fd, const void *bytes, size_t size)
 {
