@@ -128,7 +128,9 @@ static void cross(struct scene *scene, float radius)
 	struct wave waves[2] = {wave_new(seeded, height * 0.16F, width * 0.55F),
 	                        wave_new(seeded, height * 0.07F, width * 0.2F)};
 	float step = 4, last = y0 + bend(waves, -step);
-	for (float x = 0; x < width + step; x += step) {
+	int count = (int)ceilf(width / step) + 1;
+	for (int i = 0; i < count; i++) {
+		float x = (float)i * step;
 		float y = y0 + slope * x + bend(waves, x);
 		if (radius > 0)
 			canvas_line(&scene->canvas, x - step, last, x, y,

@@ -122,7 +122,7 @@ char *display_clean(const char *text, size_t characters, char *out)
 		count++;
 	}
 	if (c != 0 && characters >= 3) {
-		memcpy(cut, "...", 3);
+		memset(cut, '.', 3);
 		end = cut + 3;
 	}
 	*end = '\0';

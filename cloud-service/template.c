@@ -46,8 +46,8 @@ struct rendering {
 static int broken(struct rendering *r, const char *at)
 {
 	int rest = r->end - at > 40 ? 40 : (int)(r->end - at);
-	return error_set(r->err, ERR_INVALID, "template broken at: %.*s", rest,
-	                 at);
+	error_set(r->err, ERR_INVALID, "template broken at: %.*s", rest, at);
+	return ERR_INVALID;
 }
 
 /* Reads the tag whose opening braces are at at. */

@@ -147,33 +147,60 @@ char *spool_sqlite_join(const char *directory, const char *name);
 
 /* --- operations of the backend, see spool.h ---------------------------- */
 
+/* See spool_commit(). */
 int spool_sqlite_commit(struct spool *base, struct spool_change *changes,
                         size_t count, struct error *err);
+
+/* See spool_read(). */
 int spool_sqlite_read(struct spool *base, const struct id *id,
                       struct spool_message *message, struct error *err);
+
+/* See spool_body_open(). */
 int spool_sqlite_body_open(struct spool *base, const struct id *id,
                            struct spool_body **body, struct error *err);
+
+/* See spool_body_read(). */
 long spool_sqlite_body_read(struct spool_body *base, void *bytes, size_t size);
+
+/* See spool_body_close(). */
 void spool_sqlite_body_close(struct spool_body *base);
+
+/* See spool_claim(). */
 int spool_sqlite_claim(struct spool *base, const char *owner, int64_t now_ms,
                        int64_t lease_ms, size_t limit, struct spool_page *page,
                        struct error *err);
+
+/* See spool_next_due(). */
 int spool_sqlite_next_due(struct spool *base, int64_t *due_ms,
                           struct error *err);
+
+/* See spool_list(). */
 int spool_sqlite_list(struct spool *base, const struct spool_query *query,
                       struct spool_page *page, struct error *err);
+
+/* See spool_count(). */
 int spool_sqlite_count(struct spool *base, struct spool_totals *totals,
                        struct error *err);
+
+/* See spool_purge(). */
 int spool_sqlite_purge(struct spool *base, int64_t before_ms, size_t limit,
                        size_t *deleted, struct error *err);
+
+/* See spool_get(). */
 int spool_sqlite_get(struct spool *base, const char *name, char **value,
                      struct error *err);
+
+/* See spool_entries_apply(). */
 int spool_sqlite_entries_apply(struct spool *base, bool clear,
                                const struct entry *entries, size_t count,
                                int64_t revision, struct error *err);
+
+/* See spool_entries_each(). */
 int spool_sqlite_entries_each(struct spool *base,
                               void (*each)(const struct entry *, void *),
                               void *context, struct error *err);
+
+/* See spool_check(). */
 int spool_sqlite_check(struct spool *base, struct error *err);
 
 #endif

@@ -106,13 +106,19 @@ void smtp_client_fill_envelope(struct smtp_client *client);
 /* Queues the next piece of the message; with the last one the final dot. */
 void smtp_client_fill_body(struct smtp_client *client);
 
-/* Takes the replies to MAIL, RCPT, DATA and the dot. 0 or ERR_PROTOCOL. */
+/* Takes the reply to MAIL. 0 or ERR_PROTOCOL. */
 int smtp_client_take_mail(struct smtp_client *client,
                           const struct smtp_reply *reply);
+
+/* Takes the reply to the RCPT that is next in turn. 0 or ERR_PROTOCOL. */
 int smtp_client_take_rcpt(struct smtp_client *client,
                           const struct smtp_reply *reply);
+
+/* Takes the reply to DATA: the body follows a 354. 0 or ERR_PROTOCOL. */
 int smtp_client_take_data(struct smtp_client *client,
                           const struct smtp_reply *reply);
+
+/* Takes the reply to the final dot, which decides. 0 or ERR_PROTOCOL. */
 int smtp_client_take_dot(struct smtp_client *client,
                          const struct smtp_reply *reply);
 

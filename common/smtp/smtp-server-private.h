@@ -78,18 +78,42 @@ size_t smtp_server_take_data(struct smtp_server *server, const char *bytes,
 void smtp_server_run_line(struct smtp_server *server, const char *bytes,
                           size_t size);
 
-/* The commands of the table in smtp-server-command.c. */
+/* --- the commands of the table in smtp-server-command.c ----------------- */
+
+/* Begins a session with extensions (RFC 5321 section 4.1.1.1). */
 void smtp_server_ehlo(struct smtp_server *server, const char *arguments);
+
+/* Begins a session without extensions. */
 void smtp_server_helo(struct smtp_server *server, const char *arguments);
+
+/* Opens a transaction when the policy accepts the sender. */
 void smtp_server_mail(struct smtp_server *server, const char *arguments);
+
+/* Adds a recipient when the policy accepts it. */
 void smtp_server_rcpt(struct smtp_server *server, const char *arguments);
+
+/* Begins the message: 354 when a recipient stands and the policy agrees. */
 void smtp_server_data(struct smtp_server *server, const char *arguments);
+
+/* Ends the transaction; the session stays. */
 void smtp_server_rset(struct smtp_server *server, const char *arguments);
+
+/* Says 250; arguments are allowed and passed over. */
 void smtp_server_noop(struct smtp_server *server, const char *arguments);
+
+/* Says 221, ends the transaction and closes. */
 void smtp_server_quit(struct smtp_server *server, const char *arguments);
+
+/* Says 252 of any address: who exists is not told. */
 void smtp_server_vrfy(struct smtp_server *server, const char *arguments);
+
+/* Names the commands, whatever was asked. */
 void smtp_server_help(struct smtp_server *server, const char *arguments);
+
+/* Takes what a trusted proxy tells of its client; 550 to all others. */
 void smtp_server_xforward(struct smtp_server *server, const char *arguments);
+
+/* Says 502, for commands that are known and not offered. */
 void smtp_server_unsupported(struct smtp_server *server, const char *arguments);
 
 #endif

@@ -38,15 +38,17 @@ bool smtp_domain_valid(const char *text, size_t length);
 int smtp_xtext_decode(const char *xtext, size_t length, char *text,
                       size_t text_size);
 
-/*
- * Reads the next "KEYWORD" or "KEYWORD=value" of a command's parameters and
- * moves *text behind it. 1 when there was one, 0 at the end, ERR_INVALID for
- * a malformed one. The pieces point into the text.
- */
+/* A parameter of a command; the pieces point into the command's text. */
 struct smtp_parameter {
 	const char *keyword, *value; /* value is NULL without '=' */
 	size_t keyword_length, value_length;
 };
+
+/*
+ * Reads the next "KEYWORD" or "KEYWORD=value" of a command's parameters and
+ * moves *text behind it. 1 when there was one, 0 at the end, ERR_INVALID for
+ * a malformed one.
+ */
 int smtp_parameter_next(const char **text, struct smtp_parameter *parameter);
 
 /* Whether the parameter's keyword is this one, in either case. */
