@@ -142,6 +142,7 @@ static int block_signals(struct error *err)
 
 static int start_libraries(struct error *err)
 {
+	mem_keep_freed();
 	if (crypto_init() || http_client_global_init())
 		return error_set(err, ERR_UNAVAILABLE,
 		                 "libsodium or libcurl cannot be used");

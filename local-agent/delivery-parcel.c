@@ -69,6 +69,7 @@ struct parcel *parcel_new(struct delivery *delivery,
 
 	parcel->delivery = delivery;
 	parcel->message = *message;
+	parcel->lease_until_ms = lease_until_ms;
 	*message = (struct spool_message){0};
 	parcel->indices = mem_alloc_array(count, sizeof(*parcel->indices));
 	parcel->addresses = mem_alloc_array(count, sizeof(*parcel->addresses));

@@ -18,6 +18,7 @@ struct parcel {
 	struct spool_message message;
 	char *body; /* NULL: in the spool */
 	size_t body_size, reserved;
+	int64_t lease_until_ms;
 	bool fresh;      /* the cloud never heard of it */
 	bool answered;   /* the next hop said something, or it was put back
 	                    once: what is lost now counts as an attempt */

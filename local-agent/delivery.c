@@ -33,14 +33,34 @@ static void open_connections(struct delivery *delivery)
 		connection_open(delivery);
 }
 
+/*
+ * The next one to send. One that has waited so long that its claim may end
+ * before it is sent is given back: two would send it otherwise.
+ */
+static struct parcel *take_waiting(struct delivery *delivery)
+{
+	int64_t now_ms = clock_wall_ms();
+	struct parcel *parcel;
+
+	while ((parcel = parcel_list_take(&delivery->waiting))) {
+		if (parcel->lease_until_ms - now_ms > DELIVERY_LEASE_MS / 2)
+			return parcel;
+		parcel_postpone(parcel, now_ms, "waited for a connection");
+	}
+	return NULL;
+}
+
 void delivery_pump(struct delivery *delivery)
 {
 	struct delivery_connection *connection;
+	struct parcel *parcel;
 
 	while (!delivery->stopping && delivery->waiting.first &&
-	       (connection = connection_find(delivery)))
-		connection_send(connection,
-		                parcel_list_take(&delivery->waiting));
+	       (connection = connection_find(delivery))) {
+		parcel = take_waiting(delivery);
+		if (parcel)
+			connection_send(connection, parcel);
+	}
 	if (!delivery->stopping)
 		open_connections(delivery);
 	claimer_want(delivery, !delivery->stopping &&

@@ -251,7 +251,9 @@ static void give_up(struct intake *intake, struct letter *letter, int code)
 	char id[ID_TEXT_SIZE];
 
 	metric_add(intake->refused, 1);
-	log_warning(id_format(&letter->message.id, id),
+	log_warning(id_is_none(&letter->message.id)
+	                ? "intake"
+	                : id_format(&letter->message.id, id),
 	            "not stored: %s; from=<%s> client=[%s]", error_name(code),
 	            letter->message.sender,
 	            letter->message.client_address

@@ -31,8 +31,10 @@ struct letter *letter_new(const char *sender, const char *directory,
 		normal[0] = '\0';
 	letter->message.sender_normal = mem_copy_string(normal);
 	mail_header_init(&letter->header);
-	/* Room for the piece that goes over the limit before it is written. */
-	buffer_init(&letter->body, memory_maximum + FILE_BLOCK);
+	/* Room for the piece that goes over either limit of keep(). */
+	buffer_init(&letter->body,
+	            FILE_BLOCK + (memory_maximum > FILE_BLOCK ? memory_maximum
+	                                                      : FILE_BLOCK));
 	(void)buffer_reserve(&letter->body,
 	                     start < memory_maximum ? start : FIRST_BODY_BYTES);
 	return letter;
@@ -133,8 +135,10 @@ static void keep(struct letter *letter, const char *bytes, size_t size)
 {
 	size_t limit = letter->path ? FILE_BLOCK : letter->memory_maximum;
 
-	/* The buffer's maximum is a block above the limit: this fits. */
-	(void)buffer_append(&letter->body, bytes, size);
+	if (buffer_append(&letter->body, bytes, size)) {
+		fail(letter, ERR_IO);
+		return;
+	}
 	letter->message.size += (int64_t)size;
 	if (letter->body.length > limit)
 		write_out(letter);

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/crypto.h"
@@ -91,6 +92,10 @@ static inline void lab_note(struct lab_spool *lab,
 		return;
 	lab->body_bytes += (int64_t)change->add.body.size;
 	if (change->add.body.path) {
+		struct stat info;
+
+		ck_assert_int_eq(stat(change->add.body.path, &info), 0);
+		ck_assert_int_eq(info.st_size, (off_t)change->add.body.size);
 		lab->files++;
 		(void)remove(change->add.body.path);
 	}

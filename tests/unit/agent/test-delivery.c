@@ -1,6 +1,5 @@
-/* Tests of delivery against next hops that lie, drop, stall or are away. */
-#include "local-agent/delivery.h"
-
+/* Tests of delivery: bytes, connections, memory, and a next hop that is away.
+ */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,356 +7,9 @@
 #include <unistd.h>
 
 #include "common/smtp/smtp-listener.h"
-#include "common/metrics.h"
 #include "tests/support/http-peer.h"
 #include "tests/support/smtp-script.h"
-#include "tests/support/spool-fixture.h"
-#include "tests/unit/agent/lab.h"
-
-#define GREETING                                                               \
-	{SCRIPT_SAY, "220 hop\r\n"},                                           \
-	{                                                                      \
-		SCRIPT_HEAR, "EHLO"                                            \
-	}
-#define PLAIN                                                                  \
-	GREETING,                                                              \
-	{                                                                      \
-		SCRIPT_SAY, "250 hop\r\n"                                      \
-	}
-#define MAIL                                                                   \
-	PLAIN, {SCRIPT_HEAR, "MAIL"},                                          \
-	{                                                                      \
-		SCRIPT_SAY, "250 ok\r\n"                                       \
-	}
-#define RCPT                                                                   \
-	{SCRIPT_HEAR, "RCPT"},                                                 \
-	{                                                                      \
-		SCRIPT_SAY, "250 ok\r\n"                                       \
-	}
-#define RCPTS MAIL, RCPT, RCPT
-#define DATA                                                                   \
-	RCPTS,                                                                 \
-	{                                                                      \
-		SCRIPT_HEAR, "DATA"                                            \
-	}
-#define BODY                                                                   \
-	DATA, {SCRIPT_SAY, "354 go\r\n"},                                      \
-	{                                                                      \
-		SCRIPT_BODY, NULL                                              \
-	}
-#define END                                                                    \
-	{                                                                      \
-		SCRIPT_END, NULL                                               \
-	}
-#define STEPS 20
-
-static struct spool_fixture store;
-static struct agent_config config;
-static struct writer *writer;
-static struct loop *loop;
-static struct delivery *delivery;
-static _Atomic unsigned ends;
-
-static void on_ended(void *context)
-{
-	(void)context;
-	atomic_fetch_add(&ends, 1);
-}
-
-static void setup(void)
-{
-	lab_init();
-	fixture_open(&store);
-	atomic_store(&ends, 0);
-}
-
-static void start(uint16_t port, const char *more)
-{
-	struct delivery_options options = {.config = &config,
-	                                   .spool = store.spool,
-	                                   .memory_bytes = 1 << 20,
-	                                   .ended = on_ended};
-	char text[600];
-
-	(void)snprintf(text, sizeof(text),
-	               LAB_POLICY "next_hop { address = \"127.0.0.1:%u\";"
-	                          " timeout_percent = 1;"
-	                          " connect_timeout = 2s; %s }",
-	               port, more);
-	lab_config(&config, 1, text);
-	writer = lab_writer(store.spool);
-	ck_assert_int_eq(loop_start(&loop, "delivery", NULL), 0);
-	options.writer = writer;
-	options.loop = loop;
-	ck_assert_int_eq(delivery_start(&delivery, &options, NULL), 0);
-}
-
-static void stop(void)
-{
-	delivery_stop(delivery, 500);
-	writer_stop(writer);
-	loop_stop(loop);
-	delivery_free(delivery);
-	agent_config_release(&config);
-	delivery = NULL;
-}
-
-static void teardown(void)
-{
-	fixture_close(&store);
-}
-
-/* Whether the recipient has been tried or is at its end. */
-static bool is_over(const struct id *id, size_t recipient)
-{
-	struct spool_message message;
-	bool over;
-
-	ck_assert_int_eq(spool_read(store.spool, id, &message, NULL), 0);
-	over = message.recipients[recipient].attempts > 0 &&
-	       !*message.recipients[recipient].lease_owner;
-	spool_message_release(&message);
-	return over;
-}
-
-/* --- a hostile next hop ----------------------------------------------------
- */
-
-struct row {
-	const char *name;
-	struct script_step steps[STEPS];
-	enum spool_state states[2];
-	bool uncertain;
-};
-
-static const struct row rows[] = {
-    {"honest",
-     {BODY, {SCRIPT_SAY, "250 taken\r\n"}, {SCRIPT_HEAR, "QUIT"}, END},
-     {SPOOL_DELIVERED, SPOOL_DELIVERED},
-     false},
-    /* drops */
-    {"drops after EHLO",
-     {PLAIN, {SCRIPT_HEAR, "MAIL"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"drops after MAIL",
-     {MAIL, {SCRIPT_HEAR, "RCPT"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"drops after one RCPT",
-     {MAIL, RCPT, {SCRIPT_HEAR, "RCPT"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"drops after DATA", {DATA, END}, {SPOOL_DEFERRED, SPOOL_DEFERRED}, false},
-    {"drops after 354",
-     {DATA, {SCRIPT_SAY, "354 go\r\n"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"drops after the dot",
-     {BODY, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     true},
-    {"resets after the dot",
-     {BODY, {SCRIPT_RESET, NULL}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     true},
-    {"half an answer",
-     {BODY, {SCRIPT_SAY, "250 tak"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     true},
-    {"half a long answer",
-     {BODY, {SCRIPT_SAY, "250-taken\r\n"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     true},
-    /* 4xx and 5xx */
-    {"4xx to MAIL",
-     {PLAIN, {SCRIPT_HEAR, "MAIL"}, {SCRIPT_SAY, "451 no\r\n"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"5xx to MAIL",
-     {PLAIN, {SCRIPT_HEAR, "MAIL"}, {SCRIPT_SAY, "550 no\r\n"}, END},
-     {SPOOL_FAILED, SPOOL_FAILED},
-     false},
-    {"4xx to the first RCPT",
-     {MAIL,
-      {SCRIPT_HEAR, "RCPT"},
-      {SCRIPT_SAY, "450 no\r\n"},
-      RCPT,
-      {SCRIPT_HEAR, "DATA"},
-      {SCRIPT_SAY, "354 go\r\n"},
-      {SCRIPT_BODY, NULL},
-      {SCRIPT_SAY, "250 taken\r\n"},
-      END},
-     {SPOOL_DEFERRED, SPOOL_DELIVERED},
-     false},
-    {"5xx to the second RCPT",
-     {MAIL,
-      RCPT,
-      {SCRIPT_HEAR, "RCPT"},
-      {SCRIPT_SAY, "550 5.1.1 who\r\n"},
-      {SCRIPT_HEAR, "DATA"},
-      {SCRIPT_SAY, "354 go\r\n"},
-      {SCRIPT_BODY, NULL},
-      {SCRIPT_SAY, "250 taken\r\n"},
-      END},
-     {SPOOL_DELIVERED, SPOOL_FAILED},
-     false},
-    {"5xx to one, then drops after the dot",
-     {MAIL,
-      RCPT,
-      {SCRIPT_HEAR, "RCPT"},
-      {SCRIPT_SAY, "550 5.1.1 who\r\n"},
-      {SCRIPT_HEAR, "DATA"},
-      {SCRIPT_SAY, "354 go\r\n"},
-      {SCRIPT_BODY, NULL},
-      END},
-     {SPOOL_DEFERRED, SPOOL_FAILED},
-     true},
-    {"4xx to DATA",
-     {DATA, {SCRIPT_SAY, "451 no\r\n"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"5xx to DATA",
-     {DATA, {SCRIPT_SAY, "554 no\r\n"}, END},
-     {SPOOL_FAILED, SPOOL_FAILED},
-     false},
-    {"4xx to the dot",
-     {BODY, {SCRIPT_SAY, "451 no\r\n"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"5xx to the dot",
-     {BODY, {SCRIPT_SAY, "554 spam\r\n"}, END},
-     {SPOOL_FAILED, SPOOL_FAILED},
-     false},
-    {"421 to the dot",
-     {BODY, {SCRIPT_SAY, "421 bye\r\n"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    /* lies */
-    {"250 to DATA",
-     {DATA, {SCRIPT_SAY, "250 taken\r\n"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"answers ahead of MAIL",
-     {GREETING,
-      {SCRIPT_SAY, "250 hop\r\n250 ok\r\n250 ok\r\n250 ok\r\n"
-                   "354 go\r\n250 taken\r\n"},
-      {SCRIPT_STALL, NULL},
-      END},
-     {SPOOL_QUEUED, SPOOL_QUEUED},
-     false},
-    {"takes the message before it came",
-     {DATA, {SCRIPT_SAY, "354 go\r\n250 taken\r\n"}, {SCRIPT_STALL, NULL}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"one answer too many after RCPT",
-     {MAIL,
-      RCPT,
-      {SCRIPT_HEAR, "RCPT"},
-      {SCRIPT_SAY, "250 ok\r\n354 go\r\n250 taken\r\n"},
-      {SCRIPT_STALL, NULL},
-      END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"no SMTP after the dot",
-     {BODY, {SCRIPT_SAY, "HTTP/1.1 200 OK\r\n"}, {SCRIPT_STALL, NULL}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     true},
-    {"3xx to the dot",
-     {BODY, {SCRIPT_SAY, "354 more\r\n"}, {SCRIPT_STALL, NULL}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     true},
-    {"floods after the dot",
-     {BODY, {SCRIPT_FLOOD, "250-"}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     true},
-};
-
-static int64_t uncertain_count(void)
-{
-	return metric_value(
-	    metric_counter("turing_agent_delivery_uncertain_total", "", ""));
-}
-
-static void check_row(const struct row *row, const struct id *id)
-{
-	struct spool_message message;
-	bool delivered = true;
-	size_t i;
-
-	ck_assert_int_eq(spool_read(store.spool, id, &message, NULL), 0);
-	for (i = 0; i < 2; i++) {
-		struct spool_recipient *recipient = &message.recipients[i];
-
-		ck_assert_msg(recipient->state == row->states[i], "%s: %s (%s)",
-		              row->name, spool_state_name(recipient->state),
-		              recipient->reply);
-		delivered = delivered && spool_state_is_final(recipient->state);
-		ck_assert(recipient->event_pending ==
-		          spool_state_is_final(recipient->state));
-		if (recipient->state == SPOOL_DEFERRED)
-			ck_assert_int_ge(recipient->next_attempt_ms,
-			                 clock_wall_ms() + 290 * 1000);
-	}
-	/* The bytes are kept for as long as anybody may still need them. */
-	ck_assert_msg(message.body_present == !delivered, "%s", row->name);
-	spool_message_release(&message);
-}
-
-START_TEST(hostile_next_hop)
-{
-	const struct row *row = &rows[_i];
-	struct smtp_script *script = smtp_script_start(row->steps);
-	struct smtp_script_report report;
-	struct id id = fixture_add(&store, 2, SPOOL_QUEUED);
-	int64_t uncertain = uncertain_count();
-
-	start(smtp_script_port(script), "");
-	if (row->states[0] == SPOOL_QUEUED)
-		(void)poll(NULL, 0, 300);
-	else
-		LAB_AWAIT(is_over(&id, 0) && is_over(&id, 1));
-	if (row->states[0] == SPOOL_QUEUED) {
-		/* Never ready, so never tried: it waits, whole. */
-		stop();
-		ck_assert(!is_over(&id, 0));
-	} else {
-		check_row(row, &id);
-		stop();
-	}
-	ck_assert_msg((uncertain_count() > uncertain) == row->uncertain, "%s",
-	              row->name);
-	smtp_script_stop(script, &report);
-}
-END_TEST
-
-static const struct row stalls[] = {
-    {"stalls after MAIL",
-     {PLAIN, {SCRIPT_HEAR, "MAIL"}, {SCRIPT_STALL, NULL}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-    {"stalls after DATA",
-     {DATA, {SCRIPT_STALL, NULL}, END},
-     {SPOOL_DEFERRED, SPOOL_DEFERRED},
-     false},
-};
-
-START_TEST(stalling_next_hop)
-{
-	struct smtp_script *script = smtp_script_start(stalls[_i].steps);
-	struct smtp_script_report report;
-	struct id id = fixture_add(&store, 2, SPOOL_QUEUED);
-
-	start(smtp_script_port(script), "");
-	LAB_AWAIT(is_over(&id, 0) && is_over(&id, 1));
-	check_row(&stalls[_i], &id);
-	stop();
-	smtp_script_stop(script, &report);
-	ck_assert(!report.message_whole);
-}
-END_TEST
-
-/* --- an honest next hop --------------------------------------------------- */
+#include "tests/unit/agent/delivery-lab.h"
 
 struct hop {
 	struct smtp_listener *listener;
@@ -600,36 +252,67 @@ START_TEST(released_mail_is_noticed)
 }
 END_TEST
 
-/* Handed over in memory after its commit, claimed from the start. */
-START_TEST(fresh_mail_is_handed_over)
+static const char fresh_body[] = "A: b\r\n\r\nfresh\r\n";
+
+/* Adds mail that was received at received_ms and is claimed from the start,
+ * and hands it over, as the intake does. */
+static struct id hand_over(int64_t received_ms)
 {
-	static const char body[] = "A: b\r\n\r\nfresh\r\n";
 	struct spool_message message = fixture_message(1, SPOOL_QUEUED);
 	struct id id = message.id;
 
-	hop_start(0);
-	start(smtp_listener_port(hop.listener), "");
 	message.registered = true;
-	message.size = sizeof(body) - 1;
-	message.received_ms = clock_wall_ms();
+	message.size = sizeof(fresh_body) - 1;
+	message.received_ms = received_ms;
 	free(message.recipients[0].lease_owner);
 	message.recipients[0].lease_owner = mem_copy_string("agent-1");
 	message.recipients[0].lease_until_ms =
 	    message.received_ms + DELIVERY_LEASE_MS;
 	ck_assert_int_eq(
-	    fixture_commit(
-	        &store, fixture_add_change(&message, body, sizeof(body) - 1)),
+	    fixture_commit(&store, fixture_add_change(&message, fresh_body,
+	                                              sizeof(fresh_body) - 1)),
 	    0);
 	ck_assert(delivery_reserve(delivery, 1000));
 	delivery_take(delivery, &message,
-	              mem_copy_bytes(body, sizeof(body) - 1), sizeof(body) - 1,
-	              1000);
+	              mem_copy_bytes(fresh_body, sizeof(fresh_body) - 1),
+	              sizeof(fresh_body) - 1, 1000);
+	return id;
+}
+
+START_TEST(fresh_mail_is_handed_over)
+{
+	struct id id;
+
+	hop_start(0);
+	start(smtp_listener_port(hop.listener), "");
+	id = hand_over(clock_wall_ms());
 	LAB_AWAIT(fixture_state(&store, id, 0) == SPOOL_DELIVERED);
 	stop();
 	ck_assert_uint_eq(hop.count, 1);
-	check_body(0, body, sizeof(body) - 1);
+	check_body(0, fresh_body, sizeof(fresh_body) - 1);
 	/* The cloud never heard of it and is told nothing. */
 	ck_assert_uint_eq(atomic_load(&ends), 0);
+	hop_stop();
+}
+END_TEST
+
+/* Its claim could end while it is sent: it is claimed anew first. */
+START_TEST(mail_that_waited_too_long_is_given_back)
+{
+	struct spool_message message;
+	struct id id;
+
+	hop_start(0);
+	start(smtp_listener_port(hop.listener), "");
+	id = hand_over(clock_wall_ms() - DELIVERY_LEASE_MS / 2 - 1000);
+	LAB_AWAIT(fixture_state(&store, id, 0) == SPOOL_DELIVERED);
+	stop();
+	ck_assert_uint_eq(hop.count, 1);
+	ck_assert_int_eq(spool_read(store.spool, &id, &message, NULL), 0);
+	ck_assert_uint_eq(message.recipients[0].attempts, 1);
+	/* From the spool, not from memory: not known to be fresh. */
+	ck_assert_uint_eq(atomic_load(&ends), 1);
+	spool_message_release(&message);
 	hop_stop();
 }
 END_TEST
@@ -810,24 +493,10 @@ START_TEST(stop_gives_mail_back)
 }
 END_TEST
 
-static TCase *hostile_tests(void)
+int main(void)
 {
-	TCase *tests = tcase_create("hostile next hop");
-
-	tcase_add_checked_fixture(tests, setup, teardown);
-	tcase_set_timeout(tests, 30);
-	tcase_add_loop_test(tests, hostile_next_hop, 0, LAB_COUNT(rows));
-	tcase_add_loop_test(tests, stalling_next_hop, 0, LAB_COUNT(stalls));
-	tcase_add_test(tests, absent_next_hop_is_waited_for);
-	tcase_add_test(tests, stale_connection_costs_no_attempt);
-	tcase_add_test(tests, body_cut_short_is_not_delivered);
-	tcase_add_test(tests, stop_gives_mail_back);
-	return tests;
-}
-
-static TCase *honest_tests(void)
-{
-	TCase *tests = tcase_create("honest next hop");
+	Suite *suite = suite_create("agent delivery");
+	TCase *tests = tcase_create("next hop");
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 30);
@@ -836,15 +505,12 @@ static TCase *honest_tests(void)
 	tcase_add_test(tests, connections_are_used_again);
 	tcase_add_test(tests, released_mail_is_noticed);
 	tcase_add_test(tests, fresh_mail_is_handed_over);
+	tcase_add_test(tests, mail_that_waited_too_long_is_given_back);
 	tcase_add_test(tests, memory_is_bounded);
-	return tests;
-}
-
-int main(void)
-{
-	Suite *suite = suite_create("agent delivery");
-
-	suite_add_tcase(suite, hostile_tests());
-	suite_add_tcase(suite, honest_tests());
+	tcase_add_test(tests, absent_next_hop_is_waited_for);
+	tcase_add_test(tests, stale_connection_costs_no_attempt);
+	tcase_add_test(tests, body_cut_short_is_not_delivered);
+	tcase_add_test(tests, stop_gives_mail_back);
+	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }

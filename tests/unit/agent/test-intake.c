@@ -388,6 +388,23 @@ START_TEST(large_bodies_go_to_a_file)
 }
 END_TEST
 
+START_TEST(smallest_limit_loses_no_byte)
+{
+	char answer[4096], *message = large_message(64 * 20000);
+	int fd = peer_connect(smtp_listener_port(listener));
+
+	config.spool_large_body = 1024;
+	(void)peer_send_text(fd, "EHLO c\r\n" ENVELOPE "DATA\r\n");
+	(void)peer_send(fd, message, 64 * 20000);
+	(void)peer_send_text(fd, ".\r\nQUIT\r\n");
+	(void)peer_read(fd, answer, sizeof(answer), 5000);
+	ck_assert_ptr_nonnull(strstr(answer, "\r\n250 2.0.0 Ok: taken"));
+	ck_assert_int_eq(lab.body_bytes, 64 * 20000);
+	(void)close(fd);
+	free(message);
+}
+END_TEST
+
 START_TEST(large_body_cut_off_leaves_no_file)
 {
 	char *message = large_message(64 * 3000);
@@ -451,6 +468,7 @@ int main(void)
 	                    LAB_COUNT(verdicts));
 	tcase_add_loop_test(tests, large_bodies_go_to_a_file, 0,
 	                    LAB_COUNT(bodies));
+	tcase_add_test(tests, smallest_limit_loses_no_byte);
 	tcase_add_test(tests, large_body_cut_off_leaves_no_file);
 	tcase_add_test(tests, unwritable_directory_is_a_fault_of_ours);
 	tcase_add_test(tests, xforward_is_believed_from_listed_peers);

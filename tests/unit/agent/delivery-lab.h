@@ -1,0 +1,79 @@
+/* A delivery on a spool of its own, for the tests of it. */
+#ifndef TESTS_UNIT_AGENT_DELIVERY_LAB_H
+#define TESTS_UNIT_AGENT_DELIVERY_LAB_H
+
+#include "common/metrics.h"
+#include "local-agent/delivery.h"
+#include "tests/support/spool-fixture.h"
+#include "tests/unit/agent/lab.h"
+
+static struct spool_fixture store;
+static struct agent_config config;
+static struct writer *writer;
+static struct loop *loop;
+static struct delivery *delivery;
+static _Atomic unsigned ends;
+
+static inline void on_ended(void *context)
+{
+	(void)context;
+	atomic_fetch_add(&ends, 1);
+}
+
+static inline void setup(void)
+{
+	lab_init();
+	fixture_open(&store);
+	atomic_store(&ends, 0);
+}
+
+static inline void start(uint16_t port, const char *more)
+{
+	struct delivery_options options = {.config = &config,
+	                                   .spool = store.spool,
+	                                   .memory_bytes = 1 << 20,
+	                                   .ended = on_ended};
+	char text[600];
+
+	(void)snprintf(text, sizeof(text),
+	               LAB_POLICY "next_hop { address = \"127.0.0.1:%u\";"
+	                          " timeout_percent = 1;"
+	                          " connect_timeout = 2s; %s }",
+	               port, more);
+	lab_config(&config, 1, text);
+	writer = lab_writer(store.spool);
+	ck_assert_int_eq(loop_start(&loop, "delivery", NULL), 0);
+	options.writer = writer;
+	options.loop = loop;
+	ck_assert_int_eq(delivery_start(&delivery, &options, NULL), 0);
+}
+
+static inline void stop(void)
+{
+	delivery_stop(delivery, 500);
+	writer_stop(writer);
+	loop_stop(loop);
+	delivery_free(delivery);
+	agent_config_release(&config);
+	delivery = NULL;
+}
+
+static inline void teardown(void)
+{
+	fixture_close(&store);
+}
+
+/* Whether the recipient has been tried or is at its end. */
+static inline bool is_over(const struct id *id, size_t recipient)
+{
+	struct spool_message message;
+	bool over;
+
+	ck_assert_int_eq(spool_read(store.spool, id, &message, NULL), 0);
+	over = message.recipients[recipient].attempts > 0 &&
+	       !*message.recipients[recipient].lease_owner;
+	spool_message_release(&message);
+	return over;
+}
+
+#endif
