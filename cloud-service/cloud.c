@@ -203,6 +203,7 @@ int cloud_run(const struct cloud_config *config, struct error *err)
 	sigset_t stop;
 	int result, number = 0;
 
+	mem_keep_freed();
 	block_signals(&stop);
 	log_set_level((enum log_level)config->log_level);
 	result = cloud_start(&cloud, config, err);

@@ -1,6 +1,7 @@
 /* Memory that aborts when it runs out. */
 #include "common/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,13 @@ static void *checked(void *block)
 		abort();
 	}
 	return block;
+}
+
+void mem_keep_freed(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)mallopt(M_TOP_PAD, 1 << 20);
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
 }
 
 void *mem_alloc(size_t size)

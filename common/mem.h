@@ -7,6 +7,12 @@
 
 #include <stddef.h>
 
+/*
+ * Lets the process keep what it freed, up to 64 MiB a heap, instead of giving
+ * it back and asking again with every batch. Once, before threads start.
+ */
+void mem_keep_freed(void);
+
 /* size zeroed bytes; never NULL, aborts when memory is out. Freed by free(). */
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 
