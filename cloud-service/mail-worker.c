@@ -11,6 +11,7 @@
 #include "cloud-service/cloud-metrics.h"
 #include "cloud-service/smarthost.h"
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -207,15 +208,12 @@ int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
 
 static void rest(struct mail_worker *worker, uint64_t seen)
 {
-	struct timespec until;
+	int64_t until_ms = clock_monotonic_ms() + POLL_MS;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += POLL_MS / 1000;
 	pthread_mutex_lock(&worker->lock);
-	while (!worker->stopping && worker->wakes == seen)
-		if (pthread_cond_timedwait(&worker->wake, &worker->lock,
-		                           &until))
-			break;
+	while (!worker->stopping && worker->wakes == seen &&
+	       condition_wait_until(&worker->wake, &worker->lock, until_ms))
+		;
 	pthread_mutex_unlock(&worker->lock);
 }
 
@@ -279,7 +277,7 @@ int mail_worker_start(struct mail_worker **worker, struct cloud *cloud,
 
 	made->cloud = cloud;
 	pthread_mutex_init(&made->lock, NULL);
-	pthread_cond_init(&made->wake, NULL);
+	condition_init(&made->wake);
 	result = smarthost_new(&made->smarthost, cloud->config, err);
 	if (!result)
 		result = start_threads(made, err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -34,16 +35,11 @@ bool cloud_worker_stopping(const struct cloud_worker *worker)
 /* Rests for pause_ms; a wake ends it where wakes count, and is forgotten. */
 static void rest(struct cloud_worker *worker, int64_t pause_ms, bool wakes)
 {
-	int64_t until_ms = clock_wall_ms() + pause_ms;
-	struct timespec until = {
-	    .tv_sec = until_ms / 1000,
-	    .tv_nsec = until_ms % 1000 * 1000000,
-	};
+	int64_t until_ms = clock_monotonic_ms() + pause_ms;
 
 	(void)pthread_mutex_lock(&worker->lock);
 	while (!atomic_load(&worker->stopping) && !(wakes && worker->woken) &&
-	       pthread_cond_timedwait(&worker->changed, &worker->lock,
-	                              &until) == 0)
+	       condition_wait_until(&worker->changed, &worker->lock, until_ms))
 		;
 	worker->woken = worker->woken && !wakes;
 	(void)pthread_mutex_unlock(&worker->lock);
@@ -147,7 +143,7 @@ int cloud_worker_start(struct cloud_worker **worker,
 	made->options = *options;
 	atomic_init(&made->stopping, false);
 	(void)pthread_mutex_init(&made->lock, NULL);
-	(void)pthread_cond_init(&made->changed, NULL);
+	condition_init(&made->changed);
 	make_metrics(made);
 	result = make_client(made, err);
 	if (result) {

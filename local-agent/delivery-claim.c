@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "local-agent/delivery-private.h"
@@ -22,17 +23,13 @@ struct claimed {
 /* Waits until mail is wanted and timeout_ms passed or it was woken. */
 static bool await_turn(struct claimer *claimer, int64_t timeout_ms)
 {
-	int64_t until_ms = clock_wall_ms() + timeout_ms;
-	struct timespec until = {
-	    .tv_sec = until_ms / 1000,
-	    .tv_nsec = until_ms % 1000 * 1000000,
-	};
+	int64_t until_ms = clock_monotonic_ms() + timeout_ms;
 	bool go_on;
 
 	(void)pthread_mutex_lock(&claimer->lock);
-	while (!claimer->stopping && !claimer->woken &&
-	       pthread_cond_timedwait(&claimer->changed, &claimer->lock,
-	                              &until) == 0)
+	while (
+	    !claimer->stopping && !claimer->woken &&
+	    condition_wait_until(&claimer->changed, &claimer->lock, until_ms))
 		;
 	while (!claimer->stopping && !claimer->wanted)
 		(void)pthread_cond_wait(&claimer->changed, &claimer->lock);
@@ -145,7 +142,7 @@ int claimer_start(struct delivery *delivery, struct error *err)
 	int number;
 
 	(void)pthread_mutex_init(&claimer->lock, NULL);
-	(void)pthread_cond_init(&claimer->changed, NULL);
+	condition_init(&claimer->changed);
 	number = pthread_create(&claimer->thread, NULL, claimer_run, delivery);
 	if (number)
 		return error_set_errno(err, ERR_UNAVAILABLE, number,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "local-agent/delivery-private.h"
@@ -257,7 +258,7 @@ int delivery_start(struct delivery **delivery,
 	atomic_init(&made->reserved, 0);
 	atomic_init(&made->handed, 0);
 	(void)pthread_mutex_init(&made->lock, NULL);
-	(void)pthread_cond_init(&made->quiet, NULL);
+	condition_init(&made->quiet);
 	make_metrics(made);
 	result = claimer_start(made, err);
 	if (result) {
@@ -294,16 +295,12 @@ static void on_cut(void *argument)
 
 static void await_quiet(struct delivery *delivery, int64_t timeout_ms)
 {
-	int64_t until_ms = clock_wall_ms() + timeout_ms;
-	struct timespec until = {
-	    .tv_sec = until_ms / 1000,
-	    .tv_nsec = until_ms % 1000 * 1000000,
-	};
+	int64_t until_ms = clock_monotonic_ms() + timeout_ms;
 
 	(void)pthread_mutex_lock(&delivery->lock);
-	while (!delivery->is_quiet &&
-	       pthread_cond_timedwait(&delivery->quiet, &delivery->lock,
-	                              &until) == 0)
+	while (
+	    !delivery->is_quiet &&
+	    condition_wait_until(&delivery->quiet, &delivery->lock, until_ms))
 		;
 	(void)pthread_mutex_unlock(&delivery->lock);
 }

@@ -4,9 +4,8 @@
  */
 #include "store/registry-sqlite.h"
 
-#include <time.h>
-
 #include "common/clock.h"
+#include "common/condition.h"
 
 #define POLL_MS 200
 
@@ -63,15 +62,6 @@ static int look(struct registry_sqlite *sqlite, struct error *err)
 	return error == ERR_UNAVAILABLE ? 0 : error;
 }
 
-static void wait_until(struct registry_sqlite *sqlite, int64_t until_ms)
-{
-	struct timespec when = {.tv_sec = until_ms / 1000,
-	                        .tv_nsec = until_ms % 1000 * 1000000};
-
-	(void)pthread_cond_timedwait(&sqlite->changed, &sqlite->watch_mutex,
-	                             &when);
-}
-
 /* Waits or looks once, with the watch's mutex locked before and after. */
 static int wait_or_look(struct registry_sqlite *sqlite, int64_t now_ms,
                         int64_t end_ms, struct error *err)
@@ -80,7 +70,9 @@ static int wait_or_look(struct registry_sqlite *sqlite, int64_t now_ms,
 	int error;
 
 	if (now_ms < next_ms) {
-		wait_until(sqlite, next_ms < end_ms ? next_ms : end_ms);
+		(void)condition_wait_until(&sqlite->changed,
+		                           &sqlite->watch_mutex,
+		                           next_ms < end_ms ? next_ms : end_ms);
 		return 0;
 	}
 	sqlite->polled_ms = now_ms;

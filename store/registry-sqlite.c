@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/fs.h"
 #include "store/sqlite-checkpoint.h"
 #include "store/sqlite-pool.h"
@@ -117,7 +118,6 @@ static void registry_sqlite_close(struct registry *registry)
 static struct registry_sqlite *make(void)
 {
 	struct registry_sqlite *sqlite = calloc(1, sizeof(*sqlite));
-	pthread_condattr_t clock;
 
 	if (!sqlite)
 		return NULL;
@@ -127,10 +127,7 @@ static struct registry_sqlite *make(void)
 	(void)pthread_mutex_init(&sqlite->writer_mutex, NULL);
 	(void)pthread_mutex_init(&sqlite->queue_mutex, NULL);
 	(void)pthread_mutex_init(&sqlite->watch_mutex, NULL);
-	(void)pthread_condattr_init(&clock);
-	(void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&sqlite->changed, &clock);
-	(void)pthread_condattr_destroy(&clock);
+	condition_init(&sqlite->changed);
 	return sqlite;
 }
 

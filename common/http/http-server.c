@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/http/http-server-private.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -179,7 +180,6 @@ static char **copy_texts(const char *const *texts)
 static struct http_server *make(const struct http_server_options *options)
 {
 	struct http_server *server = mem_alloc(sizeof(*server));
-	pthread_condattr_t monotonic;
 
 	server->listen_fd = -1;
 	server->routes = options->routes;
@@ -190,11 +190,8 @@ static struct http_server *make(const struct http_server_options *options)
 	server->idle_timeout_ms = options->idle_timeout_ms > 0
 	                              ? options->idle_timeout_ms
 	                              : STANDARD_IDLE_MS;
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&server->wait_changed, &monotonic);
-	(void)pthread_cond_init(&server->active_changed, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	condition_init(&server->wait_changed);
+	condition_init(&server->active_changed);
 	(void)pthread_mutex_init(&server->wait_lock, NULL);
 	(void)pthread_mutex_init(&server->active_lock, NULL);
 	(void)pthread_mutex_init(&server->connection_lock, NULL);
@@ -270,14 +267,12 @@ uint16_t http_server_port(const struct http_server *server)
 static void wait_for_answers(struct http_server *server)
 {
 	int64_t until_ms = clock_monotonic_ms() + STOP_GRACE_MS;
-	struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-	                         .tv_nsec = (long)(until_ms % 1000) * 1000000};
 
 	(void)pthread_mutex_lock(&server->active_lock);
-	while (server->active)
-		if (pthread_cond_timedwait(&server->active_changed,
-		                           &server->active_lock, &until))
-			break;
+	while (server->active &&
+	       condition_wait_until(&server->active_changed,
+	                            &server->active_lock, until_ms))
+		;
 	(void)pthread_mutex_unlock(&server->active_lock);
 }
 

@@ -1,9 +1,9 @@
 /* Requests that wait: parked by key, woken by key or by their deadline. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/http/http-server-private.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -178,17 +178,6 @@ void http_wake(struct http_server *server, const char *key)
 	(void)pthread_mutex_unlock(&server->wait_lock);
 }
 
-/* Sleeps until the moment, or until something changed. Under wait_lock. */
-static void sleep_until(struct http_server *server, int64_t moment_ms)
-{
-	struct timespec moment = {.tv_sec = (time_t)(moment_ms / 1000),
-	                          .tv_nsec =
-	                              (long)(moment_ms % 1000) * 1000000};
-
-	(void)pthread_cond_timedwait(&server->wait_changed, &server->wait_lock,
-	                             &moment);
-}
-
 static void *watch(void *argument)
 {
 	struct http_server *server = argument;
@@ -212,7 +201,8 @@ static void *watch(void *argument)
 		if (server->heap_count &&
 		    server->heap[0]->wait_deadline_ms < until)
 			until = server->heap[0]->wait_deadline_ms;
-		sleep_until(server, until);
+		(void)condition_wait_until(&server->wait_changed,
+		                           &server->wait_lock, until);
 	}
 	(void)pthread_mutex_unlock(&server->wait_lock);
 	return NULL;

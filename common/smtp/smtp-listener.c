@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/smtp/smtp-listener-private.h"
@@ -268,7 +270,6 @@ static struct smtp_listener *new_listener(
     const struct smtp_listener_options *options)
 {
 	struct smtp_listener *listener = mem_alloc(sizeof(*listener));
-	pthread_condattr_t monotonic;
 
 	listener->options = *options;
 	if (!options->smtp.may_xforward_context)
@@ -280,10 +281,7 @@ static struct smtp_listener *new_listener(
 	    metric_counter("smtp_sessions_refused_total", "",
 	                   "Clients turned away before their session");
 	(void)pthread_mutex_init(&listener->lock, NULL);
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&listener->changed, &monotonic);
-	(void)pthread_condattr_destroy(&monotonic);
+	condition_init(&listener->changed);
 	listener->workers = mem_alloc_array(options->loop_count + 1,
 	                                    sizeof(struct smtp_worker *));
 	for (unsigned i = 0; i < options->loop_count; i++) {
@@ -382,18 +380,13 @@ static void cut_worker(void *argument)
 /* Waits until no session is left, or timeout_ms has passed. */
 static void wait_sessions(struct smtp_listener *listener, int64_t timeout_ms)
 {
-	struct timespec until;
-	int64_t nanoseconds;
-	int result = 0;
+	int64_t until_ms = clock_monotonic_ms() + timeout_ms;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	nanoseconds = until.tv_nsec + timeout_ms % 1000 * 1000000;
-	until.tv_sec += (time_t)(timeout_ms / 1000 + nanoseconds / 1000000000);
-	until.tv_nsec = (long)(nanoseconds % 1000000000);
 	(void)pthread_mutex_lock(&listener->lock);
-	while (atomic_load(&listener->sessions) && result == 0)
-		result = pthread_cond_timedwait(&listener->changed,
-		                                &listener->lock, &until);
+	while (
+	    atomic_load(&listener->sessions) &&
+	    condition_wait_until(&listener->changed, &listener->lock, until_ms))
+		;
 	(void)pthread_mutex_unlock(&listener->lock);
 }
 
