@@ -1,13 +1,12 @@
 /* Expires challenges and held mail, and repairs what a crash left. */
 #include "cloud-service/jobs.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cloud-service/cloud-metrics.h"
 #include "cloud-service/settle.h"
+#include "common/background.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -19,11 +18,7 @@
 
 struct jobs {
 	struct cloud *cloud;
-	pthread_t thread;
-	bool started;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stopping;
+	struct background background;
 };
 
 static int expire_challenges(struct cloud *cloud, int64_t now_ms,
@@ -152,55 +147,31 @@ int jobs_run(struct cloud *cloud, int64_t now_ms, struct error *err)
 static void *run(void *argument)
 {
 	struct jobs *jobs = argument;
-	struct timespec until;
-	bool stopping = false;
 
-	while (!stopping) {
+	do
 		(void)jobs_run(jobs->cloud, clock_wall_ms(), NULL);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += PERIOD_MS / 1000;
-		pthread_mutex_lock(&jobs->lock);
-		while (!jobs->stopping)
-			if (pthread_cond_timedwait(&jobs->wake, &jobs->lock,
-			                           &until) == ETIMEDOUT)
-				break;
-		stopping = jobs->stopping;
-		pthread_mutex_unlock(&jobs->lock);
-	}
+	while (background_rest(&jobs->background, PERIOD_MS));
 	return NULL;
 }
 
 int jobs_start(struct jobs **jobs, struct cloud *cloud, struct error *err)
 {
 	struct jobs *made = mem_alloc(sizeof(*made));
-	int number;
+	int result;
 
 	made->cloud = cloud;
-	pthread_mutex_init(&made->lock, NULL);
-	pthread_cond_init(&made->wake, NULL);
-	number = pthread_create(&made->thread, NULL, run, made);
-	if (number) {
-		jobs_stop(made);
-		return error_set_errno(err, ERR_UNAVAILABLE, number,
-		                       "job thread");
-	}
-	made->started = true;
-	*jobs = made;
-	return 0;
+	result = background_start(&made->background, "jobs", run, made, err);
+	if (result)
+		free(made);
+	else
+		*jobs = made;
+	return result;
 }
 
 void jobs_stop(struct jobs *jobs)
 {
 	if (!jobs)
 		return;
-	if (jobs->started) {
-		pthread_mutex_lock(&jobs->lock);
-		jobs->stopping = true;
-		pthread_cond_broadcast(&jobs->wake);
-		pthread_mutex_unlock(&jobs->lock);
-		pthread_join(jobs->thread, NULL);
-	}
-	pthread_cond_destroy(&jobs->wake);
-	pthread_mutex_destroy(&jobs->lock);
+	background_stop(&jobs->background);
 	free(jobs);
 }

@@ -5,11 +5,11 @@
  */
 #include "cloud-service/watcher.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/background.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -27,11 +27,8 @@ struct followed {
 
 struct watcher {
 	struct cloud *cloud;
-	pthread_t thread;
-	bool started;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stopping;
+	struct background background;
+	pthread_mutex_t lock; /* of what follows */
 	struct followed *followed;
 	size_t count;
 };
@@ -123,29 +120,6 @@ static int look_at_all(struct watcher *watcher, struct error *err)
 	return result;
 }
 
-/* Waits; false when the watcher is to stop. */
-static bool pause_for(struct watcher *watcher, int64_t milliseconds)
-{
-	struct timespec until;
-	bool stopping;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += milliseconds / 1000;
-	until.tv_nsec += milliseconds % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	pthread_mutex_lock(&watcher->lock);
-	while (!watcher->stopping)
-		if (pthread_cond_timedwait(&watcher->wake, &watcher->lock,
-		                           &until) == ETIMEDOUT)
-			break;
-	stopping = watcher->stopping;
-	pthread_mutex_unlock(&watcher->lock);
-	return !stopping;
-}
-
 static void *run(void *argument)
 {
 	struct watcher *watcher = argument;
@@ -161,45 +135,42 @@ static void *run(void *argument)
 			result = look_at_all(watcher, &err);
 		if (result)
 			log_error("watcher", "%s", err.text);
-		go_on = pause_for(watcher, result ? RETRY_MS : ROUND_PAUSE_MS);
+		go_on = background_rest(&watcher->background,
+		                        result ? RETRY_MS : ROUND_PAUSE_MS);
 	}
 	return NULL;
+}
+
+static void watcher_free(struct watcher *watcher)
+{
+	pthread_mutex_destroy(&watcher->lock);
+	free(watcher->followed);
+	free(watcher);
 }
 
 int watcher_start(struct watcher **watcher, struct cloud *cloud,
                   struct error *err)
 {
 	struct watcher *made = mem_alloc(sizeof(*made));
-	int number;
+	int result;
 
 	made->cloud = cloud;
 	pthread_mutex_init(&made->lock, NULL);
-	pthread_cond_init(&made->wake, NULL);
-	number = pthread_create(&made->thread, NULL, run, made);
-	if (number) {
-		watcher_stop(made);
-		return error_set_errno(err, ERR_UNAVAILABLE, number,
-		                       "watcher thread");
-	}
-	made->started = true;
-	*watcher = made;
-	return 0;
+	result = background_start(&made->background, "watcher", run, made, err);
+	if (result)
+		watcher_free(made);
+	else
+		*watcher = made;
+	return result;
 }
 
 void watcher_stop(struct watcher *watcher)
 {
 	if (!watcher)
 		return;
-	if (watcher->started) {
-		pthread_mutex_lock(&watcher->lock);
-		watcher->stopping = true;
-		pthread_cond_broadcast(&watcher->wake);
-		pthread_mutex_unlock(&watcher->lock);
-		registry_watch_cancel(watcher->cloud->registry);
-		pthread_join(watcher->thread, NULL);
-	}
-	pthread_cond_destroy(&watcher->wake);
-	pthread_mutex_destroy(&watcher->lock);
-	free(watcher->followed);
-	free(watcher);
+	/* It may be resting or watching; the cancel holds for later watches. */
+	background_end(&watcher->background);
+	registry_watch_cancel(watcher->cloud->registry);
+	background_stop(&watcher->background);
+	watcher_free(watcher);
 }

@@ -1,10 +1,10 @@
 /* Expiry, purge, free space and gauges. */
 #include "local-agent/maintenance.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
+#include "common/background.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -20,34 +20,11 @@
 
 struct maintenance {
 	struct maintenance_options options;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stopping; /* under the lock */
+	struct background background;
 	bool low;
 	struct metric *gauges[SPOOL_STATE_COUNT];
 	struct metric *unregistered, *body_bytes, *purged, *free;
 };
-
-/* Waits one tick; false when it is time to stop. */
-static bool await_tick(struct maintenance *maintenance)
-{
-	int64_t until_ms = clock_wall_ms() + TICK_MS;
-	struct timespec until = {
-	    .tv_sec = until_ms / 1000,
-	    .tv_nsec = until_ms % 1000 * 1000000,
-	};
-	bool stopping;
-
-	(void)pthread_mutex_lock(&maintenance->lock);
-	while (!maintenance->stopping &&
-	       pthread_cond_timedwait(&maintenance->changed, &maintenance->lock,
-	                              &until) == 0)
-		;
-	stopping = maintenance->stopping;
-	(void)pthread_mutex_unlock(&maintenance->lock);
-	return !stopping;
-}
 
 static void watch_space(struct maintenance *maintenance)
 {
@@ -215,7 +192,7 @@ static void *maintenance_run(void *argument)
 			expire(maintenance);
 		if (tick % PURGE_TICKS == 0)
 			purge(maintenance);
-		if (!await_tick(maintenance))
+		if (!background_rest(&maintenance->background, TICK_MS))
 			return NULL;
 	}
 }
@@ -249,19 +226,16 @@ int maintenance_start(struct maintenance **maintenance,
                       struct error *err)
 {
 	struct maintenance *made = mem_alloc(sizeof(*made));
-	int number;
+	int result;
 
 	made->options = *options;
-	(void)pthread_mutex_init(&made->lock, NULL);
-	(void)pthread_cond_init(&made->changed, NULL);
 	make_metrics(made);
-	number = pthread_create(&made->thread, NULL, maintenance_run, made);
-	if (number) {
+	result = background_start(&made->background, "maintenance",
+	                          maintenance_run, made, err);
+	if (result) {
 		free(made);
-		return error_set_errno(err, ERR_UNAVAILABLE, number,
-		                       "cannot start the maintenance thread");
+		return result;
 	}
-	(void)pthread_setname_np(made->thread, "maintenance");
 	*maintenance = made;
 	return 0;
 }
@@ -270,12 +244,6 @@ void maintenance_stop(struct maintenance *maintenance)
 {
 	if (!maintenance)
 		return;
-	(void)pthread_mutex_lock(&maintenance->lock);
-	maintenance->stopping = true;
-	(void)pthread_cond_signal(&maintenance->changed);
-	(void)pthread_mutex_unlock(&maintenance->lock);
-	(void)pthread_join(maintenance->thread, NULL);
-	(void)pthread_cond_destroy(&maintenance->changed);
-	(void)pthread_mutex_destroy(&maintenance->lock);
+	background_stop(&maintenance->background);
 	free(maintenance);
 }
