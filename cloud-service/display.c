@@ -3,8 +3,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/error.h"
+#include "common/text.h"
 
 #define REPLACEMENT 0xfffdU
 
@@ -37,52 +39,15 @@ static bool within(const struct span *spans, size_t count, uint32_t c)
 	return false;
 }
 
-/* The length that a first byte promises; 0 when none may begin so. */
-static size_t sequence_length(unsigned char first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first >= 0xc2 && first <= 0xdf)
-		return 2;
-	if (first >= 0xe0 && first <= 0xef)
-		return 3;
-	return first >= 0xf0 && first <= 0xf4 ? 4 : 0;
-}
-
-/* Reads one character (RFC 3629); moves *text past it. */
+/* Reads one character; moves *text past it, or past one broken byte. */
 static uint32_t read_character(const char **text)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *bytes = (const unsigned char *)*text;
-	size_t length = sequence_length(bytes[0]);
-	*text += 1;
-	if (length < 2)
-		return length ? bytes[0] : REPLACEMENT;
-	uint32_t c = bytes[0] & (0x7fU >> length);
-	for (size_t i = 1; i < length; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return REPLACEMENT;
-		c = c << 6 | (bytes[i] & 0x3fU);
-	}
-	if (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return REPLACEMENT;
-	*text += length - 1;
-	return c;
-}
+	uint32_t c = REPLACEMENT;
+	size_t length =
+	    text_utf8_read(*text, strnlen(*text, TEXT_UTF8_SIZE), &c);
 
-static char *write_character(uint32_t c, char *out)
-{
-	if (c < 0x80) {
-		*out++ = (char)c;
-		return out;
-	}
-	int length = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-	static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-	int shift = 6 * (length - 1);
-	*out++ = (char)(lead[length] | c >> shift);
-	while ((shift -= 6) >= 0)
-		*out++ = (char)(0x80 | (c >> shift & 0x3f));
-	return out;
+	*text += length ? length : 1;
+	return c;
 }
 
 /* The next character to show, 0 at the end; runs of blanks are one space. */
@@ -118,7 +83,7 @@ char *display_clean(const char *text, size_t characters, char *out)
 			continue;
 		if (count + 3 == characters || characters < 3)
 			cut = end;
-		end = write_character(c, end);
+		end += text_utf8_write(c, end);
 		count++;
 	}
 	if (c != 0 && characters >= 3) {

@@ -10,6 +10,7 @@
 
 #include "common/buffer.h"
 #include "common/mem.h"
+#include "common/text.h"
 
 #define NAME_MAXIMUM  256
 #define VALUE_MAXIMUM 65536
@@ -100,7 +101,7 @@ static int skip_space(struct reader *reader, bool lines)
 /* Appends the code point of the four hex digits after \u, as UTF-8. */
 static int append_code_point(struct reader *reader, struct buffer *out)
 {
-	char digits[5] = "", utf8[3];
+	char digits[5] = "", utf8[TEXT_UTF8_SIZE];
 	unsigned long point;
 
 	memcpy(digits, reader->next, strnlen(reader->next, 4));
@@ -111,19 +112,7 @@ static int append_code_point(struct reader *reader, struct buffer *out)
 		return fail(reader, reader->line,
 		            "\\u names no character; write it as UTF-8");
 	reader->next += 4;
-	if (point < 0x80) {
-		utf8[0] = (char)point;
-		return buffer_append(out, utf8, 1);
-	}
-	if (point < 0x800) {
-		utf8[0] = (char)(0xc0 | point >> 6);
-		utf8[1] = (char)(0x80 | (point & 0x3f));
-		return buffer_append(out, utf8, 2);
-	}
-	utf8[0] = (char)(0xe0 | point >> 12);
-	utf8[1] = (char)(0x80 | (point >> 6 & 0x3f));
-	utf8[2] = (char)(0x80 | (point & 0x3f));
-	return buffer_append(out, utf8, 3);
+	return buffer_append(out, utf8, text_utf8_write((uint32_t)point, utf8));
 }
 
 /* Appends what a backslash in double quotes stands for. */

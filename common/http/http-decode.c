@@ -4,48 +4,16 @@
 
 #include "common/http/http-server-private.h"
 #include "common/mem.h"
+#include "common/text.h"
 
-static int hex_digit(char c)
+static bool is_utf8(const char *text, size_t size)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+	uint32_t code;
+	size_t length;
 
-/* The bytes of the UTF-8 sequence that begins with c; 0 for none. */
-static size_t sequence_length(unsigned char c)
-{
-	if (c < 0x80)
-		return 1;
-	if (c >= 0xc2 && c <= 0xdf)
-		return 2;
-	if (c >= 0xe0 && c <= 0xef)
-		return 3;
-	return c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-}
-
-/* Whether text is UTF-8 (RFC 3629): no overlong forms, no surrogates. */
-static bool is_utf8(const char *text)
-{
-	const unsigned char *byte = (const unsigned char *)text;
-
-	while (*byte) {
-		size_t i, length = sequence_length(*byte);
-
-		for (i = 1; i < length; i++)
-			if ((byte[i] & 0xc0) != 0x80)
-				return false;
-		if (!length || (byte[0] == 0xe0 && byte[1] < 0xa0) ||
-		    (byte[0] == 0xed && byte[1] > 0x9f) ||
-		    (byte[0] == 0xf0 && byte[1] < 0x90) ||
-		    (byte[0] == 0xf4 && byte[1] > 0x8f))
+	for (; size; text += length, size -= length)
+		if (!(length = text_utf8_read(text, size, &code)))
 			return false;
-		byte += length;
-	}
 	return true;
 }
 
@@ -56,8 +24,8 @@ static int decode_escape(const char *text, size_t length)
 
 	if (length < 3)
 		return -1;
-	high = hex_digit(text[1]);
-	low = hex_digit(text[2]);
+	high = text_hex_value(text[1]);
+	low = text_hex_value(text[2]);
 	if (high < 0 || low < 0 || (!high && !low))
 		return -1;
 	return high << 4 | low;
@@ -83,7 +51,7 @@ char *http_decode(const char *text, size_t length, bool plus)
 		}
 		decoded[used++] = (char)byte;
 	}
-	if (is_utf8(decoded))
+	if (is_utf8(decoded, used))
 		return decoded;
 	free(decoded);
 	return NULL;

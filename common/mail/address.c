@@ -7,6 +7,7 @@
 
 #include "common/banned.h"
 #include "common/mail/lexical.h"
+#include "common/text.h"
 
 #define DOMAIN_MAXIMUM 255
 #define LABEL_MAXIMUM  63
@@ -15,11 +16,11 @@
 static const char *skip_atom(const char *text, const char *end, bool utf8)
 {
 	while (text < end) {
-		unsigned code;
+		uint32_t code;
 		size_t length = 1;
 
 		if ((unsigned char)*text >= 0x80)
-			length = utf8 ? mail_utf8_length(
+			length = utf8 ? text_utf8_read(
 			                    text, (size_t)(end - text), &code)
 			              : 0;
 		else if (!mail_is_atext(*text))
@@ -54,13 +55,13 @@ static bool quoted_valid(const char *text, const char *end, bool utf8)
 	text++;
 	end--;
 	while (text < end) {
-		unsigned code;
+		uint32_t code;
 		size_t length = 1;
 
 		if (*text == '"' || (*text == '\\' && ++text == end))
 			return false;
 		if ((unsigned char)*text >= 0x80)
-			length = utf8 ? mail_utf8_length(
+			length = utf8 ? text_utf8_read(
 			                    text, (size_t)(end - text), &code)
 			              : 0;
 		else if (*text < 0x20 || *text == 0x7f)
@@ -91,13 +92,13 @@ static bool literal_valid(const char *text, size_t length)
 static const char *skip_label(const char *text, bool utf8)
 {
 	for (;;) {
-		unsigned code;
+		uint32_t code;
 		size_t length = 0;
 
 		if ((unsigned char)*text >= 0x80)
-			length =
-			    utf8 ? mail_utf8_length(text, strlen(text), &code)
-			         : 0;
+			length = utf8
+			             ? text_utf8_read(text, strlen(text), &code)
+			             : 0;
 		else if (*text == '-' || mail_is_alnum(*text))
 			length = 1;
 		if (length == 0)

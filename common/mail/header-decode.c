@@ -7,6 +7,7 @@
 #include "common/banned.h"
 #include "common/mail/header.h"
 #include "common/mail/lexical.h"
+#include "common/text.h"
 
 #define CHARSET_SIZE 40
 #define WORD_BYTES   1024 /* decoded bytes of adjacent words, at a time */
@@ -45,8 +46,8 @@ static bool is_control(unsigned code)
 static void write_utf8(struct writer *w, const char *bytes, size_t size)
 {
 	while (size > 0 && !w->full) {
-		unsigned code = 0;
-		size_t length = mail_utf8_length(bytes, size, &code);
+		uint32_t code = 0;
+		size_t length = text_utf8_read(bytes, size, &code);
 
 		if (length == 0)
 			write_bytes(w, "\xef\xbf\xbd", 3);
@@ -147,14 +148,6 @@ static void pending_put(struct writer *w, struct pending *p, char c)
 	p->bytes[p->length++] = c;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = mail_ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void decode_q(struct writer *w, struct pending *p, const char *text,
                      const char *end)
 {
@@ -162,8 +155,8 @@ static void decode_q(struct writer *w, struct pending *p, const char *text,
 		int high = -1, low = -1;
 
 		if (*text == '=' && end - text > 2) {
-			high = hex_value(text[1]);
-			low = hex_value(text[2]);
+			high = text_hex_value(text[1]);
+			low = text_hex_value(text[2]);
 		}
 		if (high >= 0 && low >= 0) {
 			pending_put(w, p, (char)(high << 4 | low));

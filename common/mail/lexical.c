@@ -1,4 +1,4 @@
-/* Skipping comments, reading words and quoted strings, UTF-8. */
+/* Skipping comments, reading words and quoted strings. */
 #include "common/mail/lexical.h"
 
 #include <string.h>
@@ -89,39 +89,4 @@ const char *mail_read_word(const char *text, const char *stops, char *out,
 	}
 	out[length] = '\0';
 	return text;
-}
-
-static size_t expected_length(unsigned char first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first >= 0xc2 && first <= 0xdf)
-		return 2;
-	if ((first & 0xf0) == 0xe0)
-		return 3;
-	return first >= 0xf0 && first <= 0xf4 ? 4 : 0;
-}
-
-size_t mail_utf8_length(const char *bytes, size_t left, unsigned *code)
-{
-	static const unsigned smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned char first = left ? (unsigned char)*bytes : 0xff;
-	size_t length = expected_length(first), i;
-	unsigned value;
-
-	if (length == 0 || length > left)
-		return 0;
-	value = length == 1 ? first : first & (0xffU >> (length + 1));
-	for (i = 1; i < length; i++) {
-		unsigned char next = (unsigned char)bytes[i];
-
-		if ((next & 0xc0) != 0x80)
-			return 0;
-		value = value << 6 | (next & 0x3fU);
-	}
-	if (value < smallest[length] || value > 0x10ffff ||
-	    (value >= 0xd800 && value <= 0xdfff))
-		return 0;
-	*code = value;
-	return length;
 }

@@ -34,10 +34,4 @@ const char *mail_read_quoted(const char *text, char *out, size_t out_size);
 const char *mail_read_word(const char *text, const char *stops, char *out,
                            size_t out_size);
 
-/*
- * The length of the valid UTF-8 sequence (RFC 3629) at bytes, of which left
- * are there, and its code point; 0 when it is none.
- */
-size_t mail_utf8_length(const char *bytes, size_t left, unsigned *code);
-
 #endif

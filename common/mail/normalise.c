@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/mail/address.h"
 #include "common/mail/lexical.h"
+#include "common/text.h"
 
 #define DOMAIN_SIZE 256 /* with the NUL */
 
@@ -130,8 +131,8 @@ static bool local_plain(const char *text, size_t length)
 	size_t i = 0;
 
 	while (i < length) {
-		unsigned code;
-		size_t step = mail_utf8_length(text + i, length - i, &code);
+		uint32_t code;
+		size_t step = text_utf8_read(text + i, length - i, &code);
 
 		if (step == 0 || code < 0x20 || code == 0x7f ||
 		    (!quoted && strchr(" <>()[],;:@\"\\", text[i])))

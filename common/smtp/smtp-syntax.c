@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/error.h"
+#include "common/text.h"
 
 #define LABEL_MAXIMUM 63
 
@@ -179,15 +180,6 @@ int smtp_path_parse(enum smtp_path_kind kind, const char **text,
 	return 0;
 }
 
-static int hex_value(char digit)
-{
-	if (digit >= '0' && digit <= '9')
-		return digit - '0';
-	if (digit >= 'A' && digit <= 'F')
-		return digit - 'A' + 10;
-	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
 int smtp_xtext_decode(const char *xtext, size_t length, char *text,
                       size_t text_size)
 {
@@ -200,8 +192,9 @@ int smtp_xtext_decode(const char *xtext, size_t length, char *text,
 
 		if (byte == '+') {
 			int high =
-			    i + 2 < length ? hex_value(xtext[i + 1]) : -1;
-			int low = i + 2 < length ? hex_value(xtext[i + 2]) : -1;
+			    i + 2 < length ? text_hex_value(xtext[i + 1]) : -1;
+			int low =
+			    i + 2 < length ? text_hex_value(xtext[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				return ERR_INVALID;
