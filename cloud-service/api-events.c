@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "cloud-service/api-auth.h"
+#include "cloud-service/api-call.h"
 #include "cloud-service/api-json.h"
 #include "cloud-service/cloud-metrics.h"
 #include "common/clock.h"
@@ -160,8 +160,7 @@ static void run_events(struct http_request *request, struct cloud *cloud,
 	}
 	json_decref(results);
 	if (result == ERR_INVALID)
-		http_reply_problem(request, 400, "invalid-field", "%s",
-		                   err.text);
+		api_reply_invalid(request, &err);
 	else
 		api_reply_unavailable(request, &err);
 }
@@ -170,19 +169,12 @@ void api_events_post(struct http_request *request, void *context)
 {
 	struct cloud *cloud = context;
 	struct api_caller caller;
-	struct error err = {0};
 	const json_t *array;
-	json_t *body;
+	json_t *body = api_post_begin(request, cloud, "events",
+	                              API_MAXIMUM_EVENTS, &caller, &array);
 
-	if (!api_authenticate(request, cloud, &caller))
-		return;
-	body = http_body_json(request);
 	if (!body)
 		return;
-	if (json_field_array(body, "events", API_MAXIMUM_EVENTS, &array, &err))
-		http_reply_problem(request, 400, "invalid-field", "%s",
-		                   err.text);
-	else
-		run_events(request, cloud, &caller, array);
+	run_events(request, cloud, &caller, array);
 	json_decref(body);
 }

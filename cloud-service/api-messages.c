@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cloud-service/api-auth.h"
+#include "cloud-service/api-call.h"
 #include "cloud-service/api-json.h"
 #include "cloud-service/api-message-input.h"
 #include "cloud-service/cloud-metrics.h"
@@ -204,24 +204,14 @@ void api_messages_post(struct http_request *request, void *context)
 	struct error err = {0};
 	struct batch batch;
 	const json_t *array;
-	json_t *body;
+	json_t *body = api_post_begin(request, cloud, "messages",
+	                              API_MAXIMUM_MESSAGES, &caller, &array);
 
-	if (!api_authenticate(request, cloud, &caller))
-		return;
-	body = http_body_json(request);
 	if (!body)
 		return;
-	if (json_field_array(body, "messages", API_MAXIMUM_MESSAGES, &array,
-	                     &err)) {
-		http_reply_problem(request, 400, "invalid-field", "%s",
-		                   err.text);
-		json_decref(body);
-		return;
-	}
 	batch_init(&batch, json_array_size(array));
 	if (read_ids(array, &batch, &err))
-		http_reply_problem(request, 400, "invalid-field", "%s",
-		                   err.text);
+		api_reply_invalid(request, &err);
 	else
 		run_batch(request, cloud, &caller, array, &batch);
 	batch_release(&batch);

@@ -1,61 +1,40 @@
 /* GET /v1/agent/policy: lists and domains for an agent's replica. */
 #include "cloud-service/api.h"
 
-#include "cloud-service/api-auth.h"
+#include "cloud-service/api-call.h"
 #include "cloud-service/tenant-domains.h"
-#include "cloud-service/watcher.h"
 #include "common/clock.h"
 
-/* A request and what is read for it. */
+/* What is read for a request. */
 struct answer {
-	int64_t after, wait_s, limit;
 	int64_t revision;
 	bool reset;
 	struct registry_entries page;
 	struct tenant_domains domains;
 };
 
-static int read_question(struct http_request *request, struct answer *answer,
-                         struct error *err)
-{
-	int result;
-
-	result = http_query_integer(request, "after", 0, 0, INT64_MAX,
-	                            &answer->after, err);
-	if (!result)
-		result = http_query_integer(request, "wait", 0, 0,
-		                            API_MAXIMUM_WAIT_S, &answer->wait_s,
-		                            err);
-	if (!result)
-		result =
-		    http_query_integer(request, "limit", API_MAXIMUM_PAGE, 1,
-		                       API_MAXIMUM_PAGE, &answer->limit, err);
-	return result;
-}
-
 /*
  * The revision is read first: whatever is added while the rest is read is then
  * told again at the next time, never left out.
  */
-static int read_answer(struct cloud *cloud, const struct id *tenant,
+static int read_answer(struct cloud *cloud, const struct api_poll *poll,
                        struct answer *answer, bool *nothing, struct error *err)
 {
 	const struct registry_entries *page = &answer->page;
+	const struct id *tenant = &poll->caller.tenant;
 	int result;
 
 	result = registry_policy_revision(cloud->registry, tenant,
 	                                  &answer->revision, err);
 	if (result)
 		return result;
-	*nothing = answer->after == answer->revision;
+	*nothing = poll->after == answer->revision;
 	if (*nothing)
 		return 0;
-	answer->reset = answer->after == 0 || answer->after > answer->revision;
-	if (answer->reset)
-		answer->after = 0;
-	result =
-	    registry_entry_changes(cloud->registry, tenant, answer->after,
-	                           (size_t)answer->limit, &answer->page, err);
+	answer->reset = poll->after == 0 || poll->after > answer->revision;
+	result = registry_entry_changes(
+	    cloud->registry, tenant, answer->reset ? 0 : poll->after,
+	    (size_t)poll->limit, &answer->page, err);
 	if (!result)
 		result = tenant_domains_load(&answer->domains, cloud->registry,
 		                             tenant, err);
@@ -108,41 +87,20 @@ static json_t *answer_json(const struct answer *answer)
 	                 "domains", domains, "entries", entries);
 }
 
-static void wait_or_end(struct http_request *request,
-                        const struct api_caller *caller,
-                        const struct answer *answer, uint64_t ticket)
-{
-	if (answer->wait_s == 0 || http_wait_over(request))
-		http_reply_empty(request);
-	else
-		http_wait(request, caller->tenant_text, ticket,
-		          http_request_start_ms(request) +
-		              answer->wait_s * 1000);
-}
-
 void api_policy_get(struct http_request *request, void *context)
 {
 	struct cloud *cloud = context;
 	struct answer answer = {0};
-	struct api_caller caller;
 	struct error err = {0};
+	struct api_poll poll;
 	bool nothing = false;
-	uint64_t ticket;
 
-	if (!api_authenticate(request, cloud, &caller))
+	if (!api_poll_begin(&poll, request, cloud, API_MAXIMUM_PAGE))
 		return;
-	if (read_question(request, &answer, &err)) {
-		http_reply_problem(request, 400, "invalid-field", "%s",
-		                   err.text);
-		return;
-	}
-	if (cloud->watcher)
-		watcher_follow(cloud->watcher, &caller.tenant);
-	ticket = http_wait_ticket(http_request_server(request));
-	if (read_answer(cloud, &caller.tenant, &answer, &nothing, &err))
+	if (read_answer(cloud, &poll, &answer, &nothing, &err))
 		api_reply_unavailable(request, &err);
 	else if (nothing)
-		wait_or_end(request, &caller, &answer, ticket);
+		api_poll_wait(&poll);
 	else
 		http_reply_json(request, 200, answer_json(&answer));
 	registry_entries_release(&answer.page);
