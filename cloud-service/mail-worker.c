@@ -1,6 +1,7 @@
 /* Claims, renders and sends challenge mails, and writes down the outcome. */
 #include "cloud-service/mail-worker.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "cloud-service/challenge-mail.h"
 #include "cloud-service/cloud-metrics.h"
 #include "cloud-service/smarthost.h"
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/condition.h"
 #include "common/log.h"
@@ -34,13 +36,11 @@ struct mail_worker {
 int64_t mail_worker_backoff_ms(const struct cloud_config *config,
                                int64_t attempts)
 {
-	int64_t pause = config->mail_retry_min_ms;
-	int64_t i;
+	struct backoff backoff = {.minimum_ms = config->mail_retry_min_ms,
+	                          .maximum_ms = config->mail_retry_max_ms};
 
-	for (i = 1; i < attempts && pause < config->mail_retry_max_ms; i++)
-		pause *= 2;
-	return pause < config->mail_retry_max_ms ? pause
-	                                         : config->mail_retry_max_ms;
+	return backoff_delay_ms(
+	    &backoff, attempts < UINT_MAX ? (unsigned)attempts : UINT_MAX);
 }
 
 static int render(struct cloud *cloud,

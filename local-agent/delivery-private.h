@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "common/backoff.h"
 #include "common/metrics.h"
 #include "common/smtp/smtp-dialer.h"
-#include "local-agent/backoff.h"
 #include "local-agent/delivery.h"
 
 /* A message on its way out, with those of its recipients that are ours. */

@@ -3,11 +3,13 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/backoff.h"
 #include "common/buffer.h"
 #include "common/crypto.h"
 #include "common/mem.h"
@@ -390,12 +392,11 @@ void http_answer_release(struct http_answer *answer)
 
 int64_t http_backoff_ms(unsigned attempt, int64_t base_ms, int64_t maximum_ms)
 {
-	int64_t pause_ms = base_ms;
+	struct backoff backoff = {.minimum_ms = base_ms,
+	                          .maximum_ms = maximum_ms};
+	int64_t pause_ms = backoff_delay_ms(
+	    &backoff, attempt < UINT_MAX ? attempt + 1 : attempt);
 
-	while (attempt-- > 0 && pause_ms < maximum_ms)
-		pause_ms *= 2;
-	if (pause_ms > maximum_ms)
-		pause_ms = maximum_ms;
 	if (pause_ms <= 1)
 		return pause_ms;
 	if (pause_ms / 2 >= UINT32_MAX)

@@ -1,5 +1,7 @@
 /* Tests of the schedule of retries. */
-#include "local-agent/backoff.h"
+#include <limits.h>
+
+#include "common/backoff.h"
 #include "tests/support/suite.h"
 
 #define MINUTE_MS INT64_C(60000)
@@ -42,7 +44,7 @@ END_TEST
 START_TEST(extremes_do_not_overflow)
 {
 	struct backoff wide = {1, INT64_MAX, INT64_MAX};
-	struct backoff equal = {7, 7, 7};
+	struct backoff equal = {7, 7, 7}, none = {0, 7, 7};
 
 	ck_assert_int_eq(backoff_delay_ms(&wide, 63), INT64_C(1) << 62);
 	ck_assert_int_eq(backoff_delay_ms(&wide, 64), INT64_MAX);
@@ -50,12 +52,13 @@ START_TEST(extremes_do_not_overflow)
 	ck_assert(backoff_exhausted(&wide, 1000));
 	ck_assert_int_eq(backoff_delay_ms(&equal, 3), 7);
 	ck_assert(backoff_exhausted(&equal, 1));
+	ck_assert_int_eq(backoff_delay_ms(&none, UINT_MAX), 0);
 }
 END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("agent backoff");
+	Suite *suite = suite_create("backoff");
 	TCase *tests = tcase_create("schedule");
 
 	tcase_add_loop_test(tests, delay_doubles_up_to_the_maximum, 0,

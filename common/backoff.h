@@ -1,6 +1,6 @@
-/* When mail that the next hop did not take is tried again. */
-#ifndef LOCAL_AGENT_BACKOFF_H
-#define LOCAL_AGENT_BACKOFF_H
+/* When what failed is tried again: pauses that double up to a maximum. */
+#ifndef COMMON_BACKOFF_H
+#define COMMON_BACKOFF_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@ struct backoff {
 	int64_t give_up_ms; /* pauses in all */
 };
 
-/* The pause after this many failed tries (1 or more), in milliseconds. */
+/* The pause after this many failed tries, in milliseconds; 0 is as 1. */
 int64_t backoff_delay_ms(const struct backoff *backoff, unsigned attempts);
 
 /*
