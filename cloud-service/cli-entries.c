@@ -94,11 +94,8 @@ static int entry_remove(struct cli *cli)
 	struct registry_tenant tenant;
 	struct error err = {0};
 	struct id id;
-	int result, status;
+	int result, status = cli_tenant_and_id(cli, &tenant, &id);
 
-	if (id_parse(cli->words[1], &id))
-		return cli_usage(cli, "\"%s\" is no id", cli->words[1]);
-	status = cli_tenant(cli, cli->words[0], &tenant);
 	if (status)
 		return status;
 	result =

@@ -74,6 +74,14 @@ int cli_tenant(struct cli *cli, const char *name,
 	return result ? cli_fail(cli, &err) : 0;
 }
 
+int cli_tenant_and_id(struct cli *cli, struct registry_tenant *tenant,
+                      struct id *id)
+{
+	if (id_parse(cli->words[1], id))
+		return cli_usage(cli, "\"%s\" is no id", cli->words[1]);
+	return cli_tenant(cli, cli->words[0], tenant);
+}
+
 void cli_audit(struct cli *cli, const struct id *tenant, const char *action,
                const char *object, const char *detail)
 {

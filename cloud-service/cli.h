@@ -60,6 +60,10 @@ int cli_usage(struct cli *cli, const char *format, ...)
 int cli_tenant(struct cli *cli, const char *name,
                struct registry_tenant *tenant);
 
+/* As cli_tenant(), for the words TENANT ID. */
+int cli_tenant_and_id(struct cli *cli, struct registry_tenant *tenant,
+                      struct id *id);
+
 /* Writes a line to the audit. */
 void cli_audit(struct cli *cli, const struct id *tenant, const char *action,
                const char *object, const char *detail);
