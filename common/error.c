@@ -9,11 +9,12 @@ static void set_text(struct error *err, enum error_code code,
                      const char *format, va_list arguments)
 {
 	err->code = code;
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
+	/* It does not follow the list through the call:
+	 * NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
 	(void)vsnprintf(err->text, sizeof(err->text), format, arguments);
 }
 
-int error_set(struct error *err, enum error_code code, const char *format, ...)
+int(error_set)(struct error *err, enum error_code code, const char *format, ...)
 {
 	if (err) {
 		va_list arguments;
@@ -25,8 +26,8 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
 	return code;
 }
 
-int error_set_errno(struct error *err, enum error_code code, int number,
-                    const char *format, ...)
+int(error_set_errno)(struct error *err, enum error_code code, int number,
+                     const char *format, ...)
 {
 	if (err) {
 		va_list arguments;

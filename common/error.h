@@ -46,6 +46,14 @@ int error_set_errno(struct error *err, enum error_code code, int number,
                     const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+#ifdef __clang_analyzer__
+/* It reads one file at a time and would think that these may return 0. */
+#define error_set(err, code, ...)                                              \
+	(error_set(err, code, __VA_ARGS__), (int)(code))
+#define error_set_errno(err, code, number, ...)                                \
+	(error_set_errno(err, code, number, __VA_ARGS__), (int)(code))
+#endif
+
 /* A short constant name for code, such as "not found"; never NULL. */
 const char *error_name(int code);
 
