@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/condition.h"
@@ -11,6 +13,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 
+#define LOW_PRIORITY       10 /* of nice(2) */
 #define CONNECT_TIMEOUT_MS 10000
 #define RESPONSE_MAXIMUM   ((size_t)16 << 20)
 
@@ -71,10 +74,18 @@ static int64_t pause_after_failure(struct cloud_worker *worker)
 	return pause_ms;
 }
 
+/* Linux gives each thread a priority of its own; a refusal does no harm. */
+static void yield_to_intake(void)
+{
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOW_PRIORITY);
+}
+
 static void *worker_run(void *argument)
 {
 	struct cloud_worker *worker = argument;
 
+	if (worker->options.can_wait)
+		yield_to_intake();
 	while (!atomic_load(&worker->stopping)) {
 		int64_t pause_ms;
 

@@ -22,6 +22,7 @@ struct cloud_worker_options {
 	const char *name; /* of the thread and in log lines; 15 bytes */
 	const struct agent_config *config;
 	int64_t minimum_rest_ms; /* of a rest, that no wake cuts short */
+	bool can_wait;           /* a busy machine takes mail first */
 	/*
 	 * One step, on the worker's thread. Returns how long to rest unless
 	 * woken, CLOUD_STEP_AGAIN, or CLOUD_STEP_FAILED (backs off).

@@ -177,6 +177,7 @@ int events_start(struct events **events, const struct events_options *options,
 	    .name = "events",
 	    .config = options->config,
 	    .minimum_rest_ms = GATHER_MS,
+	    .can_wait = true,
 	    .step = step,
 	    .context = made,
 	};

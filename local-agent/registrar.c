@@ -244,6 +244,7 @@ int registrar_start(struct registrar **registrar,
 	    .name = "registrar",
 	    .config = options->config,
 	    .minimum_rest_ms = GATHER_MS,
+	    .can_wait = true,
 	    .step = step,
 	    .context = made,
 	};
