@@ -103,7 +103,7 @@ static int insert_recipient(struct sqlite_db *db,
 	    &message->recipients[position];
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13)");
+	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, '')");
 
 	sqlite_bind_id(query, 1, &message->id);
 	sqlite_bind_int(query, 2, (int64_t)position);

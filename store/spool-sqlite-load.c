@@ -1,4 +1,5 @@
 /* Messages of the spool, out of their rows. */
+#include "store/spool-history.h"
 #include "store/spool-sqlite-private.h"
 
 #define FIRST_RECIPIENTS 4
@@ -107,6 +108,10 @@ static int fill_recipient(struct sqlite_query *query,
 	copy(query, 8, &recipient->by, &result);
 	copy(query, 9, &recipient->why, &result);
 	copy(query, 10, &recipient->reply, &result);
+	if (!result)
+		result = spool_history_read(sqlite_column_text(query, 11),
+		                            recipient->by, recipient->why,
+		                            &recipient->history);
 	return result;
 }
 
@@ -136,7 +141,7 @@ static int load_recipients(struct sqlite_db *db, struct spool_message *message,
 	struct sqlite_query *query = sqlite_query(
 	    db, "SELECT state, changed_ms, attempts, next_attempt_ms,"
 	        " event_pending, lease_until_ms, lease_owner, address, by,"
-	        " why, reply FROM recipient WHERE message = ?1"
+	        " why, reply, history FROM recipient WHERE message = ?1"
 	        " ORDER BY position");
 	size_t capacity = 0;
 	int result;

@@ -1,35 +1,60 @@
 /* Changes of messages that are in the spool: states, marks, the end. */
+#include "store/spool-history.h"
 #include "store/spool-sqlite-private.h"
 
-/* What decides whether a recipient may be moved. */
+/* What decides whether a recipient may be moved, and what it then keeps. */
 struct found {
 	enum spool_state state;
 	bool leased_by_caller;
+	char history[SPOOL_HISTORY_SIZE]; /* with the state found */
 };
 
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+static void keep_history(struct sqlite_query *query,
+                         const struct spool_change *change, struct found *found)
+{
+	const struct spool_history_step left = {
+	    .state = found->state,
+	    .changed_ms = sqlite_column_int(query, 2),
+	    .by = sqlite_column_text(query, 3),
+	    .why = sqlite_column_text(query, 4),
+	    .history = sqlite_column_text(query, 5)};
+
+	spool_history_append(&left, or_empty(change->move.by),
+	                     or_empty(change->move.why), found->history);
+}
+
 /* 0, ERR_NOT_FOUND without a text, or a failure of the store. */
-static int find_recipient(struct sqlite_db *db, const struct id *id,
-                          size_t position, const char *owner,
+static int find_recipient(struct sqlite_db *db,
+                          const struct spool_change *change,
                           struct found *found, struct error *err)
 {
 	struct sqlite_query *query =
-	    sqlite_query(db, "SELECT state, lease_owner = ?3 FROM recipient"
+	    sqlite_query(db, "SELECT state, lease_owner = ?3, changed_ms, by,"
+	                     " why, history FROM recipient"
 	                     " WHERE message = ?1 AND position = ?2");
 	int64_t state;
 	int result;
 
-	sqlite_bind_id(query, 1, id);
-	sqlite_bind_int(query, 2, (int64_t)position);
-	sqlite_bind_text(query, 3, owner);
+	sqlite_bind_id(query, 1, &change->move.id);
+	sqlite_bind_int(query, 2, (int64_t)change->move.recipient);
+	sqlite_bind_text(query, 3, change->move.lease_owner);
 	result = sqlite_step(query, err);
 	if (result <= 0)
 		return result < 0 ? result : ERR_NOT_FOUND;
 	state = sqlite_column_int(query, 0);
-	found->leased_by_caller = sqlite_column_int(query, 1) == 1;
-	sqlite_reset(query);
-	if (state < 0 || state >= SPOOL_STATE_COUNT)
+	if (state < 0 || state >= SPOOL_STATE_COUNT) {
+		sqlite_reset(query);
 		return error_set(err, ERR_CORRUPT, "state of a recipient");
+	}
 	found->state = (enum spool_state)state;
+	found->leased_by_caller = sqlite_column_int(query, 1) == 1;
+	keep_history(query, change, found);
+	sqlite_reset(query);
 	return 0;
 }
 
@@ -47,14 +72,14 @@ static int judge(const struct spool_change *change, const struct found *found)
 
 static int update_recipient(struct sqlite_db *db,
                             const struct spool_change *change,
-                            struct error *err)
+                            const char *history, struct error *err)
 {
 	struct sqlite_query *query = sqlite_query(
 	    db, "UPDATE recipient SET state = ?3, changed_ms = ?4, by = ?5,"
 	        " why = ?6, reply = coalesce(?7, reply),"
 	        " attempts = attempts + ?8, next_attempt_ms = ?9,"
 	        " due_ms = ?10, hold_until_ms = NULL, event_pending = ?11,"
-	        " lease_owner = '', lease_until_ms = 0"
+	        " lease_owner = '', lease_until_ms = 0, history = ?12"
 	        " WHERE message = ?1 AND position = ?2");
 	bool final = spool_state_is_final(change->move.to);
 
@@ -62,24 +87,23 @@ static int update_recipient(struct sqlite_db *db,
 	sqlite_bind_int(query, 2, (int64_t)change->move.recipient);
 	sqlite_bind_int(query, 3, change->move.to);
 	sqlite_bind_int(query, 4, change->move.now_ms);
-	sqlite_bind_text(query, 5, change->move.by ? change->move.by : "");
-	sqlite_bind_text(query, 6, change->move.why ? change->move.why : "");
+	sqlite_bind_text(query, 5, or_empty(change->move.by));
+	sqlite_bind_text(query, 6, or_empty(change->move.why));
 	sqlite_bind_text(query, 7, change->move.reply);
 	sqlite_bind_int(query, 8, change->move.attempted);
 	sqlite_bind_int(query, 9, final ? 0 : change->move.next_attempt_ms);
 	if (!final)
 		sqlite_bind_int(query, 10, change->move.next_attempt_ms);
 	sqlite_bind_int(query, 11, final && change->move.event);
+	sqlite_bind_text(query, 12, history);
 	return sqlite_run(query, err);
 }
 
 int spool_sqlite_move(struct spool_sqlite_batch *batch,
                       struct spool_change *change, struct error *err)
 {
-	struct found found = {SPOOL_HELD, false};
-	int result =
-	    find_recipient(batch->db, &change->move.id, change->move.recipient,
-	                   change->move.lease_owner, &found, err);
+	struct found found;
+	int result = find_recipient(batch->db, change, &found, err);
 
 	if (!result)
 		change->result = judge(change, &found);
@@ -88,7 +112,8 @@ int spool_sqlite_move(struct spool_sqlite_batch *batch,
 	if (change->result < 0)
 		return 0;
 	if (!result)
-		result = update_recipient(batch->db, change, err);
+		result =
+		    update_recipient(batch->db, change, found.history, err);
 	if (result < 0)
 		return result;
 	batch->delta.recipients[found.state]--;

@@ -6,7 +6,8 @@
  * body        the bytes, or the name of their file; no row: dropped
  * recipient   all that changes. due_ms: when a claim may take it (queued and
  *             deferred; the lease's end when claimed); hold_until_ms: when it
- *             expires (held and quarantined); NULL in all other states
+ *             expires (held and quarantined); NULL in all other states;
+ *             history: see spool-history.h
  * unregistered  messages that the cloud is still to hear of
  * ended       messages whose recipients are all final, by the last change
  * total       how many recipients are in each state (one row)
@@ -41,7 +42,7 @@ static const char version_1[] =
 	" event_pending INTEGER NOT NULL,"
 	" lease_until_ms INTEGER NOT NULL, lease_owner TEXT NOT NULL,"
 	" address TEXT NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL,"
-	" reply TEXT NOT NULL,"
+	" reply TEXT NOT NULL, history TEXT NOT NULL,"
 	" PRIMARY KEY (message, position)) WITHOUT ROWID;"
 	"CREATE INDEX recipient_due ON recipient (due_ms)"
 	" WHERE due_ms IS NOT NULL;"

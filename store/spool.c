@@ -64,6 +64,7 @@ static void release_recipient(struct spool_recipient *recipient)
 	free(recipient->address);
 	free(recipient->by);
 	free(recipient->why);
+	free(recipient->history);
 	free(recipient->reply);
 	free(recipient->lease_owner);
 }

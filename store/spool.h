@@ -51,12 +51,25 @@ enum spool_state {
 /* A set of states: SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_DEFERRED). */
 #define SPOOL_IN(state) (1U << (state))
 
+/* Bytes of a recipient's history at the most. */
+#define SPOOL_HISTORY_MAXIMUM 4096
+
 struct spool_recipient {
 	char *address; /* as given in RCPT */
 	enum spool_state state;
 	int64_t changed_ms; /* when it entered the state, by whom and why */
 	char *by;           /* "list", "captcha", "recipient", "admin", ... */
 	char *why;
+	/*
+	 * The states before this one, the oldest first, a line each:
+	 * "RFC3339 state by: why\n". Consecutive deferred ones with the same
+	 * by and why are one line, with the time of the first and a count at
+	 * its end: " (3 times)". A line is cut at 1,024 bytes. Beyond
+	 * SPOOL_HISTORY_MAXIMUM the first line (how it came in) and the last
+	 * ones stay, and a line "..." stands for those between. An ADD does
+	 * not look at it: a new recipient has none, "".
+	 */
+	char *history;
 	unsigned attempts;
 	int64_t next_attempt_ms; /* of queued and deferred */
 	char *reply;             /* the next hop's last, or "" */
@@ -156,7 +169,8 @@ struct spool_change {
 			int64_t next_attempt_ms; /* for queued, deferred */
 			bool attempted;          /* counts an attempt */
 			bool event; /* set event_pending, for final states */
-		} move; /* drops the lease; drops the body when every
+		} move; /* appends the state it leaves to the history;
+		           drops the lease; drops the body when every
 		           recipient is final */
 		struct {
 			struct id id;

@@ -100,6 +100,181 @@ START_TEST(what_a_move_records)
 }
 END_TEST
 
+/* Moves the first recipient and compares its whole history with this. */
+static void move_and_compare(struct id id, enum spool_state to, int64_t now_ms,
+                             const char *by, const char *why,
+                             const char *expected)
+{
+	struct spool_change change = fixture_move_change(id, 0, to);
+	struct spool_message message;
+
+	change.move.now_ms = now_ms;
+	change.move.by = by;
+	change.move.why = why;
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	message = read_message(id);
+	ck_assert_str_eq(message.recipients[0].history, expected);
+	ck_assert_str_eq(message.recipients[0].by, by ? by : "");
+	ck_assert_str_eq(message.recipients[0].why, why ? why : "");
+	spool_message_release(&message);
+}
+
+#define HELD     "2026-11-21T08:00:00.000Z held list: no entry\n"
+#define QUEUED   "2026-11-21T08:00:01.000Z queued captcha: solved\n"
+#define DEFERRED "2026-11-21T08:00:02.000Z deferred captcha: solved"
+
+START_TEST(history_has_every_state_before)
+{
+	struct id id = fixture_add(&fixture, 2, SPOOL_HELD);
+	struct spool_message message = read_message(id);
+	int64_t now_ms = FIXTURE_NOW_MS + 1000;
+
+	ck_assert_str_eq(message.recipients[0].history, "");
+	spool_message_release(&message);
+	move_and_compare(id, SPOOL_QUEUED, now_ms, "captcha", "solved", HELD);
+	now_ms += 1000;
+	move_and_compare(id, SPOOL_DEFERRED, now_ms, "captcha", "solved",
+	                 HELD QUEUED);
+	fixture_reopen(&fixture);
+	/* Tries that follow each other are counted, others are not. */
+	move_and_compare(id, SPOOL_DEFERRED, now_ms + 1, "captcha", "solved",
+	                 HELD QUEUED DEFERRED "\n");
+	move_and_compare(id, SPOOL_DEFERRED, now_ms + 2, "captcha", "solved",
+	                 HELD QUEUED DEFERRED " (2 times)\n");
+	move_and_compare(id, SPOOL_DEFERRED, now_ms + 3, "admin", "",
+	                 HELD QUEUED DEFERRED " (3 times)\n");
+	move_and_compare(id, SPOOL_QUEUED, now_ms + 4, NULL, NULL,
+	                 HELD QUEUED DEFERRED " (3 times)\n"
+	                                      "2026-11-21T08:00:02.003Z "
+	                                      "deferred admin: \n");
+	move_and_compare(id, SPOOL_DELIVERED, now_ms + 5, "", "",
+	                 HELD QUEUED DEFERRED
+	                 " (3 times)\n"
+	                 "2026-11-21T08:00:02.003Z deferred admin: \n"
+	                 "2026-11-21T08:00:02.004Z queued : \n");
+	message = read_message(id);
+	ck_assert_str_eq(message.recipients[1].history, "");
+	spool_message_release(&message);
+}
+END_TEST
+
+START_TEST(history_is_that_of_the_changes_made)
+{
+	struct id id = fixture_add(&fixture, 1, SPOOL_HELD);
+	struct spool_change change = fixture_move_change(id, 0, SPOOL_QUEUED);
+	struct spool_message message;
+
+	change.move.from = SPOOL_IN(SPOOL_QUARANTINED);
+	ck_assert_int_eq(fixture_commit(&fixture, change), ERR_CONFLICT);
+	ck_assert_int_eq(fixture_move(&fixture, id, 0, SPOOL_DELIVERED),
+	                 ERR_INVALID);
+	message = read_message(id);
+	ck_assert_str_eq(message.recipients[0].history, "");
+	spool_message_release(&message);
+}
+END_TEST
+
+/* Texts that would look like lines, or like what is kept of one. */
+static const struct {
+	const char *by, *why, *line;
+} hostile[] = {
+    {"a", "b\n2026-11-21T08:00:00.000Z held x: y",
+     "deferred a: b 2026-11-21T08:00:00.000Z held x: y\n"},
+    {"a\r", "\t\x7f\x01", "deferred a :    \n"},
+    {"", "\n", "deferred :  \n"},
+    {"...", "\n...\n", "deferred ...:  ... \n"},
+    {"x: y", " : z", "deferred x: y:  : z\n"},
+    {"%s%n", "'; DROP TABLE recipient; --",
+     "deferred %s%n: '; DROP TABLE recipient; --\n"},
+    {"a", "b (4294967295 times)", "deferred a: b (4294967295 times)\n"},
+};
+
+START_TEST(history_keeps_to_its_lines)
+{
+	const char *by = hostile[_i].by;
+	const char *why = hostile[_i].why;
+	const char *start = HELD "2026-11-21T08:00:01.000Z ";
+	struct id id = fixture_add(&fixture, 1, SPOOL_QUEUED);
+	struct spool_change change = fixture_move_change(id, 0, SPOOL_DEFERRED);
+	struct spool_message message;
+	const char *line;
+
+	change.move.by = by;
+	change.move.why = why;
+	change.move.now_ms = FIXTURE_NOW_MS + 1000;
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	/* The same again, so that the record could leave it out. */
+	change.move.to = SPOOL_FAILED;
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	message = read_message(id);
+	line = strchr(message.recipients[0].history, '\n') + 1;
+	ck_assert_uint_eq((size_t)(line - message.recipients[0].history),
+	                  strlen(HELD) + strlen("queued") - strlen("held"));
+	ck_assert_uint_gt(strlen(line), strlen(start) - strlen(HELD));
+	ck_assert_str_eq(line + strlen(start) - strlen(HELD), hostile[_i].line);
+	spool_message_release(&message);
+}
+END_TEST
+
+/* Whether text is whole lines, each with a time or the gap. */
+static void check_lines(const char *text, size_t *lines, size_t *gaps)
+{
+	*lines = *gaps = 0;
+	while (*text) {
+		size_t length = strcspn(text, "\n");
+
+		ck_assert_int_eq(text[length], '\n');
+		ck_assert_uint_lt(length, 1024);
+		if (!strncmp(text, "...\n", 4))
+			++*gaps;
+		else
+			ck_assert(!strncmp(text, "2026-11-21T", 11));
+		++*lines;
+		text += length + 1;
+	}
+}
+
+/* Rows: how long the reasons are; the last is cut within a character. */
+static const size_t reasons[] = {0, 1, 100, 900, 1000, 5000};
+
+START_TEST(history_is_bounded)
+{
+	struct id id = fixture_add(&fixture, 1, SPOOL_HELD);
+	struct spool_change change = fixture_move_change(id, 0, SPOOL_QUEUED);
+	char why[6000] = "", by[32];
+	size_t lines = 0, gaps = 0;
+	struct spool_message message;
+
+	for (size_t i = 0; i + 1 < reasons[_i]; i += 2)
+		memcpy(why + i, "\xc3\xa9", 3);
+	change.move.by = by;
+	change.move.why = why;
+	for (int i = 0; i < 200; i++) {
+		char expected[64];
+
+		(void)snprintf(by, sizeof(by), "number-%d", i);
+		change.move.now_ms = FIXTURE_NOW_MS + i;
+		ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+		message = read_message(id);
+		check_lines(message.recipients[0].history, &lines, &gaps);
+		ck_assert_uint_le(strlen(message.recipients[0].history),
+		                  SPOOL_HISTORY_MAXIMUM);
+		ck_assert_uint_le(gaps, 1);
+		ck_assert(!strncmp(message.recipients[0].history, HELD,
+		                   strlen(HELD)));
+		/* What was last is there, one before the present. */
+		(void)snprintf(expected, sizeof(expected),
+		               " queued number-%d: ", i - 1);
+		ck_assert(i == 0 ||
+		          strstr(message.recipients[0].history, expected));
+		spool_message_release(&message);
+	}
+	ck_assert_uint_eq(gaps, 1);
+	/* As many as there is room for. */
+	ck_assert_uint_ge(lines, reasons[_i] <= 1 ? 60 : 5);
+}
+END_TEST
+
 START_TEST(body_goes_with_the_last_recipient)
 {
 	struct id id = fixture_add(&fixture, 3, SPOOL_QUEUED);
@@ -256,6 +431,12 @@ int main(void)
 	tcase_add_test(tests, every_change);
 	tcase_add_test(tests, only_from_the_states_named);
 	tcase_add_test(tests, what_a_move_records);
+	tcase_add_test(tests, history_has_every_state_before);
+	tcase_add_test(tests, history_is_that_of_the_changes_made);
+	tcase_add_loop_test(tests, history_keeps_to_its_lines, 0,
+	                    (int)(sizeof(hostile) / sizeof(hostile[0])));
+	tcase_add_loop_test(tests, history_is_bounded, 0,
+	                    (int)(sizeof(reasons) / sizeof(reasons[0])));
 	tcase_add_test(tests, body_goes_with_the_last_recipient);
 	tcase_add_test(tests, final_at_once_keeps_no_body);
 	tcase_add_test(tests, ends_are_told_once);
