@@ -171,6 +171,13 @@ extern const struct registry_backend registry_sqlite_backend;
  */
 bool registry_event_allowed(enum registry_state from, enum registry_state to);
 
+/*
+ * Whether by and why stay those of the release when the agent says so; one
+ * rule for every backend.
+ */
+bool registry_event_keeps_release(enum registry_state from,
+                                  enum registry_state to);
+
 /* The state into which a verdict moves a held recipient. */
 enum registry_state registry_verdict_state(enum registry_verdict verdict);
 

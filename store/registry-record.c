@@ -62,6 +62,13 @@ bool registry_event_allowed(enum registry_state from, enum registry_state to)
 	       (from == REGISTRY_HELD || from == REGISTRY_RELEASED);
 }
 
+bool registry_event_keeps_release(enum registry_state from,
+                                  enum registry_state to)
+{
+	return from == REGISTRY_RELEASED &&
+	       (to == REGISTRY_DELIVERED || to == REGISTRY_FAILED);
+}
+
 void registry_tenant_release(struct registry_tenant *tenant)
 {
 	free(tenant->name);

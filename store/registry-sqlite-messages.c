@@ -340,6 +340,15 @@ static int read_state(struct sqlite_db *db, const struct event *event,
 	return 0;
 }
 
+/* The end of what was released here stays that release's. */
+static const char after_release[] =
+    "UPDATE recipient SET state = ?3, changed_ms = ?4,"
+    " why = CASE WHEN ?5 IN ('', why) THEN why WHEN why = '' THEN ?5"
+    " ELSE why || '; ' || ?5 END WHERE message = ?1 AND address = ?2";
+static const char of_agent[] =
+    "UPDATE recipient SET state = ?3, changed_ms = ?4, by = 'agent', why = ?5"
+    " WHERE message = ?1 AND address = ?2";
+
 static int note_event(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct event *event = context;
@@ -352,9 +361,10 @@ static int note_event(struct sqlite_db *db, void *context, struct error *err)
 	if (!registry_event_allowed(state, event->state))
 		return error_set(err, ERR_CONFLICT, "the recipient is %s",
 		                 registry_state_name(state));
-	query = sqlite_query(db, "UPDATE recipient SET state = ?3,"
-	                         " changed_ms = ?4, by = 'agent', why = ?5"
-	                         " WHERE message = ?1 AND address = ?2");
+	query =
+	    sqlite_query(db, registry_event_keeps_release(state, event->state)
+	                         ? after_release
+	                         : of_agent);
 	sqlite_bind_id(query, 1, event->message);
 	sqlite_bind_text(query, 2, event->recipient);
 	sqlite_bind_int(query, 3, event->state);

@@ -371,8 +371,11 @@ int registry_decision_last(struct registry *registry, const struct id *tenant,
 /*
  * What the agent tells of a recipient: delivered, failed, expired, discarded
  * (from released or held: the agent's word counts, it has the mail), released
- * (from held, by its own admin). Adds no decision. Idempotent: 0 when it is so
- * already; ERR_CONFLICT when its state does not allow it; ERR_NOT_FOUND.
+ * (from held, by its own admin). by becomes "agent" and why is the event's; but
+ * what was released before it was delivered or failed keeps the by and why of
+ * the release, and a why of the event that differs is added behind "; ". Adds
+ * no decision. Idempotent: 0 when it is so already; ERR_CONFLICT when its state
+ * does not allow it; ERR_NOT_FOUND.
  */
 int registry_message_event(struct registry *registry, const struct id *tenant,
                            const struct id *id, const char *recipient,

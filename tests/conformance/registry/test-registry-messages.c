@@ -356,6 +356,51 @@ START_TEST(event_moves_where_allowed)
 }
 END_TEST
 
+/* The release, the event, and what is on record then. */
+static const struct {
+	const char *released_why;
+	enum registry_state event;
+	const char *event_why, *by, *why;
+} ends[] = {
+    {"solved", REGISTRY_DELIVERED, "", "captcha", "solved"},
+    {"solved", REGISTRY_DELIVERED, NULL, "captcha", "solved"},
+    {"solved", REGISTRY_DELIVERED, "250 ok", "captcha", "solved; 250 ok"},
+    {"solved", REGISTRY_DELIVERED, "solved", "captcha", "solved"},
+    {"solved", REGISTRY_FAILED, "550 no", "captcha", "solved; 550 no"},
+    {"", REGISTRY_FAILED, "550 no", "captcha", "550 no"},
+    /* Who released it no longer says what became of it. */
+    {"solved", REGISTRY_DISCARDED, "root", "agent", "root"},
+    {"solved", REGISTRY_EXPIRED, "", "agent", ""},
+};
+
+START_TEST(event_keeps_who_released)
+{
+	struct id id = id_of(1);
+	struct registry_decision release = {
+	    .message = id,
+	    .recipient = (char *)"r@a",
+	    .verdict = REGISTRY_RELEASE,
+	    .by = (char *)"captcha",
+	    .why = (char *)(uintptr_t)ends[_i].released_why,
+	    .decided_ms = NOW + 3};
+	struct registry_message found;
+
+	put_message(&tenant_a, 1, "s", "r@a", NULL);
+	ok(registry_decide(registry, &tenant_a, &release, E));
+	/* Told twice: added once. */
+	for (int i = 0; i < 2; i++)
+		ok(registry_message_event(registry, &tenant_a, &id, "r@a",
+		                          ends[_i].event, NOW + 7,
+		                          ends[_i].event_why, E));
+	ok(registry_message_read(registry, &tenant_a, &id, &found, E));
+	ck_assert_int_eq(found.recipients[0].state, ends[_i].event);
+	ck_assert_int_eq(found.recipients[0].changed_ms, NOW + 7);
+	ck_assert_str_eq(found.recipients[0].by, ends[_i].by);
+	ck_assert_str_eq(found.recipients[0].why, ends[_i].why);
+	registry_message_release(&found);
+}
+END_TEST
+
 START_TEST(event_finds_its_own)
 {
 	struct id id = id_of(1);
@@ -436,6 +481,8 @@ int main(void)
 	tcase_add_loop_test(tcase, event_moves_where_allowed, 0,
 	                    REGISTRY_STATE_COUNT * REGISTRY_STATE_COUNT);
 	tcase_add_test(tcase, event_finds_its_own);
+	tcase_add_loop_test(tcase, event_keeps_who_released, 0,
+	                    (int)(sizeof(ends) / sizeof(ends[0])));
 	tcase_add_test(tcase, states_have_words);
 	tcase_add_test(tcase, totals_follow);
 	return suite_main(suite, NULL);
