@@ -214,8 +214,8 @@ static int add_recipient(const json_t *element, size_t index,
 	added->address = mem_copy_string(folded);
 	added->state = REGISTRY_HELD;
 	added->changed_ms = message->registered_ms;
-	added->by = mem_copy_string("");
-	added->why = mem_copy_string("");
+	added->by = mem_copy_string("policy");
+	added->why = mem_copy_string("no entry of the lists counted for it");
 	return 0;
 }
 

@@ -40,30 +40,51 @@ static const struct mail_auth pass = {
     .stated = true, .spf = AUTH_PASS, .aligned = true};
 static const struct mail_auth fail = {
     .stated = true, .spf = AUTH_FAIL, .dmarc = AUTH_FAIL};
+static const struct mail_auth spf_fail = {
+    .stated = true, .spf = AUTH_FAIL, .dkim = AUTH_PASS};
+static const struct mail_auth neither = {.stated = true};
 static const struct mail_auth unknown = {.stated = false};
 
 static const struct {
 	const char *sender, *recipient, *client;
 	const struct mail_auth *auth;
 	enum spool_state state;
+	const char *why; /* part of it; NULL: no entry is ignored */
 } rows[] = {
-    {"stranger@x.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD},
-    {"", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD},
-    {"friend@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED},
-    {"friend@good.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_QUEUED},
+    {"stranger@x.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
+     "no entry for this sender"},
+    {"stranger@x.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_HELD,
+     "no entry for this sender"},
+    {"", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
+     "no entry for this sender"},
+    {"friend@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL},
+    {"friend@good.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_QUEUED,
+     NULL},
     /* A white entry does not open the door to a forger. */
-    {"friend@good.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_HELD},
-    {"any@strict.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED},
-    {"any@strict.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_HELD},
-    {"any@sub.strict.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD},
-    {"nice@bad.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED},
+    {"friend@good.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_HELD,
+     " ignored: DMARC fails"},
+    {"friend@good.test", "a@ours.test", "192.0.2.1", &spf_fail, SPOOL_HELD,
+     " ignored: SPF fails"},
+    {"any@strict.test", "a@ours.test", "192.0.2.1", &neither, SPOOL_HELD,
+     " ignored: no authentication passes for it"},
+    {"any@strict.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL},
+    {"any@strict.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_HELD,
+     " ignored: no authentication stated by the MX"},
+    {"any@sub.strict.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
+     "no entry"},
+    {"nice@bad.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED, NULL},
     /* Black needs no authentication, and forging it helps nobody. */
-    {"nice@bad.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_DISCARDED},
+    {"nice@bad.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_DISCARDED, NULL},
     /* The narrow scope beats the wide one, both ways. */
-    {"nice@bad.test", "boss@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED},
-    {"friend@good.test", "boss@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED},
-    {"late@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD},
-    {"stranger@x.test", "a@ours.test", "203.0.113.9", &pass, SPOOL_DISCARDED},
+    {"nice@bad.test", "boss@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL},
+    {"friend@good.test", "boss@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED,
+     NULL},
+    {"late@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
+     "white address entry of the tenant, "},
+    {"late@good.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_HELD,
+     " ignored: expired"},
+    {"stranger@x.test", "a@ours.test", "203.0.113.9", &pass, SPOOL_DISCARDED,
+     NULL},
 };
 
 static void put(struct entry_set *set, int index)
@@ -112,8 +133,13 @@ START_TEST(decides)
 	verdict_decide(view, &subject, &verdict);
 	ck_assert_str_eq(spool_state_name(verdict.state),
 	                 spool_state_name(rows[_i].state));
-	ck_assert_str_eq(verdict.by, "list");
-	ck_assert_int_gt((int)strlen(verdict.why), 0);
+	ck_assert_str_eq(verdict.by,
+	                 rows[_i].state == SPOOL_HELD ? "policy" : "list");
+	if (rows[_i].why)
+		ck_assert_msg(strstr(verdict.why, rows[_i].why) != NULL, "%s",
+		              verdict.why);
+	else
+		ck_assert_ptr_null(strstr(verdict.why, "ignored"));
 	replica_release(replica, view);
 	replica_free(replica);
 }
