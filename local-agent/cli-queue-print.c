@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 
@@ -68,8 +69,34 @@ static void print_auth(const struct mail_auth *auth)
 	             auth->aligned ? ", aligned" : "");
 }
 
+/* Calls each with every line of a history, without its end. */
+static void each_line(const char *history,
+                      void (*each)(const char *line, void *context),
+                      void *context)
+{
+	char line[SPOOL_HISTORY_MAXIMUM + 1];
+
+	while (*history) {
+		size_t length = strcspn(history, "\n");
+
+		(void)snprintf(line, sizeof(line), "%.*s", (int)length,
+		               history);
+		each(line, context);
+		history += length + (history[length] != '\0');
+	}
+}
+
+static void print_step(const char *line, void *context)
+{
+	const char **name = context;
+
+	print_field(*name, line);
+	*name = "";
+}
+
 static void print_recipient(const struct spool_recipient *recipient)
 {
+	const char *name = "  before:";
 	char when[CLOCK_TEXT_SIZE];
 
 	(void)fputs("\nrecipient:        <", stdout);
@@ -79,6 +106,7 @@ static void print_recipient(const struct spool_recipient *recipient)
 	             clock_format_rfc3339(recipient->changed_ms, when));
 	print_field("  by:", recipient->by);
 	print_field("  why:", recipient->why);
+	each_line(recipient->history, print_step, &name);
 	if (recipient->attempts > 0)
 		(void)printf("  attempts:       %u\n", recipient->attempts);
 	if (*recipient->reply)
@@ -151,14 +179,29 @@ static json_t *json_time(int64_t wall_ms)
 	return json_string(clock_format_rfc3339(wall_ms, when));
 }
 
+static void add_step(const char *line, void *context)
+{
+	(void)json_array_append_new(context, json_text(line));
+}
+
+static json_t *json_history(const char *history)
+{
+	json_t *list = json_array();
+
+	each_line(history, add_step, list);
+	return list;
+}
+
 static json_t *json_recipient(const struct spool_recipient *recipient)
 {
 	return json_pack(
-	    "{so ss so so so si so}", "address", json_text(recipient->address),
-	    "state", spool_state_name(recipient->state), "since",
+	    "{so ss so so so si so so}", "address",
+	    json_text(recipient->address), "state",
+	    spool_state_name(recipient->state), "since",
 	    json_time(recipient->changed_ms), "by", json_text(recipient->by),
 	    "why", json_text(recipient->why), "attempts",
-	    (int)recipient->attempts, "reply", json_text(recipient->reply));
+	    (int)recipient->attempts, "reply", json_text(recipient->reply),
+	    "history", json_history(recipient->history));
 }
 
 void cli_print_json(const struct spool_message *message)

@@ -168,6 +168,7 @@ def test_queue_commands(stack):
     shown = stack.agent_cli("queue", "show",
                             mails["s0@stranger.example"]).stdout
     assert "subject 0" in shown and "held" in shown and "list" in shown
+    assert "policy" in shown and "no entry for this sender" in shown
     stack.agent_cli("queue", "release", mails["s0@stranger.example"])
     stack.agent_cli("queue", "discard", mails["s1@stranger.example"])
     stack.wait_delivered(f"r0@{DOMAIN}")
@@ -178,6 +179,12 @@ def test_queue_commands(stack):
              20, "delivered")
     assert states["s1@stranger.example"] == "discarded"
     assert states["s2@stranger.example"] == "held"
+    released = {m["sender"]: m["recipients"][0] for m in
+                stack.queue()}["s0@stranger.example"]
+    assert released["by"] == "admin"
+    assert [line.split(" ", 1)[1].split(":")[0]
+            for line in released["history"]] == ["held policy",
+                                                 "queued admin"]
     again = stack.agent_cli("queue", "release",
                             mails["s1@stranger.example"], check=False)
     assert again.returncode == 1 and "discarded" in again.stderr
