@@ -17,10 +17,6 @@
 #define IMAGE_WIDTH  320
 #define IMAGE_HEIGHT 110
 
-/* A second click on the button meets the first at work: wait for it so. */
-#define TWIN_TRIES    10
-#define TWIN_PAUSE_MS 20
-
 /* One request's view of its challenge. */
 struct visit {
 	struct http_request *request;
@@ -261,17 +257,9 @@ static void another_image(struct visit *visit, int64_t serial)
 
 /* Reads again what became of an image that another request has taken. */
 static enum challenge_view_state taken_by_another(struct visit *visit,
-                                                  const struct token *token,
-                                                  bool right)
+                                                  const struct token *token)
 {
 	enum challenge_view_state state = read_challenge(visit, token);
-	struct timespec pause = {.tv_nsec = TWIN_PAUSE_MS * 1000000L};
-	/* Only who knew the code may wait: his own first click has won. */
-	for (int i = 0; right && i < TWIN_TRIES && state == CHALLENGE_VIEW_OPEN;
-	     i++) {
-		nanosleep(&pause, NULL);
-		state = read_challenge(visit, token);
-	}
 	return state == CHALLENGE_VIEW_OPEN ? CHALLENGE_VIEW_REPLACED : state;
 }
 
@@ -282,11 +270,11 @@ static enum challenge_view_state solve(struct visit *visit,
 	struct error err = {0};
 	char id[ID_TEXT_SIZE];
 	const struct challenge_page_context *context = visit->context;
-	int r = registry_challenge_move(
-	    context->registry, &visit->challenge.id, CHALLENGE_STATE_OPEN,
-	    CHALLENGE_STATE_SOLVED, clock_wall_ms(), &err);
+	int r = registry_challenge_solve(
+	    context->registry, &visit->challenge.id,
+	    visit->challenge.code_serial, clock_wall_ms(), &err);
 	if (r == ERR_CONFLICT)
-		return read_challenge(visit, token);
+		return taken_by_another(visit, token);
 	if (r)
 		return trouble(visit, "solving", &err);
 	log_info(id_format(&visit->challenge.id, id), "page: solved from %s",
@@ -306,14 +294,13 @@ static enum challenge_view_state judge(struct visit *visit,
 		return CHALLENGE_VIEW_EMPTY;
 	if (serial != visit->challenge.code_serial)
 		return CHALLENGE_VIEW_REPLACED;
-	bool right = captcha_matches(visit->challenge.code, answer);
-	int r = recode(visit, serial, !right, &err);
+	if (captcha_matches(visit->challenge.code, answer))
+		return solve(visit, token);
+	int r = recode(visit, serial, true, &err);
 	if (r == ERR_CONFLICT)
-		return taken_by_another(visit, token, right);
+		return taken_by_another(visit, token);
 	if (r)
 		return trouble(visit, "taking the answer", &err);
-	if (right)
-		return solve(visit, token);
 	log_info(id_format(&visit->challenge.id, id),
 	         "page: wrong answer from %s",
 	         http_client_address(visit->request));

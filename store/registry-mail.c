@@ -154,6 +154,13 @@ int registry_challenge_recode(struct registry *registry, const struct id *id,
 	                                                   wrong, code, err);
 }
 
+int registry_challenge_solve(struct registry *registry, const struct id *id,
+                             int64_t serial, int64_t now_ms, struct error *err)
+{
+	return registry->backend->challenge_solve(registry, id, serial, now_ms,
+	                                          err);
+}
+
 int registry_challenge_claim_mail(struct registry *registry, const char *owner,
                                   int64_t now_ms, int64_t lease_ms,
                                   size_t limit,

@@ -126,6 +126,9 @@ struct registry_backend {
 	int (*challenge_recode)(struct registry *registry, const struct id *id,
 	                        int64_t serial, bool wrong, const char *code,
 	                        struct error *err);
+	int (*challenge_solve)(struct registry *registry, const struct id *id,
+	                       int64_t serial, int64_t now_ms,
+	                       struct error *err);
 	int (*challenge_claim_mail)(struct registry *registry,
 	                            const char *owner, int64_t now_ms,
 	                            int64_t lease_ms, size_t limit,

@@ -303,6 +303,38 @@ int registry_sqlite_challenge_move(struct registry *registry,
 	return registry_sqlite_write(registry, move_challenge, &move, err);
 }
 
+struct solve {
+	const struct id *id;
+	int64_t serial, now_ms;
+};
+
+static int solve_challenge(struct sqlite_db *db, void *context,
+                           struct error *err)
+{
+	const struct solve *solve = context;
+	struct sqlite_query *query = sqlite_query(
+	    db, "UPDATE challenge SET state = 1, changed_ms = ?3"
+	        " WHERE id = ?1 AND state = 0 AND code_serial = ?2");
+	int error;
+
+	sqlite_bind_id(query, 1, solve->id);
+	sqlite_bind_int(query, 2, solve->serial);
+	sqlite_bind_int(query, 3, solve->now_ms);
+	if ((error = sqlite_run(query, err)) || sqlite_db_changes(db))
+		return error;
+	return registry_sqlite_challenge_unchanged(
+	    db, solve->id, "the challenge is closed or has a newer code", err);
+}
+
+int registry_sqlite_challenge_solve(struct registry *registry,
+                                    const struct id *id, int64_t serial,
+                                    int64_t now_ms, struct error *err)
+{
+	struct solve solve = {id, serial, now_ms};
+
+	return registry_sqlite_write(registry, solve_challenge, &solve, err);
+}
+
 struct recode {
 	const struct id *id;
 	int64_t serial;

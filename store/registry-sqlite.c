@@ -194,6 +194,7 @@ const struct registry_backend registry_sqlite_backend = {
     .challenge_read = registry_sqlite_challenge_read,
     .challenge_move = registry_sqlite_challenge_move,
     .challenge_recode = registry_sqlite_challenge_recode,
+    .challenge_solve = registry_sqlite_challenge_solve,
     .challenge_claim_mail = registry_sqlite_challenge_claim_mail,
     .challenge_mail_done = registry_sqlite_challenge_mail_done,
     .challenge_due = registry_sqlite_challenge_due,

@@ -275,6 +275,11 @@ int registry_sqlite_challenge_move(struct registry *registry,
                                    enum registry_challenge_state from,
                                    enum registry_challenge_state to,
                                    int64_t now_ms, struct error *err);
+/* See registry_challenge_solve(). */
+int registry_sqlite_challenge_solve(struct registry *registry,
+                                    const struct id *id, int64_t serial,
+                                    int64_t now_ms, struct error *err);
+
 /* See registry_challenge_recode(). */
 int registry_sqlite_challenge_recode(struct registry *registry,
                                      const struct id *id, int64_t serial,

@@ -453,6 +453,15 @@ int registry_challenge_recode(struct registry *registry, const struct id *id,
                               int64_t serial, bool wrong, const char *code,
                               struct error *err);
 
+/*
+ * Moves an open challenge to solved, only while its code_serial is still
+ * serial: of a right answer and others sent at once, one alone counts.
+ * ERR_CONFLICT otherwise.
+ */
+int registry_challenge_solve(struct registry *registry, const struct id *id,
+                             int64_t serial, int64_t now_ms,
+                             struct error *err);
+
 struct registry_challenges {
 	struct registry_challenge *challenges;
 	size_t count;

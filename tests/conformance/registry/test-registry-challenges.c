@@ -138,6 +138,8 @@ START_TEST(unknown_challenge_is_not_found)
 	fails(ERR_NOT_FOUND,
 	      registry_challenge_recode(registry, &id, 0, true, "X", NULL));
 	fails(ERR_NOT_FOUND,
+	      registry_challenge_solve(registry, &id, 0, NOW, NULL));
+	fails(ERR_NOT_FOUND,
 	      registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT,
 	                                   0, "", NULL));
 }
@@ -163,6 +165,26 @@ START_TEST(code_changes_with_its_serial)
 	bring(id, CHALLENGE_STATE_SOLVED);
 	fails(ERR_CONFLICT,
 	      registry_challenge_recode(registry, id, 2, true, "FOUR", NULL));
+}
+END_TEST
+
+START_TEST(solved_with_its_serial_alone)
+{
+	struct registry_challenge found, challenge = challenge_of(3, 7);
+	const struct id *id = &challenge.id;
+
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(registry_challenge_recode(registry, id, 0, true, "ONE", E));
+	fails(ERR_CONFLICT,
+	      registry_challenge_solve(registry, id, 0, NOW + 1, NULL));
+	ok(registry_challenge_solve(registry, id, 1, NOW + 2, E));
+	fails(ERR_CONFLICT,
+	      registry_challenge_solve(registry, id, 1, NOW + 3, NULL));
+	ok(registry_challenge_read(registry, id, &found, E));
+	ck_assert_int_eq(found.state, CHALLENGE_STATE_SOLVED);
+	ck_assert_int_eq(found.changed_ms, NOW + 2);
+	ck_assert_int_eq(found.code_serial, 1);
+	registry_challenge_release(&found);
 }
 END_TEST
 
@@ -369,6 +391,7 @@ int main(void)
 	                    STATES * STATES * STATES);
 	tcase_add_test(tcase, unknown_challenge_is_not_found);
 	tcase_add_test(tcase, code_changes_with_its_serial);
+	tcase_add_test(tcase, solved_with_its_serial_alone);
 	tcase_add_test(tcase, due_lists_by_time);
 	tcase_add_test(tcase, dead_sender_is_known);
 	tcase = case_in(suite, "mails");

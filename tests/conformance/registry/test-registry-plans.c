@@ -200,8 +200,9 @@ static void tour_challenges(void)
 		                          NOW, 9, &page, E));
 		registry_challenges_release(&page);
 	}
-	ok(registry_challenge_move(registry, id, CHALLENGE_STATE_OPEN,
-	                           CHALLENGE_STATE_SOLVED, NOW, E));
+	ok(registry_challenge_solve(registry, id, 1, NOW, E));
+	ok(registry_challenge_move(registry, id, CHALLENGE_STATE_SOLVED,
+	                           CHALLENGE_STATE_SETTLED, NOW, E));
 	ok(registry_sender_set_dead(registry, challenge.sender_hash, NOW, E));
 	ok(registry_sender_is_dead(registry, challenge.sender_hash, &dead, E));
 }
