@@ -188,12 +188,22 @@ static void reset_answer(struct http_request *request)
 	     clock_monotonic_ms() >= request->wait_deadline_ms);
 }
 
+/* What comes once the server stops is for another instance. */
+static enum MHD_Result refuse_stopping(struct http_request *request)
+{
+	http_add_header(request, "Connection", "close");
+	http_reply_problem(request, 503, "stopping", "The server stops.");
+	return request->queued;
+}
+
 /* Calls the handler until it answers or its request is parked. */
 static enum MHD_Result run_handler(struct http_request *request)
 {
 	if (request->stage != HTTP_STAGE_READY) {
 		request->stage = HTTP_STAGE_READY;
 		count_active(request->server, true);
+		if (atomic_load(&request->server->stopping))
+			return refuse_stopping(request);
 	}
 	http_connection_pause(request->peer);
 	do {

@@ -280,12 +280,16 @@ void http_server_stop(struct http_server *server)
 {
 	if (!server)
 		return;
-	(void)MHD_quiesce_daemon(server->daemon);
-	/* From here on nothing is parked; what is, is woken. */
+	/*
+	 * From here on nothing is parked, what is is woken, and new requests
+	 * get 503. MHD_quiesce_daemon() would refuse them sooner, but it races
+	 * with the pool's own removal of the socket, and aborts (0.9.75).
+	 */
 	atomic_store(&server->stopping, true);
 	http_wake(server, NULL);
 	wait_for_answers(server);
 	MHD_stop_daemon(server->daemon);
+	server->listen_fd = -1; /* closed with the daemon */
 	http_watch_stop(server);
 	discard(server);
 }
