@@ -459,8 +459,7 @@ int registry_challenge_recode(struct registry *registry, const struct id *id,
  * ERR_CONFLICT otherwise.
  */
 int registry_challenge_solve(struct registry *registry, const struct id *id,
-                             int64_t serial, int64_t now_ms,
-                             struct error *err);
+                             int64_t serial, int64_t now_ms, struct error *err);
 
 struct registry_challenges {
 	struct registry_challenge *challenges;

@@ -1,6 +1,8 @@
 /* The lines of a recipient's history, and what goes when they are too many. */
 #include "store/spool-history.h"
 
+#include <limits.h>
+
 #include "common/clock.h"
 
 #define LINE_MAXIMUM 1024 /* so that two of them always find room */
@@ -76,14 +78,20 @@ static unsigned times_same(struct lines last, const char *line)
 	const char *old = memchr(last.bytes, ' ', last.length);
 	const char *what = strchr(line, ' ');
 	size_t length = what ? strlen(what) : 0;
-	unsigned times = 1;
+	unsigned long times;
+	char *end;
 
 	if (!old || !length || strncmp(old, what, length) != 0)
 		return 0;
 	old += length;
 	if (*old == '\n')
 		return 1;
-	return sscanf(old, " (%9u times)\n", &times) == 1 ? times : 0;
+	if (strncmp(old, " (", 2) != 0)
+		return 0;
+	times = strtoul(old + 2, &end, 10);
+	return strncmp(end, " times)\n", 8) == 0 && times < UINT_MAX
+	           ? (unsigned)times
+	           : 0;
 }
 
 /* Ends the line. Tries follow each other for days, so they are counted. */
