@@ -22,6 +22,7 @@ struct registry_backend {
 	int (*open)(struct registry **registry,
 	            const struct registry_options *options, struct error *err);
 	void (*close)(struct registry *registry);
+	const char *(*engine)(const struct registry *registry);
 	int (*watch)(struct registry *registry, int64_t *version,
 	             int64_t timeout_ms, struct error *err);
 	void (*watch_cancel)(struct registry *registry);
@@ -33,6 +34,9 @@ struct registry_backend {
 	              const uint8_t candidate[32], uint8_t secret[32],
 	              struct error *err);
 	int (*check)(struct registry *registry, struct error *err);
+	/* NULL: the server has tools of its own for that. */
+	int (*backup)(struct registry *registry, const char *directory,
+	              const struct store_progress *progress, struct error *err);
 
 	int (*tenant_add)(struct registry *registry,
 	                  const struct registry_tenant *tenant,
@@ -65,6 +69,9 @@ struct registry_backend {
 	                const struct registry_user *user, struct error *err);
 	int (*user_find)(struct registry *registry, const char *login,
 	                 struct registry_user *user, struct error *err);
+	int (*user_each)(struct registry *registry, const struct id *tenant,
+	                 void (*each)(const struct registry_user *, void *),
+	                 void *context, struct error *err);
 
 	int (*entry_put)(struct registry *registry, const struct id *tenant,
 	                 const struct entry *entry, struct entry *stored,
@@ -134,6 +141,9 @@ struct registry_backend {
 	                            int64_t lease_ms, size_t limit,
 	                            struct registry_challenges *page,
 	                            struct error *err);
+	int (*challenge_mail_renew)(struct registry *registry,
+	                            const struct id *id, const char *owner,
+	                            int64_t until_ms, struct error *err);
 	int (*challenge_mail_done)(struct registry *registry,
 	                           const struct id *id, const char *owner,
 	                           enum registry_mail_state state,
@@ -159,6 +169,16 @@ struct registry_backend {
 	                  void *context, struct error *err);
 	int (*count)(struct registry *registry, struct registry_totals *totals,
 	             struct error *err);
+
+	int (*purge)(struct registry *registry, enum registry_kind kind,
+	             int64_t before_ms, size_t limit, size_t *deleted,
+	             struct error *err);
+	int (*export_page)(struct registry *registry, enum registry_kind kind,
+	                   const struct registry_record *after, size_t limit,
+	                   struct registry_records *page, struct error *err);
+	int (*import)(struct registry *registry,
+	              const struct registry_record *records, size_t count,
+	              bool replace, int *results, struct error *err);
 };
 
 /* Every backend's state begins with this. */
@@ -167,6 +187,7 @@ struct registry {
 };
 
 extern const struct registry_backend registry_sqlite_backend;
+extern const struct registry_backend registry_mongodb_backend;
 
 /*
  * Whether a recipient in the state from may take the state to because the

@@ -30,6 +30,7 @@
 #include "common/id.h"
 #include "common/mail/authres.h"
 #include "common/policy/entry.h"
+#include "store/progress.h"
 
 struct registry;
 
@@ -79,8 +80,21 @@ int registry_lease(struct registry *registry, const char *name,
 int registry_secret(struct registry *registry, const char *name,
                     uint8_t secret[32], struct error *err);
 
+/* What the registry is kept in, for a log line: "MongoDB 5.0.0"; no secrets. */
+const char *registry_engine(const struct registry *registry);
+
 /* A full check of what is stored: ERR_CORRUPT with what was found. */
 int registry_check(struct registry *registry, struct error *err);
+
+/*
+ * Writes the registry as it is at one moment into a new directory, for
+ * registry_open() with the same backend; synced when 0 is returned. Others go
+ * on reading and writing. ERR_EXISTS when the directory is there and not
+ * empty; ERR_INVALID for a backend whose server has tools of its own. What a
+ * failure left behind is taken away.
+ */
+int registry_backup(struct registry *registry, const char *directory,
+                    const struct store_progress *progress, struct error *err);
 
 /* --- tenants, domains, keys, users ------------------------------------- */
 
@@ -181,6 +195,12 @@ int registry_user_add(struct registry *registry,
 /* Reads by login. ERR_NOT_FOUND. */
 int registry_user_find(struct registry *registry, const char *login,
                        struct registry_user *user, struct error *err);
+
+/* Calls each for every user of the tenant by login; strings are borrowed. */
+int registry_user_each(struct registry *registry, const struct id *tenant,
+                       void (*each)(const struct registry_user *user,
+                                    void *context),
+                       void *context, struct error *err);
 
 /* --- lists ------------------------------------------------------------- */
 
@@ -481,6 +501,14 @@ int registry_challenge_claim_mail(struct registry *registry, const char *owner,
                                   struct error *err);
 
 /*
+ * Prolongs a claim to until_ms, while its mail is under way.
+ * ERR_CONFLICT when the claim is no longer owner's; ERR_NOT_FOUND.
+ */
+int registry_challenge_mail_renew(struct registry *registry,
+                                  const struct id *id, const char *owner,
+                                  int64_t until_ms, struct error *err);
+
+/*
  * Ends a claim: to sent, failed, or pending again at next_ms.
  * ERR_CONFLICT when the claim is no longer owner's (one whose lease ended
  * still is while nobody else took it); ERR_NOT_FOUND.
@@ -542,5 +570,104 @@ struct registry_totals {
 /* Counts, for the metrics. */
 int registry_count(struct registry *registry, struct registry_totals *totals,
                    struct error *err);
+
+/* --- everything: purging and copying ----------------------------------- */
+
+enum registry_kind { /* in an order in which they can be copied */
+	             REGISTRY_TENANTS,
+	             REGISTRY_DOMAINS,
+	             REGISTRY_KEYS,
+	             REGISTRY_USERS,
+	             REGISTRY_ENTRIES, /* tombstones too */
+	             REGISTRY_MESSAGES,
+	             REGISTRY_DECISIONS,
+	             REGISTRY_CHALLENGES,
+	             REGISTRY_DEAD_SENDERS,
+	             REGISTRY_AUDIT,
+	             REGISTRY_SECRETS,
+	             REGISTRY_COUNTERS, /* last: what was given out so far */
+	             REGISTRY_KIND_COUNT
+};
+
+/* "tenants", "domains", ...; never NULL. */
+const char *registry_kind_name(enum registry_kind kind);
+
+/*
+ * Deletes at most limit records of a kind that nothing needs any more:
+ * messages (with their recipients) that have no held recipient and whose
+ * expires_ms is before before_ms; decisions taken before it; challenges that
+ * are settled, expired or bounced since before it; dead senders marked, and
+ * lines of the audit written, before it. Other kinds are ERR_INVALID.
+ * *deleted tells how many; fewer than limit: there are no more. What it
+ * deletes at once is small enough that others hardly wait.
+ */
+int registry_purge(struct registry *registry, enum registry_kind kind,
+                   int64_t before_ms, size_t limit, size_t *deleted,
+                   struct error *err);
+
+/* One record, as any backend gives and takes it. */
+struct registry_record {
+	enum registry_kind kind;
+	struct id tenant; /* of a domain, an entry, a decision or counters;
+	                     none: the global ones */
+	union {
+		struct registry_tenant account;
+		char *domain;
+		struct registry_key key;
+		struct registry_user user;
+		struct entry entry; /* with revision and deleted */
+		struct registry_message message;
+		struct registry_decision decision;   /* with its sequence */
+		struct registry_challenge challenge; /* not claimed */
+		struct {
+			uint8_t hash[CRYPTO_HASH_SIZE];
+			int64_t marked_ms;
+		} dead_sender;
+		struct registry_audit audit;
+		struct {
+			char *name;
+			uint8_t bytes[32];
+		} secret;
+		struct { /* the highest given out; none's: revision of the
+			    global policy, 0 */
+			int64_t policy_revision, decision_sequence;
+		} counters;
+	};
+};
+
+/* Frees what the record holds. */
+void registry_record_release(struct registry_record *record);
+
+/* Some records of one kind. */
+struct registry_records {
+	struct registry_record *records;
+	size_t count;
+	bool more;
+};
+
+/* Frees and clears; a zeroed struct is allowed. */
+void registry_records_release(struct registry_records *page);
+
+/*
+ * The records of a kind, of all tenants, behind the record after (NULL: from
+ * the first), in the order of: tenant, then domain, sequence or id (domains,
+ * decisions, audit); hash (dead senders); name (secrets); tenant (counters);
+ * id (all others). Passwords' hashes and secrets are in it: for copies alone.
+ */
+int registry_export(struct registry *registry, enum registry_kind kind,
+                    const struct registry_record *after, size_t limit,
+                    struct registry_records *page, struct error *err);
+
+/*
+ * Puts records of one kind in as they are. results[i] is 0, or ERR_EXISTS
+ * where the record's key (see registry_export(); also a unique name, prefix,
+ * login, open sender or an entry's place that another record has) is taken;
+ * with replace a record with the same key is replaced instead. Counters only
+ * grow: the higher value stays. Nothing else is numbered, decided or logged.
+ * 0 when each record has its result.
+ */
+int registry_import(struct registry *registry,
+                    const struct registry_record *records, size_t count,
+                    bool replace, int *results, struct error *err);
 
 #endif

@@ -10,6 +10,7 @@ struct spool_backend {
 	int (*open)(struct spool **spool, const struct spool_options *options,
 	            bool shared, struct error *err);
 	void (*close)(struct spool *spool);
+	const char *(*engine)(const struct spool *spool);
 	const char *(*incoming_directory)(const struct spool *spool);
 	int (*commit)(struct spool *spool, struct spool_change *changes,
 	              size_t count, struct error *err);
@@ -32,6 +33,9 @@ struct spool_backend {
 	             size_t *deleted, struct error *err);
 	int (*get)(struct spool *spool, const char *name, char **value,
 	           struct error *err);
+	int (*values_each)(struct spool *spool,
+	                   void (*each)(const char *, const char *, void *),
+	                   void *context, struct error *err);
 	int (*entries_apply)(struct spool *spool, bool clear,
 	                     const struct entry *entries, size_t count,
 	                     int64_t revision, struct error *err);
@@ -39,6 +43,9 @@ struct spool_backend {
 	                    void (*each)(const struct entry *, void *),
 	                    void *context, struct error *err);
 	int (*check)(struct spool *spool, struct error *err);
+	/* NULL: the server has tools of its own for that. */
+	int (*backup)(struct spool *spool, const char *directory,
+	              const struct store_progress *progress, struct error *err);
 };
 
 /* Every backend's state begins with this. */
@@ -52,5 +59,6 @@ struct spool_body {
 };
 
 extern const struct spool_backend spool_sqlite_backend;
+extern const struct spool_backend spool_mongodb_backend;
 
 #endif

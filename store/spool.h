@@ -32,6 +32,7 @@
 #include "common/id.h"
 #include "common/mail/authres.h"
 #include "common/policy/entry.h"
+#include "store/progress.h"
 
 struct spool;
 
@@ -143,7 +144,8 @@ enum spool_change_kind {
 	SPOOL_MOVE,       /* one recipient to another state */
 	SPOOL_REGISTERED, /* the cloud has the message */
 	SPOOL_REPORTED,   /* the cloud knows the end of one recipient */
-	SPOOL_SET         /* a named value, such as a cursor */
+	SPOOL_SET,        /* a named value, such as a cursor */
+	SPOOL_COPY        /* a message as it stands in another spool */
 };
 
 /* One record to change, and what came of it. */
@@ -155,7 +157,13 @@ struct spool_change {
 		struct {
 			const struct spool_message *message;
 			struct spool_body_source body;
-		} add;
+			bool replace; /* of a COPY: put it in the place of a
+			                 message with this id; otherwise that
+			                 is ERR_EXISTS */
+		} add; /* a COPY takes every field as it is: states, history,
+		          attempts, replies, pending events, registered; but
+		          no leases; and no body where body_present is
+		          false */
 		struct {
 			struct id id;
 			size_t recipient; /* its index */
@@ -192,6 +200,9 @@ struct spool_options {
 	const char *location; /* a directory, or a connection URI */
 	const char *owner;    /* this agent's name among those that share it */
 	int64_t large_body_bytes; /* bodies above go to a file (or GridFS) */
+	const char *incoming; /* where large bodies wait for their commit, for
+	                         a location that is no directory; NULL: a
+	                         private folder below /var/tmp */
 };
 
 /*
@@ -212,6 +223,9 @@ int spool_open_shared(struct spool **spool, const struct spool_options *options,
 
 /* Closes; NULL is allowed. No other call may be under way. */
 void spool_close(struct spool *spool);
+
+/* What the spool is kept in, for a log line: "SQLite 3.40.1"; no secrets. */
+const char *spool_engine(const struct spool *spool);
 
 /* Where large bodies are written to before they are added. */
 const char *spool_incoming_directory(const struct spool *spool);
@@ -293,6 +307,12 @@ int spool_purge(struct spool *spool, int64_t before_ms, size_t limit,
 int spool_get(struct spool *spool, const char *name, char **value,
               struct error *err);
 
+/* Calls each for every named value, in the order of the names. */
+int spool_values_each(struct spool *spool,
+                      void (*each)(const char *name, const char *value,
+                                   void *context),
+                      void *context, struct error *err);
+
 /*
  * Puts entries (tombstones take theirs away) into the replica and sets the
  * value "policy.revision", all or nothing; clear empties the replica before.
@@ -308,5 +328,15 @@ int spool_entries_each(struct spool *spool,
 
 /* A full check of what is stored: ERR_CORRUPT with what was found. */
 int spool_check(struct spool *spool, struct error *err);
+
+/*
+ * Writes the spool as it is at one moment, bodies too, into a new directory
+ * that spool_open() with the same backend opens; synced when 0 is returned.
+ * Others go on reading and writing. ERR_EXISTS when the directory is there and
+ * not empty; ERR_INVALID for a backend whose server has tools of its own.
+ * What a failure left behind is taken away.
+ */
+int spool_backup(struct spool *spool, const char *directory,
+                 const struct store_progress *progress, struct error *err);
 
 #endif
