@@ -44,7 +44,8 @@ ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(DEVELOPER),-Werror) $(CFLAGS) \
              $(HARDENING) $(SAN_FLAGS) -pthread $(PKG_CFLAGS)
 
 # Evaluated when a recipe first needs it, so that "make deps" can run first.
-PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES)))$(PKG_CFLAGS)
+# As system headers: their warnings are not ours.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES))))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)))$(PKG_LIBS)
 CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 
