@@ -29,7 +29,7 @@ void api_policy_get(struct http_request *request, void *context);
 void api_events_post(struct http_request *request, void *context);
 /* GET /healthz: the process is alive. */
 void api_health_get(struct http_request *request, void *context);
-/* GET /readyz: the registry answers. */
+/* GET /readyz: the registry answers, and this instance is not draining. */
 void api_ready_get(struct http_request *request, void *context);
 /* GET /metrics */
 void api_metrics_get(struct http_request *request, void *context);

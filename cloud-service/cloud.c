@@ -4,12 +4,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cloud-service/api.h"
 #include "cloud-service/bounce.h"
 #include "cloud-service/challenge-page.h"
 #include "cloud-service/jobs.h"
 #include "cloud-service/mail-worker.h"
+#include "cloud-service/readiness.h"
 #include "cloud-service/settle.h"
 #include "cloud-service/watcher.h"
 #include "common/crypto.h"
@@ -164,10 +166,21 @@ int cloud_start(struct cloud *cloud, const struct cloud_config *config,
 	if (!result)
 		result = watcher_start(&cloud->watcher, cloud, err);
 	if (!result)
+		result = readiness_start(&cloud->readiness, cloud, err);
+	if (!result)
 		result = start_http(cloud, err);
 	if (result)
 		cloud_stop(cloud);
 	return result;
+}
+
+void cloud_drain(struct cloud *cloud)
+{
+	readiness_drain(cloud->readiness);
+	pthread_mutex_lock(&cloud->http_lock);
+	if (cloud->http)
+		http_server_drain(cloud->http);
+	pthread_mutex_unlock(&cloud->http_lock);
 }
 
 void cloud_stop(struct cloud *cloud)
@@ -177,6 +190,7 @@ void cloud_stop(struct cloud *cloud)
 	/* The server first: its requests use all the rest. Whoever still
 	 * wants to wake one finds it gone. */
 	http_server_stop(exchange_http(cloud, NULL));
+	readiness_stop(cloud->readiness);
 	watcher_stop(cloud->watcher);
 	bounce_stop(cloud->bounce);
 	jobs_stop(cloud->jobs);
@@ -197,6 +211,24 @@ static void block_signals(sigset_t *stop)
 	pthread_sigmask(SIG_BLOCK, stop, NULL);
 }
 
+/* Serves on for a while, or until a second signal. */
+static void drain(struct cloud *cloud, const sigset_t *stop, int number)
+{
+	int64_t drain_ms = cloud->config->http_drain_ms;
+	struct timespec pause = {
+	    .tv_sec = (time_t)(drain_ms / 1000),
+	    .tv_nsec = (long)(drain_ms % 1000) * 1000000,
+	};
+
+	if (drain_ms > 0) {
+		log_info("cloud", "draining on signal %d", number);
+		cloud_drain(cloud);
+		/* Nothing interrupts it: all signals that are caught end it. */
+		(void)sigtimedwait(stop, NULL, &pause);
+	}
+	log_info("cloud", "stopping on signal %d", number);
+}
+
 int cloud_run(const struct cloud_config *config, struct error *err)
 {
 	struct cloud cloud;
@@ -212,7 +244,7 @@ int cloud_run(const struct cloud_config *config, struct error *err)
 	log_info("cloud", "turing-cloud " TURING_VERSION " serves %s, port %u",
 	         config->http_listen, (unsigned)cloud_port(&cloud));
 	sigwait(&stop, &number);
-	log_info("cloud", "stopping on signal %d", number);
+	drain(&cloud, &stop, number);
 	cloud_stop(&cloud);
 	log_info("cloud", "stopped");
 	return 0;

@@ -15,6 +15,7 @@ struct bounce_listener;
 struct challenge_page_context;
 struct jobs;
 struct mail_worker;
+struct readiness;
 struct watcher;
 
 /*
@@ -30,6 +31,7 @@ struct cloud {
 	uint8_t sender_key[32];   /* of the hashes that stand for senders */
 	uint8_t bounce_key[32];   /* of the VERP return paths */
 	struct challenge_page_context *challenge_page;
+	struct readiness *readiness;
 	struct watcher *watcher;
 	struct jobs *jobs;
 	struct mail_worker *mail_worker;
@@ -48,11 +50,21 @@ int cloud_open(struct cloud *cloud, const struct cloud_config *config,
 int cloud_start(struct cloud *cloud, const struct cloud_config *config,
                 struct error *err);
 
+/*
+ * Not ready any more, though everything is still served: long-polls are
+ * answered, and every answer ends its connection, so that whoever balances
+ * the load takes this instance out.
+ */
+void cloud_drain(struct cloud *cloud);
+
 /* Stops what runs, in the reverse order, and closes. A zeroed struct is
  * allowed. */
 void cloud_stop(struct cloud *cloud);
 
-/* Starts, waits for SIGTERM or SIGINT, stops. 0 or an error. */
+/*
+ * Starts, waits for SIGTERM or SIGINT, drains for http.drain or until a second
+ * signal, stops. 0 or an error.
+ */
 int cloud_run(const struct cloud_config *config, struct error *err);
 
 /* The hash that stands for a normalised sender: HMAC-SHA-256. Any thread. */

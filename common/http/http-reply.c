@@ -83,7 +83,8 @@ void http_reply(struct http_request *request, unsigned status,
 	set_header(request, response, "X-Content-Type-Options", "nosniff");
 	if (!has_header(request, "Cache-Control"))
 		set_header(request, response, "Cache-Control", "no-store");
-	if (request->must_close)
+	if (request->must_close || (atomic_load(&request->server->draining) &&
+	                            !has_header(request, "Connection")))
 		set_header(request, response, "Connection", "close");
 	set_added_headers(request, response, request->headers);
 	http_connection_allow(request->peer, size);

@@ -87,7 +87,7 @@ struct http_server {
 	char **trusted_proxies;
 	int64_t idle_timeout_ms;
 	_Atomic int64_t body_bytes; /* of all requests under way */
-	_Atomic bool stopping;
+	_Atomic bool draining, stopping;
 
 	pthread_t watch_thread;
 	bool watch_runs;

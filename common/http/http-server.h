@@ -65,6 +65,13 @@ int http_server_start(struct http_server **server,
 uint16_t http_server_port(const struct http_server *server);
 
 /*
+ * Prepares for the end while everything is still served: all that waits is
+ * told that the wait is over, what comes later waits for a second at most, and
+ * every answer ends its connection. Not from a handler.
+ */
+void http_server_drain(struct http_server *server);
+
+/*
  * Resumes all waiting requests (they are told to end), lets those under way
  * finish, stops and frees. NULL is allowed. Not from a handler.
  */

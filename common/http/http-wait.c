@@ -10,6 +10,9 @@
 
 /* How often connections are looked over for slow peers. */
 #define CUT_INTERVAL_MS 500
+/* The longest wait of a server that is about to stop: short, yet no busy loop
+ * of polls until they are sent elsewhere. */
+#define DRAINING_WAIT_MS 1000
 
 static struct metric *waiting_gauge(void)
 {
@@ -116,6 +119,8 @@ uint64_t http_wait_ticket(struct http_server *server)
 void http_wait(struct http_request *request, const char *key, uint64_t ticket,
                int64_t deadline_monotonic_ms)
 {
+	int64_t latest;
+
 	if (request->wait_was_over) {
 		/* Told that the wait is over, it may not wait again. */
 		http_reply_empty(request);
@@ -124,6 +129,11 @@ void http_wait(struct http_request *request, const char *key, uint64_t ticket,
 	free(request->wait_key);
 	request->wait_key = mem_copy_string(key);
 	request->wait_ticket = ticket;
+	if (atomic_load(&request->server->draining)) {
+		latest = clock_monotonic_ms() + DRAINING_WAIT_MS;
+		if (deadline_monotonic_ms > latest)
+			deadline_monotonic_ms = latest;
+	}
 	request->wait_deadline_ms = deadline_monotonic_ms;
 	request->outcome = HTTP_OUTCOME_WAITING;
 }
@@ -176,6 +186,21 @@ void http_wake(struct http_server *server, const char *key)
 		}
 	}
 	(void)pthread_mutex_unlock(&server->wait_lock);
+}
+
+void http_server_drain(struct http_server *server)
+{
+	int64_t now = clock_monotonic_ms();
+	size_t i;
+
+	/* Who asks from now on sees it; who asked before sees the wake. */
+	atomic_store(&server->draining, true);
+	(void)pthread_mutex_lock(&server->wait_lock);
+	/* All the same: the heap stays one. */
+	for (i = 0; i < server->heap_count; i++)
+		server->heap[i]->wait_deadline_ms = now;
+	(void)pthread_mutex_unlock(&server->wait_lock);
+	http_wake(server, NULL);
 }
 
 static void *watch(void *argument)
