@@ -81,7 +81,8 @@ static int input_message_texts(const struct registry_message *message,
 	return error;
 }
 
-int input_message(const struct registry_message *message, struct error *err)
+int input_message_head(const struct registry_message *message,
+                       struct error *err)
 {
 	int error;
 
@@ -93,6 +94,13 @@ int input_message(const struct registry_message *message, struct error *err)
 		return error_set(err, ERR_INVALID, "recipients: none");
 	if (message->size < 0)
 		return error_set(err, ERR_INVALID, "size: negative");
+	return 0;
+}
+
+int input_message(const struct registry_message *message, struct error *err)
+{
+	int error = input_message_head(message, err);
+
 	for (size_t i = 0; !error && i < message->recipient_count; i++)
 		error = input_recipient(&message->recipients[i], err);
 	return error;

@@ -21,6 +21,10 @@ int input_limit(size_t limit, size_t maximum, struct error *err);
 /* A tenant's name: [a-z0-9-]{1,63}. */
 int input_tenant_name(const char *name, struct error *err);
 
+/* A message without a look at its recipients, of which it must have some. */
+int input_message_head(const struct registry_message *message,
+                       struct error *err);
+
 /* A message to be added, its recipients too. */
 int input_message(const struct registry_message *message, struct error *err);
 
@@ -31,5 +35,8 @@ int input_entry(const struct id *tenant, const struct entry *entry,
 /* A challenge to be opened. */
 int input_challenge(const struct registry_challenge *challenge,
                     struct error *err);
+
+/* A record to be imported, of whatever kind. */
+int input_record(const struct registry_record *record, struct error *err);
 
 #endif

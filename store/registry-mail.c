@@ -178,6 +178,21 @@ int registry_challenge_claim_mail(struct registry *registry, const char *owner,
 	    registry, owner, now_ms, lease_ms, limit, page, err);
 }
 
+int registry_challenge_mail_renew(struct registry *registry,
+                                  const struct id *id, const char *owner,
+                                  int64_t until_ms, struct error *err)
+{
+	int error;
+
+	if ((error = input_id("id", id, err)) ||
+	    (error = input_required("owner", owner, err)))
+		return error;
+	if (until_ms <= 0)
+		return error_set(err, ERR_INVALID, "until_ms: not positive");
+	return registry->backend->challenge_mail_renew(registry, id, owner,
+	                                               until_ms, err);
+}
+
 int registry_challenge_mail_done(struct registry *registry, const struct id *id,
                                  const char *owner,
                                  enum registry_mail_state state,

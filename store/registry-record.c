@@ -24,6 +24,26 @@ int registry_state_parse(const char *name)
 	return -1;
 }
 
+const char *registry_kind_name(enum registry_kind kind)
+{
+	static const char *const names[REGISTRY_KIND_COUNT] = {
+	    [REGISTRY_TENANTS] = "tenants",
+	    [REGISTRY_DOMAINS] = "domains",
+	    [REGISTRY_KEYS] = "keys",
+	    [REGISTRY_USERS] = "users",
+	    [REGISTRY_ENTRIES] = "entries",
+	    [REGISTRY_MESSAGES] = "messages",
+	    [REGISTRY_DECISIONS] = "decisions",
+	    [REGISTRY_CHALLENGES] = "challenges",
+	    [REGISTRY_DEAD_SENDERS] = "dead-senders",
+	    [REGISTRY_AUDIT] = "audit",
+	    [REGISTRY_SECRETS] = "secrets",
+	    [REGISTRY_COUNTERS] = "counters",
+	};
+
+	return (unsigned)kind < REGISTRY_KIND_COUNT ? names[kind] : "unknown";
+}
+
 const char *registry_verdict_name(enum registry_verdict verdict)
 {
 	switch (verdict) {
@@ -126,13 +146,17 @@ void registry_messages_release(struct registry_messages *page)
 	memset(page, 0, sizeof(*page));
 }
 
+static void release_decision(struct registry_decision *decision)
+{
+	free(decision->recipient);
+	free(decision->by);
+	free(decision->why);
+}
+
 void registry_decisions_release(struct registry_decisions *page)
 {
-	for (size_t i = 0; i < page->count; i++) {
-		free(page->decisions[i].recipient);
-		free(page->decisions[i].by);
-		free(page->decisions[i].why);
-	}
+	for (size_t i = 0; i < page->count; i++)
+		release_decision(&page->decisions[i]);
 	free(page->decisions);
 	memset(page, 0, sizeof(*page));
 }
@@ -152,5 +176,64 @@ void registry_challenges_release(struct registry_challenges *page)
 	for (size_t i = 0; i < page->count; i++)
 		registry_challenge_release(&page->challenges[i]);
 	free(page->challenges);
+	memset(page, 0, sizeof(*page));
+}
+
+static void release_audit(struct registry_audit *line)
+{
+	free(line->actor);
+	free(line->action);
+	free(line->object);
+	free(line->detail);
+}
+
+void registry_record_release(struct registry_record *record)
+{
+	switch (record->kind) {
+	case REGISTRY_TENANTS:
+		registry_tenant_release(&record->account);
+		break;
+	case REGISTRY_DOMAINS:
+		free(record->domain);
+		break;
+	case REGISTRY_KEYS:
+		registry_key_release(&record->key);
+		break;
+	case REGISTRY_USERS:
+		registry_user_release(&record->user);
+		break;
+	case REGISTRY_ENTRIES:
+		entry_release(&record->entry);
+		break;
+	case REGISTRY_MESSAGES:
+		registry_message_release(&record->message);
+		break;
+	case REGISTRY_DECISIONS:
+		release_decision(&record->decision);
+		break;
+	case REGISTRY_CHALLENGES:
+		registry_challenge_release(&record->challenge);
+		break;
+	case REGISTRY_AUDIT:
+		release_audit(&record->audit);
+		break;
+	case REGISTRY_SECRETS:
+		free(record->secret.name);
+		explicit_bzero(record->secret.bytes,
+		               sizeof(record->secret.bytes));
+		break;
+	case REGISTRY_DEAD_SENDERS:
+	case REGISTRY_COUNTERS:
+	case REGISTRY_KIND_COUNT:
+		break;
+	}
+	*record = (struct registry_record){.kind = record->kind};
+}
+
+void registry_records_release(struct registry_records *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		registry_record_release(&page->records[i]);
+	free(page->records);
 	memset(page, 0, sizeof(*page));
 }

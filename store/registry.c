@@ -34,6 +34,11 @@ void registry_close(struct registry *registry)
 		registry->backend->close(registry);
 }
 
+const char *registry_engine(const struct registry *registry)
+{
+	return registry->backend->engine(registry);
+}
+
 int registry_watch(struct registry *registry, int64_t *version,
                    int64_t timeout_ms, struct error *err)
 {
@@ -221,6 +226,15 @@ int registry_user_find(struct registry *registry, const char *login,
 
 	return error ? error
 	             : registry->backend->user_find(registry, login, user, err);
+}
+
+int registry_user_each(struct registry *registry, const struct id *tenant,
+                       void (*each)(const struct registry_user *user,
+                                    void *context),
+                       void *context, struct error *err)
+{
+	return registry->backend->user_each(registry, tenant, each, context,
+	                                    err);
 }
 
 int registry_entry_put(struct registry *registry, const struct id *tenant,
