@@ -166,7 +166,8 @@ static void shorten(char *history, const char *by, const char *why)
 	if (end_length + CLOCK_TEXT_SIZE / 2 > length)
 		return;
 	end = history + length - end_length;
-	if (end[0] == ' ' && !memcmp(end + 1, by, by_length) &&
+	if (end[-1] != '\n' && end[0] == ' ' &&
+	    !memcmp(end + 1, by, by_length) &&
 	    !memcmp(end + 1 + by_length, ": ", 2) &&
 	    !memcmp(end + 3 + by_length, why, why_length) &&
 	    !memchr(end, '\n', end_length - 1))
@@ -191,6 +192,13 @@ void spool_history_append(const struct spool_history_step *left, const char *by,
 	else
 		out = put_bounded(out, old, length);
 	(void)put(out, (struct lines){line, length});
+	shorten(kept, by, why);
+}
+
+void spool_history_keep(const char *history, const char *by, const char *why,
+                        char kept[SPOOL_HISTORY_SIZE])
+{
+	(void)snprintf(kept, SPOOL_HISTORY_SIZE, "%s", history);
 	shorten(kept, by, why);
 }
 

@@ -29,6 +29,14 @@ void spool_history_append(const struct spool_history_step *left, const char *by,
                           const char *why, char kept[SPOOL_HISTORY_SIZE]);
 
 /*
+ * Writes what a record with this by and why keeps of a whole history, that of
+ * a copy: spool_history_read() gives the same text again. The history is
+ * empty or ends with a line's end, and is at most SPOOL_HISTORY_MAXIMUM long.
+ */
+void spool_history_keep(const char *history, const char *by, const char *why,
+                        char kept[SPOOL_HISTORY_SIZE]);
+
+/*
  * The history as spool.h describes it, on the heap, of what a record with this
  * by and why keeps. ERR_MEMORY.
  */

@@ -49,6 +49,29 @@ static int check_add(const struct spool_change *change)
 	return check_recipients(message);
 }
 
+/* Of a COPY: a history that no backend can have made could not be kept. */
+static int check_history(const char *history)
+{
+	size_t length = history ? strlen(history) : 0;
+
+	if (length > SPOOL_HISTORY_MAXIMUM)
+		return ERR_INVALID;
+	return length && history[length - 1] != '\n' ? ERR_INVALID : 0;
+}
+
+static int check_copy(const struct spool_change *change)
+{
+	const struct spool_message *message = change->add.message;
+	const struct spool_body_source *body = &change->add.body;
+	int result = check_add(change);
+
+	for (size_t i = 0; !result && i < message->recipient_count; i++)
+		result = check_history(message->recipients[i].history);
+	if (!result && !message->body_present && (body->size || body->path))
+		result = ERR_INVALID;
+	return result;
+}
+
 static int check_move(const struct spool_change *change)
 {
 	if (id_is_none(&change->move.id) || !change->move.from ||
@@ -74,6 +97,8 @@ int spool_change_check(const struct spool_change *change)
 	switch (change->kind) {
 	case SPOOL_ADD:
 		return check_add(change);
+	case SPOOL_COPY:
+		return check_copy(change);
 	case SPOOL_MOVE:
 		return check_move(change);
 	case SPOOL_REGISTERED:

@@ -1,4 +1,5 @@
-/* A new message in the spool: its row, its recipients, its body. */
+/* A new message in the spool, or a copy: its row, its recipients, its body. */
+#include "store/spool-history.h"
 #include "store/spool-sqlite-private.h"
 
 static const char *or_empty(const char *text)
@@ -56,11 +57,14 @@ static int insert_message(struct sqlite_db *db,
 	return result;
 }
 
-/* A recipient that is added claimed, for whoever adds it to deliver it. */
+/*
+ * A recipient that is added claimed, for whoever adds it to deliver it. A
+ * lease of another spool means nothing here.
+ */
 static void bind_lease(struct sqlite_query *query,
-                       const struct spool_recipient *recipient)
+                       const struct spool_recipient *recipient, bool copy)
 {
-	const char *owner = or_empty(recipient->lease_owner);
+	const char *owner = copy ? "" : or_empty(recipient->lease_owner);
 	int64_t until_ms = *owner ? recipient->lease_until_ms : 0;
 	int64_t next_ms = recipient->next_attempt_ms;
 
@@ -74,7 +78,7 @@ static void bind_lease(struct sqlite_query *query,
  */
 static void bind_times(struct sqlite_query *query,
                        const struct spool_message *message,
-                       const struct spool_recipient *recipient)
+                       const struct spool_recipient *recipient, bool copy)
 {
 	sqlite_bind_int(query, 14, 0);
 	sqlite_bind_text(query, 15, "");
@@ -82,7 +86,7 @@ static void bind_times(struct sqlite_query *query,
 	case SPOOL_QUEUED:
 	case SPOOL_DEFERRED:
 		sqlite_bind_int(query, 6, recipient->next_attempt_ms);
-		bind_lease(query, recipient);
+		bind_lease(query, recipient, copy);
 		break;
 	case SPOOL_HELD:
 	case SPOOL_QUARANTINED:
@@ -97,37 +101,43 @@ static void bind_times(struct sqlite_query *query,
 
 static int insert_recipient(struct sqlite_db *db,
                             const struct spool_message *message,
-                            size_t position, struct error *err)
+                            size_t position, bool copy, struct error *err)
 {
 	const struct spool_recipient *recipient =
 	    &message->recipients[position];
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, '')");
+	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, ?16)");
+	char history[SPOOL_HISTORY_SIZE] = "";
 
+	if (copy)
+		spool_history_keep(or_empty(recipient->history),
+		                   or_empty(recipient->by),
+		                   or_empty(recipient->why), history);
 	sqlite_bind_id(query, 1, &message->id);
 	sqlite_bind_int(query, 2, (int64_t)position);
 	sqlite_bind_int(query, 3, recipient->state);
 	sqlite_bind_int(query, 4, recipient->changed_ms);
 	sqlite_bind_int(query, 5, recipient->attempts);
-	bind_times(query, message, recipient);
+	bind_times(query, message, recipient, copy);
 	sqlite_bind_int(query, 9, recipient->event_pending);
 	sqlite_bind_text(query, 10, recipient->address);
 	sqlite_bind_text(query, 11, or_empty(recipient->by));
 	sqlite_bind_text(query, 12, or_empty(recipient->why));
 	sqlite_bind_text(query, 13, or_empty(recipient->reply));
+	sqlite_bind_text(query, 16, history);
 	return sqlite_run(query, err);
 }
 
 static int insert_recipients(struct spool_sqlite_batch *batch,
-                             const struct spool_message *message,
+                             const struct spool_message *message, bool copy,
                              struct error *err)
 {
 	bool final = true;
 
 	for (size_t i = 0; i < message->recipient_count; i++) {
 		enum spool_state state = message->recipients[i].state;
-		int result = insert_recipient(batch->db, message, i, err);
+		int result = insert_recipient(batch->db, message, i, copy, err);
 
 		if (result < 0)
 			return result;
@@ -170,16 +180,21 @@ int spool_sqlite_add(struct spool_sqlite_batch *batch,
                      const struct spool_sqlite_body *body, struct error *err)
 {
 	const struct spool_message *message = change->add.message;
+	bool copy = change->kind == SPOOL_COPY;
 	int64_t seq = 0;
-	int result = insert_message(batch->db, message, &seq, err);
+	int result = 0;
 
+	if (copy && change->add.replace)
+		result = spool_sqlite_delete(batch, &message->id, err);
+	if (!result)
+		result = insert_message(batch->db, message, &seq, err);
 	if (!result && !seq) {
 		change->result = ERR_EXISTS;
 		return 0;
 	}
 	if (!result)
-		result = insert_recipients(batch, message, err);
-	if (!result)
+		result = insert_recipients(batch, message, copy, err);
+	if (!result && (!copy || message->body_present))
 		result = insert_body(batch, seq, body, err);
 	if (!result && !message->registered)
 		result = insert_unregistered(batch, &message->id, err);

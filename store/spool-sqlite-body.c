@@ -181,6 +181,11 @@ static int take_file(struct spool_sqlite *spool, const struct id *id,
 	return result;
 }
 
+static bool has_body(const struct spool_change *change)
+{
+	return change->kind == SPOOL_ADD || change->kind == SPOOL_COPY;
+}
+
 static int prepare(struct spool_sqlite *spool, struct spool_change *change,
                    struct spool_sqlite_body *body, struct error *err)
 {
@@ -220,7 +225,7 @@ int spool_sqlite_bodies_prepare(struct spool_sqlite_batch *batch,
 	for (size_t i = 0; i < batch->count && !result; i++) {
 		struct spool_change *change = &batch->changes[i];
 
-		if (change->kind != SPOOL_ADD || change->result < 0)
+		if (!has_body(change) || change->result < 0)
 			continue;
 		result = prepare(spool, change, &batch->bodies[i], err);
 		files = files || batch->bodies[i].file;
@@ -324,7 +329,7 @@ void spool_sqlite_bodies_finish(struct spool_sqlite_batch *batch, int outcome)
 
 		if (body->file && !stays(change, outcome))
 			remove_file(batch->spool, body->file);
-		if (change->kind == SPOOL_ADD && change->add.body.path)
+		if (has_body(change) && change->add.body.path)
 			(void)unlink(change->add.body.path);
 		free(body->file);
 		free(body->owned);

@@ -46,6 +46,7 @@ static int apply(struct spool_sqlite_batch *batch, size_t index,
 		return 0;
 	switch (change->kind) {
 	case SPOOL_ADD:
+	case SPOOL_COPY:
 		return spool_sqlite_add(batch, change, &batch->bodies[index],
 		                        err);
 	case SPOOL_MOVE:

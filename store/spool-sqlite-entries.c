@@ -25,6 +25,25 @@ int spool_sqlite_get(struct spool *base, const char *name, char **value,
 	return result;
 }
 
+int spool_sqlite_values_each(struct spool *base,
+                             void (*each)(const char *, const char *, void *),
+                             void *context, struct error *err)
+{
+	struct spool_sqlite *spool = (struct spool_sqlite *)base;
+	struct sqlite_db *db = NULL;
+	struct sqlite_query *query;
+	int result = sqlite_pool_take(spool->readers, &db, err);
+
+	if (result < 0)
+		return result;
+	query = sqlite_query(db, "SELECT name, value FROM value ORDER BY name");
+	while ((result = sqlite_step(query, err)) > 0)
+		each(sqlite_column_text(query, 0), sqlite_column_text(query, 1),
+		     context);
+	sqlite_pool_give(spool->readers, db);
+	return result;
+}
+
 static int delete_entry(struct sqlite_db *db, const struct id *id,
                         struct error *err)
 {

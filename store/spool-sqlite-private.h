@@ -92,7 +92,12 @@ int spool_sqlite_bodies_prepare(struct spool_sqlite_batch *batch,
  * nothing needs any more, frees the rest. */
 void spool_sqlite_bodies_finish(struct spool_sqlite_batch *batch, int outcome);
 
-/* Sets the ADD's result, or returns the error that ends the transaction. */
+/* Deletes a message whole, with its body; none is no failure. */
+int spool_sqlite_delete(struct spool_sqlite_batch *batch, const struct id *id,
+                        struct error *err);
+
+/* Sets the result of an ADD or a COPY, or returns the error that ends the
+ * transaction. */
 int spool_sqlite_add(struct spool_sqlite_batch *batch,
                      struct spool_change *change,
                      const struct spool_sqlite_body *body, struct error *err);
@@ -138,6 +143,10 @@ int spool_sqlite_load(struct sqlite_db *db, const struct id *id,
 int spool_sqlite_load_page(struct sqlite_db *db, const struct id *ids,
                            size_t count, bool more, struct spool_page *page,
                            struct error *err);
+
+/* Removes the files in the directory at path that no row of db has. */
+int spool_sqlite_sweep_files(struct sqlite_db *db, const char *path,
+                             struct error *err);
 
 /* Removes what a crash left in incoming/ and bodies/. */
 int spool_sqlite_sweep(struct spool_sqlite *spool, struct error *err);
@@ -190,6 +199,11 @@ int spool_sqlite_purge(struct spool *base, int64_t before_ms, size_t limit,
 int spool_sqlite_get(struct spool *base, const char *name, char **value,
                      struct error *err);
 
+/* See spool_values_each(). */
+int spool_sqlite_values_each(struct spool *base,
+                             void (*each)(const char *, const char *, void *),
+                             void *context, struct error *err);
+
 /* See spool_entries_apply(). */
 int spool_sqlite_entries_apply(struct spool *base, bool clear,
                                const struct entry *entries, size_t count,
@@ -202,5 +216,10 @@ int spool_sqlite_entries_each(struct spool *base,
 
 /* See spool_check(). */
 int spool_sqlite_check(struct spool *base, struct error *err);
+
+/* See spool_backup(). */
+int spool_sqlite_backup(struct spool *base, const char *directory,
+                        const struct store_progress *progress,
+                        struct error *err);
 
 #endif

@@ -6,11 +6,10 @@
 #include <unistd.h>
 
 /* 1 when a row has this file, 0 when none has. */
-static int is_used(struct spool_sqlite *spool, const char *name,
-                   struct error *err)
+static int is_used(struct sqlite_db *db, const char *name, struct error *err)
 {
 	struct sqlite_query *query =
-	    sqlite_query(spool->db, "SELECT 1 FROM body WHERE file = ?1");
+	    sqlite_query(db, "SELECT 1 FROM body WHERE file = ?1");
 	int result;
 
 	sqlite_bind_text(query, 1, name);
@@ -19,15 +18,16 @@ static int is_used(struct spool_sqlite *spool, const char *name,
 	return result;
 }
 
-static int sweep_entry(struct spool_sqlite *spool, int directory,
-                       const char *name, bool all, struct error *err)
+/* db: NULL removes all. */
+static int sweep_entry(struct sqlite_db *db, int directory, const char *name,
+                       struct error *err)
 {
 	int used = 0;
 
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		return 0;
-	if (!all)
-		used = is_used(spool, name, err);
+	if (db)
+		used = is_used(db, name, err);
 	if (used)
 		return used < 0 ? used : 0;
 	if (unlinkat(directory, name, 0) && errno != ENOENT)
@@ -35,9 +35,8 @@ static int sweep_entry(struct spool_sqlite *spool, int directory,
 	return 0;
 }
 
-/* Removes all files of a directory, or those that no row has. */
-static int sweep_directory(struct spool_sqlite *spool, const char *path,
-                           bool all, struct error *err)
+static int sweep_directory(struct sqlite_db *db, const char *path,
+                           struct error *err)
 {
 	DIR *directory = opendir(path);
 	const struct dirent *entry;
@@ -46,16 +45,21 @@ static int sweep_directory(struct spool_sqlite *spool, const char *path,
 	if (!directory)
 		return error_set_errno(err, ERR_IO, errno, "%s", path);
 	while (!result && (entry = readdir(directory)))
-		result = sweep_entry(spool, dirfd(directory), entry->d_name,
-		                     all, err);
+		result = sweep_entry(db, dirfd(directory), entry->d_name, err);
 	(void)closedir(directory);
 	return result;
 }
 
+int spool_sqlite_sweep_files(struct sqlite_db *db, const char *path,
+                             struct error *err)
+{
+	return sweep_directory(db, path, err);
+}
+
 int spool_sqlite_sweep(struct spool_sqlite *spool, struct error *err)
 {
-	int result = sweep_directory(spool, spool->incoming, true, err);
+	int result = sweep_directory(NULL, spool->incoming, err);
 
 	return result < 0 ? result
-	                  : sweep_directory(spool, spool->bodies, false, err);
+	                  : sweep_directory(spool->db, spool->bodies, err);
 }

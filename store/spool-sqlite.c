@@ -165,6 +165,12 @@ static int open_spool(struct spool **base, const struct spool_options *options,
 	return 0;
 }
 
+static const char *engine(const struct spool *base)
+{
+	(void)base;
+	return sqlite_db_engine();
+}
+
 static const char *incoming_directory(const struct spool *base)
 {
 	return ((const struct spool_sqlite *)base)->incoming;
@@ -239,6 +245,7 @@ const struct spool_backend spool_sqlite_backend = {
     .name = "sqlite",
     .open = open_spool,
     .close = close_spool,
+    .engine = engine,
     .incoming_directory = incoming_directory,
     .commit = spool_sqlite_commit,
     .read = spool_sqlite_read,
@@ -251,7 +258,9 @@ const struct spool_backend spool_sqlite_backend = {
     .count = spool_sqlite_count,
     .purge = spool_sqlite_purge,
     .get = spool_sqlite_get,
+    .values_each = spool_sqlite_values_each,
     .entries_apply = spool_sqlite_entries_apply,
     .entries_each = spool_sqlite_entries_each,
     .check = spool_sqlite_check,
+    .backup = NULL, /* until sqlite-backup.c is there */
 };

@@ -128,6 +128,11 @@ void spool_close(struct spool *spool)
 		spool->backend->close(spool);
 }
 
+const char *spool_engine(const struct spool *spool)
+{
+	return spool->backend->engine(spool);
+}
+
 const char *spool_incoming_directory(const struct spool *spool)
 {
 	return spool->backend->incoming_directory(spool);
@@ -209,6 +214,14 @@ int spool_get(struct spool *spool, const char *name, char **value,
 	return spool->backend->get(spool, name, value, err);
 }
 
+int spool_values_each(struct spool *spool,
+                      void (*each)(const char *name, const char *value,
+                                   void *context),
+                      void *context, struct error *err)
+{
+	return spool->backend->values_each(spool, each, context, err);
+}
+
 int spool_entries_apply(struct spool *spool, bool clear,
                         const struct entry *entries, size_t count,
                         int64_t revision, struct error *err)
@@ -227,4 +240,17 @@ int spool_entries_each(struct spool *spool,
 int spool_check(struct spool *spool, struct error *err)
 {
 	return spool->backend->check(spool, err);
+}
+
+int spool_backup(struct spool *spool, const char *directory,
+                 const struct store_progress *progress, struct error *err)
+{
+	if (!directory || !*directory)
+		return error_set(err, ERR_INVALID, "no directory to write to");
+	if (!spool->backend->backup)
+		return error_set(err, ERR_INVALID,
+		                 "%s: its server has tools of its own for a "
+		                 "backup",
+		                 spool_engine(spool));
+	return spool->backend->backup(spool, directory, progress, err);
 }

@@ -168,8 +168,9 @@ struct spool_change {
 			struct id id;
 			size_t recipient; /* its index */
 			unsigned from;    /* SPOOL_IN() of the states allowed */
-			const char *lease_owner; /* NULL: whoever; otherwise
-			                            the lease must be his */
+			const char *lease_owner; /* NULL: whoever; "": nobody;
+			                            otherwise the lease must
+			                            be his */
 			enum spool_state to;
 			int64_t now_ms;
 			const char *by, *why;    /* NULL: "" */
