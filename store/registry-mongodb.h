@@ -91,17 +91,21 @@ int registry_mongodb_bytes(const bson_t *document, const char *key, void *bytes,
 bool registry_mongodb_append_after(bson_t *selector, const char *key,
                                    const struct id *id);
 
+/* What a document tells of a change whose answer was lost. */
+enum registry_mongodb_made { MADE_NO, MADE_YES, MADE_UNKNOWN };
+
 /*
- * A conditional change of one document. selector must name its _id and what it
- * must still be like, and must not match once update was done; update must
- * $set something that no other change sets, by which made finds in the document
- * that this change was done, whatever came after.
+ * A conditional change of one document. selector names its _id and what it must
+ * still be like, and matches no more once update was done; update sets a token
+ * of its own, by which made finds in the document, as it is later, whether this
+ * change was done.
  */
 struct registry_mongodb_change {
 	const char *collection;
 	const struct id *id;
 	const bson_t *selector, *update;
-	bool (*made)(const bson_t *document, const void *context);
+	enum registry_mongodb_made (*made)(const bson_t *document,
+	                                   const void *context);
 	const void *context;
 };
 

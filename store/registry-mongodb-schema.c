@@ -1,0 +1,46 @@
+/*
+ * The indexes of the registry in MongoDB; docs/mongodb.md has the documents.
+ * Two indexes of a collection never have the same keys, which servers before
+ * 5.0 refuse even where their filters differ.
+ */
+#include "store/registry-mongodb.h"
+
+#define HELD "{\"held\":{\"$gt\":0}}"
+
+const struct mongodb_index registry_mongodb_indexes[] = {
+    /* --- registered mail ---------------------------------------------- */
+    {REGISTRY_MESSAGE, "message_of_tenant", "tenant:1,_id:1", false, NULL},
+    {REGISTRY_MESSAGE, "message_by_sender", "sender_normal:1,tenant:1,_id:1",
+     false, NULL},
+    {REGISTRY_MESSAGE, "message_by_recipient",
+     "recipients.address:1,tenant:1,_id:1", false, NULL},
+    {REGISTRY_MESSAGE, "message_by_challenge", "challenge:1,_id:1", false,
+     "{\"challenge\":{\"$exists\":true}}"},
+    {REGISTRY_MESSAGE, "message_held", "tenant:1,_id:1,held:1", false, HELD},
+    {REGISTRY_MESSAGE, "message_held_any", "_id:1,held:1", false, HELD},
+    {REGISTRY_MESSAGE, "message_expiry", "expires:1,_id:1,held:1", false, HELD},
+    {REGISTRY_MESSAGE, "message_ended", "expires:1,_id:1", false,
+     "{\"held\":0}"},
+    {REGISTRY_MESSAGE, "message_pending", "pending:1,_id:1", false,
+     "{\"pending\":{\"$gt\":0}}"},
+
+    /* --- decisions ---------------------------------------------------- */
+    {REGISTRY_DECISION, "decision_sequence", "tenant:1,sequence:1", true, NULL},
+    {REGISTRY_DECISION, "decision_decided", "decided:1", false, NULL},
+
+    /* --- challenges and senders --------------------------------------- */
+    {REGISTRY_CHALLENGE, "challenge_slot", "sender_hash:1,slot:1", true, NULL},
+    {REGISTRY_CHALLENGE, "challenge_expiry", "expires:1,_id:1", false,
+     "{\"state\":\"open\"}"},
+    {REGISTRY_CHALLENGE, "challenge_changed", "state:1,changed:1,_id:1", false,
+     NULL},
+    {REGISTRY_CHALLENGE, "challenge_mail", "mail_next:1,_id:1", false,
+     "{\"state\":\"open\",\"mail\":\"pending\"}"},
+    {REGISTRY_DEAD_SENDER, "dead_sender_marked", "marked:1", false, NULL},
+
+    /* --- the audit ---------------------------------------------------- */
+    {REGISTRY_AUDIT_LINE, "audit_at", "at:1", false, NULL},
+};
+
+const size_t registry_mongodb_index_count =
+    sizeof(registry_mongodb_indexes) / sizeof(*registry_mongodb_indexes);
