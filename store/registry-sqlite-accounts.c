@@ -1,13 +1,11 @@
 /* The API keys of agents, and users, in SQLite. */
-#include "store/registry-sqlite.h"
+#include "store/registry-sqlite-rows.h"
 
 #include <string.h>
 
 /* --- API keys ----------------------------------------------------------- */
 
-#define KEY                                                                    \
-	"SELECT id, tenant, agent, prefix, hash, created_ms, revoked_ms"       \
-	" FROM agent_key "
+#define KEY "SELECT " KEY_COLUMNS " FROM agent_key "
 
 /* How many keys of an agent may be valid at once, for rotation. */
 #define VALID_KEYS 2
@@ -80,17 +78,23 @@ static int read_key_numbers(struct sqlite_query *query,
 	return 0;
 }
 
+int registry_sqlite_read_key(struct sqlite_query *query,
+                             struct registry_key *key, struct error *err)
+{
+	char **const texts[] = {&key->agent, &key->prefix};
+	int error = read_key_numbers(query, key, err);
+
+	return error ? error : registry_sqlite_copy(query, 2, texts, 2, err);
+}
+
 static int find_key(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct registry_lookup *lookup = context;
-	struct registry_key *key = lookup->found;
-	char **const texts[] = {&key->agent, &key->prefix};
 	struct sqlite_query *query = sqlite_query(db, KEY "WHERE prefix = ?1");
 	int result = registry_sqlite_look_up(query, lookup, "key", err);
 
-	if (result < 0 || (result = read_key_numbers(query, key, err)))
-		return result;
-	return registry_sqlite_copy(query, 2, texts, 2, err);
+	return result < 0 ? result
+	                  : registry_sqlite_read_key(query, lookup->found, err);
 }
 
 int registry_sqlite_key_find(struct registry *registry, const char *prefix,
@@ -187,6 +191,8 @@ int registry_sqlite_key_each(struct registry *registry, const struct id *tenant,
 
 /* --- users -------------------------------------------------------------- */
 
+#define USER "SELECT " USER_COLUMNS " FROM user "
+
 static int add_user(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct registry_user *user = context;
@@ -216,22 +222,26 @@ int registry_sqlite_user_add(struct registry *registry,
 	return registry_sqlite_write(registry, add_user, (void *)user, err);
 }
 
-static int find_user(struct sqlite_db *db, void *context, struct error *err)
+int registry_sqlite_read_user(struct sqlite_query *query,
+                              struct registry_user *user, struct error *err)
 {
-	const struct registry_lookup *lookup = context;
-	struct registry_user *user = lookup->found;
 	char **const texts[] = {&user->login, &user->role, &user->password};
-	struct sqlite_query *query = sqlite_query(
-	    db, "SELECT id, tenant, created_ms, login, role, password"
-	        " FROM user WHERE login = ?1");
-	int result = registry_sqlite_look_up(query, lookup, "user", err);
 
-	if (result < 0)
-		return result;
 	user->id = sqlite_column_id(query, 0);
 	user->tenant = sqlite_column_id(query, 1);
 	user->created_ms = sqlite_column_int(query, 2);
 	return registry_sqlite_copy(query, 3, texts, 3, err);
+}
+
+static int find_user(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct registry_lookup *lookup = context;
+	struct sqlite_query *query = sqlite_query(db, USER "WHERE login = ?1");
+	int result = registry_sqlite_look_up(query, lookup, "user", err);
+
+	return result < 0
+	           ? result
+	           : registry_sqlite_read_user(query, lookup->found, err);
 }
 
 int registry_sqlite_user_find(struct registry *registry, const char *login,
@@ -246,4 +256,44 @@ int registry_sqlite_user_find(struct registry *registry, const char *login,
 	else
 		*user = found;
 	return error;
+}
+
+struct user_walk {
+	const struct id *tenant;
+	void (*each)(const struct registry_user *user, void *context);
+	void *context;
+};
+
+static int walk_users(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct user_walk *walk = context;
+	struct sqlite_query *query =
+	    sqlite_query(db, USER "WHERE tenant = ?1 ORDER BY login");
+	int result;
+
+	sqlite_bind_id(query, 1, walk->tenant);
+	while ((result = sqlite_step(query, err)) > 0) {
+		struct registry_user user = {
+		    .id = sqlite_column_id(query, 0),
+		    .tenant = sqlite_column_id(query, 1),
+		    .created_ms = sqlite_column_int(query, 2),
+		    .login = (char *)sqlite_column_text(query, 3),
+		    .role = (char *)sqlite_column_text(query, 4),
+		    .password = (char *)sqlite_column_text(query, 5),
+		};
+
+		walk->each(&user, walk->context);
+	}
+	return result;
+}
+
+int registry_sqlite_user_each(struct registry *registry,
+                              const struct id *tenant,
+                              void (*each)(const struct registry_user *,
+                                           void *),
+                              void *context, struct error *err)
+{
+	struct user_walk walk = {tenant, each, context};
+
+	return registry_sqlite_read(registry, walk_users, &walk, err);
 }

@@ -10,6 +10,24 @@
 	" expires_ms, changed_ms, attempts, code_serial, mail, mail_attempts," \
 	" mail_next_ms, mail_lease_ms, sender, code, mail_owner, mail_reply"
 
+/* With the parameters that registry_sqlite_bind_challenge() binds. */
+#define CHALLENGE_INSERT                                                       \
+	"INSERT INTO challenge (" CHALLENGE_COLUMNS                            \
+	") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"    \
+	" ?14, ?15, ?16, ?17, ?18, ?19)"
+
+/* Binds a challenge that nobody has claimed. */
+void registry_sqlite_bind_challenge(struct sqlite_query *query,
+                                    const struct registry_challenge *challenge);
+
+/*
+ * Reads the query's row into a zeroed challenge, which the caller releases, on
+ * failure too.
+ */
+int registry_sqlite_read_challenge(struct sqlite_query *query,
+                                   struct registry_challenge *challenge,
+                                   struct error *err);
+
 struct registry_challenge_page {
 	struct registry_challenges page;
 	size_t capacity;

@@ -40,8 +40,8 @@ static int need_none_open(struct sqlite_db *db, struct opening *opening,
 	return error_set(err, ERR_EXISTS, "a challenge is there already");
 }
 
-static void bind_challenge(struct sqlite_query *query,
-                           const struct registry_challenge *challenge)
+void registry_sqlite_bind_challenge(struct sqlite_query *query,
+                                    const struct registry_challenge *challenge)
 {
 	const int64_t numbers[] = {
 	    challenge->state,
@@ -79,11 +79,8 @@ static int open_challenge(struct sqlite_db *db, void *context,
 
 	if (error)
 		return error;
-	query = sqlite_query(db, "INSERT INTO challenge (" CHALLENGE_COLUMNS
-	                         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-	                         " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
-	                         " ?18, ?19)");
-	bind_challenge(query, opening->challenge);
+	query = sqlite_query(db, CHALLENGE_INSERT);
+	registry_sqlite_bind_challenge(query, opening->challenge);
 	return sqlite_run(query, err);
 }
 
@@ -115,9 +112,9 @@ static int read_hash(struct sqlite_query *query, int index,
 	return 0;
 }
 
-static int read_challenge(struct sqlite_query *query,
-                          struct registry_challenge *challenge,
-                          struct error *err)
+int registry_sqlite_read_challenge(struct sqlite_query *query,
+                                   struct registry_challenge *challenge,
+                                   struct error *err)
 {
 	char **const texts[] = {&challenge->sender, &challenge->code,
 	                        &challenge->mail_owner, &challenge->mail_reply};
@@ -161,7 +158,7 @@ static int read_one(struct sqlite_db *db, void *context, struct error *err)
 		return result;
 	if (!result)
 		return error_set(err, ERR_NOT_FOUND, "no such challenge");
-	return read_challenge(query, &reading->challenge, err);
+	return registry_sqlite_read_challenge(query, &reading->challenge, err);
 }
 
 int registry_sqlite_challenge_read(struct registry *registry,
@@ -191,7 +188,7 @@ int registry_sqlite_collect_challenges(struct sqlite_query *query,
 		                             list->count, &page->capacity,
 		                             sizeof(*list->challenges), err);
 		if (!error)
-			error = read_challenge(
+			error = registry_sqlite_read_challenge(
 			    query, &list->challenges[list->count++], err);
 	}
 	if (error)

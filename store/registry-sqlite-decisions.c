@@ -1,5 +1,5 @@
 /* Decisions and their log in SQLite. */
-#include "store/registry-sqlite.h"
+#include "store/registry-sqlite-rows.h"
 
 #include <stdlib.h>
 
@@ -114,8 +114,9 @@ struct listing {
 	struct registry_decisions page;
 };
 
-static int read_decision(struct sqlite_query *query,
-                         struct registry_decision *decision, struct error *err)
+int registry_sqlite_read_decision(struct sqlite_query *query,
+                                  struct registry_decision *decision,
+                                  struct error *err)
 {
 	char **const texts[] = {&decision->recipient, &decision->by,
 	                        &decision->why};
@@ -133,8 +134,8 @@ static int list_decisions(struct sqlite_db *db, void *context,
 	struct listing *listing = context;
 	struct registry_decisions *page = &listing->page;
 	struct sqlite_query *query = sqlite_query(
-	    db, "SELECT sequence, message, verdict, decided_ms, recipient, by,"
-	        " why FROM decision WHERE tenant = ?1 AND sequence > ?2"
+	    db, "SELECT " DECISION_COLUMNS
+	        " FROM decision WHERE tenant = ?1 AND sequence > ?2"
 	        " ORDER BY sequence LIMIT ?3");
 	size_t capacity = 0;
 	int result, error;
@@ -152,8 +153,8 @@ static int list_decisions(struct sqlite_db *db, void *context,
 		                             sizeof(*page->decisions), err);
 		if (error)
 			return error;
-		error =
-		    read_decision(query, &page->decisions[page->count++], err);
+		error = registry_sqlite_read_decision(
+		    query, &page->decisions[page->count++], err);
 		if (error)
 			return error;
 	}

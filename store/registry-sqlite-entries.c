@@ -1,14 +1,10 @@
 /* The white and black lists in SQLite. */
-#include "store/registry-sqlite.h"
+#include "store/registry-sqlite-rows.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS                                                                \
-	"id, scope, scope_value, kind, value, colour, origin, demands_pass,"   \
-	" deleted, expires_ms, created_ms, revision, note"
-
-#define ENTRIES "SELECT " COLUMNS " FROM entry "
+#define ENTRIES "SELECT " ENTRY_COLUMNS " FROM entry "
 
 static const struct id none;
 
@@ -30,9 +26,8 @@ static void read_borrowed(struct sqlite_query *query, struct entry *entry)
 	entry->note = (char *)sqlite_column_text(query, 12);
 }
 
-/* Reads a row into *entry, whose texts are the caller's, on failure too. */
-static int read_entry(struct sqlite_query *query, struct entry *entry,
-                      struct error *err)
+int registry_sqlite_read_entry(struct sqlite_query *query, struct entry *entry,
+                               struct error *err)
 {
 	read_borrowed(query, entry);
 	entry->scope_value = strdup(entry->scope_value);
@@ -83,7 +78,7 @@ static int put_entry(struct sqlite_db *db, void *context, struct error *err)
 	                   db, put->tenant, &put->revision, err)))
 		return result;
 	query = sqlite_query(
-	    db, "INSERT INTO entry (" COLUMNS ", tenant)"
+	    db, "INSERT INTO entry (" ENTRY_COLUMNS ", tenant)"
 	        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11,"
 	        " ?12, ?13)"
 	        " ON CONFLICT (tenant, scope, scope_value, kind, value)"
@@ -180,8 +175,8 @@ static int collect(struct sqlite_query *query, struct listing *listing,
 		                                  sizeof(struct entry), err)))
 			return error;
 		page->count++;
-		if ((error = read_entry(query, &page->entries[page->count - 1],
-		                        err)))
+		if ((error = registry_sqlite_read_entry(
+		         query, &page->entries[page->count - 1], err)))
 			return error;
 	}
 	return result;
@@ -305,7 +300,7 @@ static void consider(struct match *match, struct sqlite_query *query)
 	if (!entry_matches(&entry, match->subject) ||
 	    entry_stronger(best, &entry) == best)
 		return;
-	match->error = read_entry(query, &copy, match->err);
+	match->error = registry_sqlite_read_entry(query, &copy, match->err);
 	if (match->error) {
 		entry_release(&copy);
 		return;

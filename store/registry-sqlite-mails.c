@@ -44,6 +44,39 @@ int registry_sqlite_challenge_claim_mail(struct registry *registry,
 	return registry_sqlite_finish_challenges(error, &claim.page, page);
 }
 
+struct renewal {
+	const struct id *id;
+	const char *owner;
+	int64_t until_ms;
+};
+
+static int renew_mail(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct renewal *renewal = context;
+	struct sqlite_query *query =
+	    sqlite_query(db, "UPDATE challenge SET mail_lease_ms = ?3"
+	                     " WHERE id = ?1 AND mail_owner = ?2 AND mail = 0");
+	int error;
+
+	sqlite_bind_id(query, 1, renewal->id);
+	sqlite_bind_text(query, 2, renewal->owner);
+	sqlite_bind_int(query, 3, renewal->until_ms);
+	if ((error = sqlite_run(query, err)) || sqlite_db_changes(db))
+		return error;
+	return registry_sqlite_challenge_unchanged(
+	    db, renewal->id, "the claim is another's", err);
+}
+
+int registry_sqlite_challenge_mail_renew(struct registry *registry,
+                                         const struct id *id, const char *owner,
+                                         int64_t until_ms, struct error *err)
+{
+	struct renewal renewal = {id, owner, until_ms};
+
+	return registry_sqlite_write_quietly(registry, renew_mail, &renewal,
+	                                     err);
+}
+
 struct mail_end {
 	const struct id *id;
 	const char *owner;

@@ -57,8 +57,8 @@ static int add_recipients(struct sqlite_db *db,
 	return 0;
 }
 
-static void bind_message(struct sqlite_query *query,
-                         const struct registry_message *message)
+void registry_sqlite_bind_message(struct sqlite_query *query,
+                                  const struct registry_message *message)
 {
 	const char *const texts[] = {
 	    message->sender,      message->sender_normal,
@@ -105,11 +105,8 @@ static int add_message(struct sqlite_db *db,
 	    (error = need_free_id(db, message, err)) ||
 	    (error = add_recipients(db, message, &held, err)))
 		return error;
-	query = sqlite_query(db, "INSERT INTO message (" MESSAGE_COLUMNS
-	                         ", held) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-	                         " ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-	                         " ?17, ?18, ?19, ?20, ?21, ?22, ?23)");
-	bind_message(query, message);
+	query = sqlite_query(db, MESSAGE_INSERT);
+	registry_sqlite_bind_message(query, message);
 	sqlite_bind_int(query, 23, held);
 	if ((error = sqlite_run(query, err)))
 		return error;

@@ -188,9 +188,17 @@
 	" marked_ms INTEGER NOT NULL"                                          \
 	") STRICT, WITHOUT ROWID;"
 
+/* By the time that retention looks at. */
+#define SCHEMA_RETENTION                                                       \
+	"CREATE INDEX message_ended ON message (expires_ms) WHERE held = 0;"   \
+	"CREATE INDEX decision_by_time ON decision (decided_ms);"              \
+	"CREATE INDEX dead_sender_by_time ON dead_sender (marked_ms);"         \
+	"CREATE INDEX audit_by_time ON audit (at_ms);"
+
 const char *const registry_sqlite_migrations[] = {
     "PRAGMA application_id = " REGISTRY_SQLITE_APPLICATION
     ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
+    SCHEMA_RETENTION,
 };
 
 const size_t registry_sqlite_version =

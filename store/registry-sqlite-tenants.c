@@ -1,11 +1,11 @@
 /* Tenants and their domains in SQLite. */
-#include "store/registry-sqlite.h"
+#include "store/registry-sqlite-rows.h"
 
 #include <stdlib.h>
 
 /* --- tenants ------------------------------------------------------------ */
 
-#define TENANT "SELECT id, name, language, created_ms FROM tenant "
+#define TENANT "SELECT " TENANT_COLUMNS " FROM tenant "
 
 static int add_tenant(struct sqlite_db *db, void *context, struct error *err)
 {
@@ -28,8 +28,9 @@ int registry_sqlite_tenant_add(struct registry *registry,
 	return registry_sqlite_write(registry, add_tenant, (void *)tenant, err);
 }
 
-static int read_tenant(struct sqlite_query *query,
-                       struct registry_tenant *tenant, struct error *err)
+int registry_sqlite_read_tenant(struct sqlite_query *query,
+                                struct registry_tenant *tenant,
+                                struct error *err)
 {
 	char **const texts[] = {&tenant->name, &tenant->language};
 
@@ -46,7 +47,9 @@ static int find_tenant(struct sqlite_db *db, void *context, struct error *err)
 	                 : sqlite_query(db, TENANT "WHERE id = ?1");
 	int result = registry_sqlite_look_up(query, lookup, "tenant", err);
 
-	return result < 0 ? result : read_tenant(query, lookup->found, err);
+	return result < 0
+	           ? result
+	           : registry_sqlite_read_tenant(query, lookup->found, err);
 }
 
 static int look_for_tenant(struct registry *registry, const char *name,
@@ -95,7 +98,8 @@ static int list_tenants(struct sqlite_db *db, void *context, struct error *err)
 		                             sizeof(*list->tenants), err);
 		if (error)
 			return error;
-		error = read_tenant(query, &list->tenants[list->count++], err);
+		error = registry_sqlite_read_tenant(
+		    query, &list->tenants[list->count++], err);
 		if (error)
 			return error;
 	}

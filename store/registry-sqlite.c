@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/condition.h"
 #include "common/fs.h"
+#include "store/sqlite-backup.h"
 #include "store/sqlite-checkpoint.h"
 #include "store/sqlite-pool.h"
 
@@ -78,9 +79,9 @@ static int open_writer(struct registry_sqlite *sqlite,
 	return error;
 }
 
-static int open_connections(struct registry_sqlite *sqlite, const char *path,
-                            struct error *err)
+static int open_connections(struct registry_sqlite *sqlite, struct error *err)
 {
+	const char *path = sqlite->path;
 	struct sqlite_db_options options = {.path = path, .create = true};
 	int error;
 
@@ -112,6 +113,7 @@ static void registry_sqlite_close(struct registry *registry)
 	(void)pthread_mutex_destroy(&sqlite->queue_mutex);
 	(void)pthread_mutex_destroy(&sqlite->watch_mutex);
 	(void)pthread_cond_destroy(&sqlite->changed);
+	free(sqlite->path);
 	free(sqlite);
 }
 
@@ -131,22 +133,54 @@ static struct registry_sqlite *make(void)
 	return sqlite;
 }
 
+static char *file_in(const char *directory)
+{
+	char *path;
+
+	return asprintf(&path, "%s/registry.db", directory) < 0 ? NULL : path;
+}
+
+/* Made by sqlite_backup_file(), so that it is there whole or not at all. */
+int registry_sqlite_backup(struct registry *registry, const char *directory,
+                           const struct store_progress *progress,
+                           struct error *err)
+{
+	struct registry_sqlite *sqlite = (struct registry_sqlite *)registry;
+	char *target = file_in(directory);
+	bool made;
+	int error;
+
+	if (!target)
+		return error_set(err, ERR_MEMORY, "out of memory");
+	error = sqlite_backup_prepare(directory, &made, err);
+	if (!error) {
+		error = sqlite_backup_file(sqlite->path, target, progress, err);
+		error = sqlite_backup_finish(directory, made, error, err);
+	}
+	free(target);
+	return error;
+}
+
+static const char *registry_sqlite_engine(const struct registry *registry)
+{
+	(void)registry;
+	return sqlite_db_engine();
+}
+
 static int registry_sqlite_open(struct registry **registry,
                                 const struct registry_options *options,
                                 struct error *err)
 {
 	struct registry_sqlite *sqlite = make();
-	char *path = NULL;
 	int error;
 
-	if (!sqlite || asprintf(&path, "%s/registry.db", options->location) < 0)
+	if (!sqlite || !(sqlite->path = file_in(options->location)))
 		error = error_set(err, ERR_MEMORY, "out of memory");
 	else if ((error = fs_make_directory(options->location, err)) ||
-	         (error = make_file(path, err)))
+	         (error = make_file(sqlite->path, err)))
 		;
 	else
-		error = open_connections(sqlite, path, err);
-	free(path);
+		error = open_connections(sqlite, err);
 	if (error && sqlite)
 		registry_sqlite_close(&sqlite->registry);
 	if (!error)
@@ -158,11 +192,13 @@ const struct registry_backend registry_sqlite_backend = {
     .name = "sqlite",
     .open = registry_sqlite_open,
     .close = registry_sqlite_close,
+    .engine = registry_sqlite_engine,
     .watch = registry_sqlite_watch,
     .watch_cancel = registry_sqlite_watch_cancel,
     .lease = registry_sqlite_lease,
     .secret = registry_sqlite_secret,
     .check = registry_sqlite_check,
+    .backup = registry_sqlite_backup,
     .tenant_add = registry_sqlite_tenant_add,
     .tenant_find = registry_sqlite_tenant_find,
     .tenant_read = registry_sqlite_tenant_read,
@@ -176,6 +212,7 @@ const struct registry_backend registry_sqlite_backend = {
     .key_each = registry_sqlite_key_each,
     .user_add = registry_sqlite_user_add,
     .user_find = registry_sqlite_user_find,
+    .user_each = registry_sqlite_user_each,
     .entry_put = registry_sqlite_entry_put,
     .entry_remove = registry_sqlite_entry_remove,
     .entry_list = registry_sqlite_entry_list,
@@ -196,6 +233,7 @@ const struct registry_backend registry_sqlite_backend = {
     .challenge_recode = registry_sqlite_challenge_recode,
     .challenge_solve = registry_sqlite_challenge_solve,
     .challenge_claim_mail = registry_sqlite_challenge_claim_mail,
+    .challenge_mail_renew = registry_sqlite_challenge_mail_renew,
     .challenge_mail_done = registry_sqlite_challenge_mail_done,
     .challenge_due = registry_sqlite_challenge_due,
     .sender_set_dead = registry_sqlite_sender_set_dead,
@@ -203,4 +241,7 @@ const struct registry_backend registry_sqlite_backend = {
     .audit_add = registry_sqlite_audit_add,
     .audit_each = registry_sqlite_audit_each,
     .count = registry_sqlite_count,
+    .purge = registry_sqlite_purge,
+    .export_page = registry_sqlite_export,
+    .import = registry_sqlite_import,
 };

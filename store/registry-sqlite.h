@@ -13,6 +13,7 @@ struct registry_write;
 
 struct registry_sqlite {
 	struct registry registry; /* first */
+	char *path;               /* of the database */
 	struct sqlite_pool *readers;
 	struct sqlite_checkpointer *checkpointer;
 
@@ -194,6 +195,12 @@ int registry_sqlite_user_add(struct registry *registry,
 /* See registry_user_find(). */
 int registry_sqlite_user_find(struct registry *registry, const char *login,
                               struct registry_user *user, struct error *err);
+/* See registry_user_each(). */
+int registry_sqlite_user_each(struct registry *registry,
+                              const struct id *tenant,
+                              void (*each)(const struct registry_user *,
+                                           void *),
+                              void *context, struct error *err);
 /* See registry_entry_put(). */
 int registry_sqlite_entry_put(struct registry *registry,
                               const struct id *tenant,
@@ -291,6 +298,10 @@ int registry_sqlite_challenge_claim_mail(struct registry *registry,
                                          int64_t lease_ms, size_t limit,
                                          struct registry_challenges *page,
                                          struct error *err);
+/* See registry_challenge_mail_renew(). */
+int registry_sqlite_challenge_mail_renew(struct registry *registry,
+                                         const struct id *id, const char *owner,
+                                         int64_t until_ms, struct error *err);
 /* See registry_challenge_mail_done(). */
 int registry_sqlite_challenge_mail_done(struct registry *registry,
                                         const struct id *id, const char *owner,
@@ -331,5 +342,21 @@ int registry_sqlite_lease(struct registry *registry, const char *name,
 int registry_sqlite_secret(struct registry *registry, const char *name,
                            const uint8_t candidate[32], uint8_t secret[32],
                            struct error *err);
+/* See registry_backup(). */
+int registry_sqlite_backup(struct registry *registry, const char *directory,
+                           const struct store_progress *progress,
+                           struct error *err);
+/* See registry_purge(). */
+int registry_sqlite_purge(struct registry *registry, enum registry_kind kind,
+                          int64_t before_ms, size_t limit, size_t *deleted,
+                          struct error *err);
+/* See registry_export(). */
+int registry_sqlite_export(struct registry *registry, enum registry_kind kind,
+                           const struct registry_record *after, size_t limit,
+                           struct registry_records *page, struct error *err);
+/* See registry_import(). */
+int registry_sqlite_import(struct registry *registry,
+                           const struct registry_record *records, size_t count,
+                           bool replace, int *results, struct error *err);
 
 #endif

@@ -83,6 +83,22 @@ int sqlite_fail(struct sqlite_db *db, int code, struct error *err)
 	                 db->path, text, code);
 }
 
+static char engine[48];
+
+static void name_engine(void)
+{
+	(void)snprintf(engine, sizeof(engine), "SQLite %s",
+	               sqlite3_libversion());
+}
+
+const char *sqlite_db_engine(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, name_engine);
+	return engine;
+}
+
 static void configure_library(void)
 {
 	/* Its counters of memory cost a lock on every allocation. */

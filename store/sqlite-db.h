@@ -37,6 +37,9 @@ struct sqlite_db_options {
 	int cache_kib;       /* 0: 4,096 */
 };
 
+/* "SQLite 3.40.1": the library's name and version, for a log line. */
+const char *sqlite_db_engine(void);
+
 /*
  * Opens a connection: WAL, synchronous FULL, no automatic checkpoints, no
  * foreign keys, schema not trusted, temporary tables in memory.

@@ -1,0 +1,43 @@
+/* The rows of the smaller tables, for the files that read them. */
+#ifndef STORE_REGISTRY_SQLITE_ROWS_H
+#define STORE_REGISTRY_SQLITE_ROWS_H
+
+#include "store/registry-sqlite.h"
+
+/* Columns in the order in which the functions below read them. */
+#define TENANT_COLUMNS "id, name, language, created_ms"
+#define KEY_COLUMNS    "id, tenant, agent, prefix, hash, created_ms, revoked_ms"
+#define USER_COLUMNS   "id, tenant, created_ms, login, role, password"
+#define ENTRY_COLUMNS                                                          \
+	"id, scope, scope_value, kind, value, colour, origin, demands_pass,"   \
+	" deleted, expires_ms, created_ms, revision, note"
+#define DECISION_COLUMNS                                                       \
+	"sequence, message, verdict, decided_ms, recipient, by, why"
+#define AUDIT_COLUMNS "tenant, id, at_ms, actor, action, object, detail"
+
+/*
+ * Each reads the query's row into a zeroed struct, which the caller releases,
+ * on failure too.
+ */
+int registry_sqlite_read_tenant(struct sqlite_query *query,
+                                struct registry_tenant *tenant,
+                                struct error *err);
+/* See registry_sqlite_read_tenant(). */
+int registry_sqlite_read_key(struct sqlite_query *query,
+                             struct registry_key *key, struct error *err);
+/* See registry_sqlite_read_tenant(). */
+int registry_sqlite_read_user(struct sqlite_query *query,
+                              struct registry_user *user, struct error *err);
+/* See registry_sqlite_read_tenant(). */
+int registry_sqlite_read_entry(struct sqlite_query *query, struct entry *entry,
+                               struct error *err);
+/* See registry_sqlite_read_tenant(). */
+int registry_sqlite_read_decision(struct sqlite_query *query,
+                                  struct registry_decision *decision,
+                                  struct error *err);
+
+/* Reads the row; the texts stay the statement's. */
+void registry_sqlite_borrow_audit(struct sqlite_query *query,
+                                  struct registry_audit *line);
+
+#endif
