@@ -426,8 +426,8 @@ static const char *const damages[] = {
     "UPDATE counter SET value = 5 WHERE name = 'recipients-held'",
     "DELETE FROM message",
     "DELETE FROM recipient",
-    "UPDATE tenant SET decision_sequence = 3",
-    "DELETE FROM decision",
+    "UPDATE tenant SET decision_sequence = 0",
+    "UPDATE decision SET sequence = 3",
     "UPDATE entry SET revision = 99",
 };
 
