@@ -1,0 +1,69 @@
+/* The version of a schema in MongoDB, and the steps that lead to the newest. */
+#include "store/mongodb-private.h"
+
+#define COLLECTION "schema"
+
+/* The version stored; 0 for a database that has none yet. Index: _id_. */
+static int read_version(struct mongodb_db *db, const char *kind,
+                        int64_t *version, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, *found;
+	int code;
+
+	mongodb_append_text(&selector, "_id", kind);
+	code = mongodb_find_one(db, COLLECTION, &selector, NULL, &found, err);
+	bson_destroy(&selector);
+	*version = 0;
+	if (code)
+		return code == ERR_NOT_FOUND ? 0 : code;
+	*version = mongodb_get_int(found, "version");
+	bson_destroy(found);
+	return 0;
+}
+
+/* Raises the version, which another process may have done. Index: _id_. */
+static int write_version(struct mongodb_db *db, const char *kind,
+                         int64_t version, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, max;
+	int code;
+
+	mongodb_append_text(&selector, "_id", kind);
+	bson_append_document_begin(&update, "$max", -1, &max);
+	bson_append_int64(&max, "version", -1, version);
+	bson_append_document_end(&update, &max);
+	code = mongodb_update(db, COLLECTION, &selector, &update, true, true,
+	                      NULL, err);
+	bson_destroy(&selector);
+	bson_destroy(&update);
+	return code;
+}
+
+/* The version is read again after each step: when another process went ahead,
+ * its steps need not be made here. */
+int mongodb_migrate(struct mongodb_db *db, const char *kind,
+                    int (*const *steps)(struct mongodb_db *db,
+                                        struct error *err),
+                    size_t count, struct error *err)
+{
+	for (;;) {
+		int64_t version;
+		int code = read_version(db, kind, &version, err);
+
+		if (code)
+			return code;
+		if (version > (int64_t)count || version < 0)
+			return error_set(err, ERR_VERSION,
+			                 "MongoDB: the %s was written by a "
+			                 "newer version of this program",
+			                 kind);
+		if (version == (int64_t)count)
+			return 0;
+		if (steps[version])
+			code = steps[version](db, err);
+		if (!code)
+			code = write_version(db, kind, version + 1, err);
+		if (code)
+			return code;
+	}
+}
