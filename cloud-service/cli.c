@@ -13,7 +13,7 @@
 
 static const struct cli_command *const tables[] = {
     cli_daemon_commands, cli_account_commands, cli_entry_commands,
-    cli_report_commands};
+    cli_report_commands, cli_store_commands};
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
 
 static const struct {
@@ -31,7 +31,10 @@ static const struct {
     {"--limit", offsetof(struct cli, limit), false},
     {"--state", offsetof(struct cli, state), false},
     {"--demand-pass", offsetof(struct cli, demand_pass), true},
+    {"--to-backend", offsetof(struct cli, to_backend), false},
+    {"--to-location", offsetof(struct cli, to_location), false},
     {"--held", offsetof(struct cli, held), true},
+    {"--check", offsetof(struct cli, check), true},
     {"-c", offsetof(struct cli, config_path), false},
     {"--config", offsetof(struct cli, config_path), false},
 };
@@ -202,7 +205,9 @@ static int take_option(struct cli *cli, int argc, char **argv, int *at)
 		memcpy(field, &value, sizeof(value));
 		return 0;
 	}
-	return cli_usage(cli, "unknown option %s", argv[*at]);
+	/* Not what stands behind "=": it may be a secret. */
+	return cli_usage(cli, "unknown option %.*s",
+	                 (int)strcspn(argv[*at], "="), argv[*at]);
 }
 
 /* Splits argv into words and options; *help tells whether --help was there. */

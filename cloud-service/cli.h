@@ -22,8 +22,9 @@ struct cli {
 	int word_count;
 	/* Options; NULL or false when not given. */
 	const char *language, *role, *domain, *mailbox, *note, *expires;
-	const char *sender, *limit, *state;
-	bool demand_pass, held;
+	const char *sender, *limit, *state, *to_backend;
+	char *to_location; /* may hold a password: never printed */
+	bool demand_pass, held, check;
 	/* Set for commands that need them. */
 	struct cloud_config *config;
 	struct cloud *cloud;
@@ -47,6 +48,7 @@ extern const struct cli_command cli_daemon_commands[];
 extern const struct cli_command cli_account_commands[];
 extern const struct cli_command cli_entry_commands[];
 extern const struct cli_command cli_report_commands[];
+extern const struct cli_command cli_store_commands[];
 
 /* Prints "turing-cloud: TEXT" and returns the exit status for err. */
 int cli_fail(struct cli *cli, const struct error *err);

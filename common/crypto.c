@@ -28,6 +28,27 @@ void crypto_sha256(const void *bytes, size_t size,
 	(void)crypto_hash_sha256(hash, bytes, size);
 }
 
+_Static_assert(sizeof(crypto_hash_sha256_state) <=
+                   sizeof(struct crypto_sha256_stream),
+               "room for libsodium's state");
+
+void crypto_sha256_begin(struct crypto_sha256_stream *stream)
+{
+	(void)crypto_hash_sha256_init((void *)stream);
+}
+
+void crypto_sha256_add(struct crypto_sha256_stream *stream, const void *bytes,
+                       size_t size)
+{
+	(void)crypto_hash_sha256_update((void *)stream, bytes, size);
+}
+
+void crypto_sha256_end(struct crypto_sha256_stream *stream,
+                       uint8_t hash[CRYPTO_HASH_SIZE])
+{
+	(void)crypto_hash_sha256_final((void *)stream, hash);
+}
+
 void crypto_hmac_sha256(const void *key, size_t key_size, const void *bytes,
                         size_t size, uint8_t hash[CRYPTO_HASH_SIZE])
 {

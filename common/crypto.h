@@ -22,6 +22,22 @@ uint32_t random_below(uint32_t limit);
 void crypto_sha256(const void *bytes, size_t size,
                    uint8_t hash[CRYPTO_HASH_SIZE]);
 
+/* SHA-256 of bytes that come in parts; of one thread at a time. */
+struct crypto_sha256_stream {
+	uint64_t state[16];
+};
+
+/* Begins; the stream holds nothing that must be released. */
+void crypto_sha256_begin(struct crypto_sha256_stream *stream);
+
+/* Takes the next size bytes. */
+void crypto_sha256_add(struct crypto_sha256_stream *stream, const void *bytes,
+                       size_t size);
+
+/* Ends: the same hash as crypto_sha256() of all bytes at once. */
+void crypto_sha256_end(struct crypto_sha256_stream *stream,
+                       uint8_t hash[CRYPTO_HASH_SIZE]);
+
 /* HMAC-SHA-256 (RFC 2104) of size bytes with a key of any length. */
 void crypto_hmac_sha256(const void *key, size_t key_size, const void *bytes,
                         size_t size, uint8_t hash[CRYPTO_HASH_SIZE]);

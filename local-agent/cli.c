@@ -1,4 +1,4 @@
-/* The commands of turing-agent: run, check-config, queue. */
+/* The commands of turing-agent: run, check-config, queue, store. */
 #include "local-agent/cli.h"
 
 #include <stdio.h>
@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "local-agent/agent.h"
+#include "local-agent/cli-store.h"
 
 /* One command of the program. */
 struct command {
@@ -13,6 +14,7 @@ struct command {
 	int (*run)(const struct agent_config *config, int argc, char **argv);
 	bool takes_arguments;
 	const char *help;
+	void (*usage)(void); /* NULL: that of the program */
 };
 
 static int run_agent(const struct agent_config *config, int argc, char **argv)
@@ -51,11 +53,18 @@ static int check_config(const struct agent_config *config, int argc,
 }
 
 static const struct command commands[] = {
-    {"run", run_agent, false, "run the agent in the foreground"},
+    {"run", run_agent, false, "run the agent in the foreground", NULL},
     {"check-config", check_config, false,
-     "check the configuration and print what is in force"},
-    {"queue", cli_queue, true, "list, show, release, discard or retry mail"},
-    {NULL, NULL, false, NULL},
+     "check the configuration and print what is in force", NULL},
+    {"queue", cli_queue, true, "list, show, release, discard or retry mail",
+     cli_queue_usage},
+    {"store", cli_store, true, "copy the spool to another backend, check it",
+     cli_store_usage},
+    {"backup", cli_backup, true, "save the spool beside a running agent",
+     cli_backup_usage},
+    {"restore", cli_restore, true, "put back what a backup has",
+     cli_restore_usage},
+    {NULL, NULL, false, NULL, NULL},
 };
 
 static void print_usage(FILE *out)
@@ -133,8 +142,8 @@ static int run_command(const struct command *command, const char *path,
 
 static int print_help(const struct command *command, int argc, char **argv)
 {
-	if (command->run == cli_queue) {
-		cli_queue_usage();
+	if (command->usage) {
+		command->usage();
 		return CLI_OK;
 	}
 	if (has_word(argc, argv, "--keys"))
