@@ -1,4 +1,7 @@
-"""Fixtures of the end-to-end tests."""
+"""Fixtures of the end-to-end tests. TURING_E2E_STORE=sqlite|mongodb chooses the
+store of agent and cloud, TURING_E2E_CLOUDS=N how many clouds there are, behind
+HAProxy when more than one. What is marked sqlite or mongodb is about that store
+and runs with it alone."""
 import os
 import sys
 
@@ -7,6 +10,21 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import harness  # noqa: E402
+import stores  # noqa: E402
+
+
+def pytest_configure(config):
+    for name in ("sqlite", "mongodb"):
+        config.addinivalue_line("markers", f"{name}: about {name} alone")
+
+
+def pytest_collection_modifyitems(config, items):
+    others = {"sqlite", "mongodb"} - {stores.STORE}
+    left = [item for item in items
+            if any(item.get_closest_marker(name) for name in others)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture

@@ -10,11 +10,14 @@ import shutil
 import signal
 import smtplib
 import socket
-import sqlite3
+import ssl
 import subprocess
 import tempfile
 import time
 import urllib.parse
+
+import balancer
+import stores
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -116,13 +119,17 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 env=dict(os.environ, **(self.environment or {})))
         if wait and self.port:
-            wait_for(lambda: self.gone() or port_open(self.port), 30,
-                     f"{self.arguments[0]} listens on {self.port}")
-            if self.gone():
-                raise AssertionError(
-                    f"{self.arguments[0]} ended with {self.child.returncode}:"
-                    f" {self.text()[-2000:]}")
+            self.wait_ready()
         return self
+
+    def wait_ready(self):
+        """Until it listens; fails when it ended."""
+        wait_for(lambda: self.gone() or port_open(self.port), 30,
+                 f"{self.arguments[0]} listens on {self.port}")
+        if self.gone():
+            raise AssertionError(
+                f"{self.arguments[0]} ended with {self.child.returncode}:"
+                f" {self.text()[-2000:]}")
 
     def gone(self):
         return self.child is None or self.child.poll() is not None
@@ -154,27 +161,74 @@ class Process:
             return log.read()
 
 
+class Clouds:
+    """The instances of the cloud, taken as one daemon."""
+
+    def __init__(self, instances):
+        self.instances = instances
+
+    def start(self, wait=True):
+        for one in self.instances:
+            one.start(False)
+        for one in self.instances:
+            if wait:
+                one.wait_ready()
+        return self
+
+    def gone(self):
+        return all(one.gone() for one in self.instances)
+
+    def stop(self, number=signal.SIGTERM):
+        return max(one.stop(number) or 0 for one in self.instances)
+
+    def kill(self):
+        for one in self.instances:
+            one.kill()
+
+    def text(self):
+        return "".join(one.text() for one in self.instances)
+
+
 class Stack:
-    """A sandbox mail server, a cloud and an agent with one tenant."""
+    """A sandbox mail server, clouds and an agent with one tenant. With more
+    than one cloud, or balanced, HAProxy stands before them."""
 
     def __init__(self, build=None, agent_settings="", cloud_settings="",
-                 next_hop_port=None, keep=False):
+                 next_hop_port=None, keep=False, store=None, clouds=None,
+                 balanced=False, drain="0s", haproxy_settings=None):
         self.build = build or BUILD
         self.folder = tempfile.mkdtemp(prefix="turing-e2e-")
         self.keep = keep
         self.agent_settings = agent_settings
         self.cloud_settings = cloud_settings
+        self.drain = drain
+        # A store that was made, or the name of one.
+        self.store = store if hasattr(store, "registry") else \
+            stores.open_store(self.folder, store)
+        count = clouds or int(os.environ.get("TURING_E2E_CLOUDS", "1"))
+        self.balanced = balanced or count > 1
+        self.cloud_ports = [free_port() for _ in range(count)]
+        self.cloud_port = self.cloud_ports[0]
+        self.pages_port, self.api_port, self.plain_port = \
+            (free_port(), free_port(), free_port()) if self.balanced else \
+            (self.cloud_port, self.cloud_port, None)
+        scheme = "https" if self.balanced else "http"
+        self.pages_url = f"{scheme}://127.0.0.1:{self.pages_port}"
+        self.api_url = f"{scheme}://127.0.0.1:{self.api_port}"
+        self.haproxy_socket = os.path.join(self.folder, "haproxy.sock")
+        self.haproxy_settings = haproxy_settings or {}
+        self.haproxy = None
         self.smtp_port = free_port()
         self.metrics_port = free_port()
-        self.cloud_port = free_port()
         self.sandbox_port = free_port()
         self.bounce_port = free_port()
         self.next_hop_port = next_hop_port or self.sandbox_port
         self.mail = os.path.join(self.folder, "mail")
-        self.agent_folder = os.path.join(self.folder, "agent")
-        self.cloud_folder = os.path.join(self.folder, "cloud")
         self.agent_conf = os.path.join(self.folder, "turing-agent.conf")
-        self.cloud_conf = os.path.join(self.folder, "turing-cloud.conf")
+        self.cloud_confs = [
+            os.path.join(self.folder, f"turing-cloud-{number}.conf")
+            for number in range(1, count + 1)]
+        self.cloud_conf = self.cloud_confs[0]
         self.agent = self.cloud = self.sandbox = None
         self.key = None
 
@@ -187,7 +241,7 @@ class Stack:
 
     def __exit__(self, kind, value, trace):
         if kind is not None:
-            for daemon in (self.cloud, self.agent):
+            for daemon in (*self.instances(), self.agent, self.haproxy):
                 if daemon is not None and os.path.exists(daemon.log):
                     print(f"--- {daemon.log}\n{daemon.text()[-3000:]}")
         self.close()
@@ -195,29 +249,42 @@ class Stack:
     def program(self, name):
         return os.path.join(self.build, name)
 
+    def instances(self):
+        """The processes of the clouds; none before they were started."""
+        return self.cloud.instances if self.cloud else []
+
     def write_configuration(self):
-        with open(self.cloud_conf, "w", encoding="utf-8") as out:
-            out.write(f"""
-instance {{ name = "cloud-1" }}
-http {{ listen = "127.0.0.1:{self.cloud_port}"
-  public_url = "http://127.0.0.1:{self.cloud_port}" }}
-store {{ backend = "sqlite", location = "{self.cloud_folder}" }}
+        proxies = '"127.0.0.1"' if self.balanced else ""
+        for number, port in enumerate(self.cloud_ports):
+            with open(self.cloud_confs[number], "w", encoding="utf-8") as out:
+                out.write(f"""
+instance {{ name = "cloud-{number + 1}" }}
+http {{ listen = "127.0.0.1:{port}", drain = {self.drain}
+  public_url = "{self.pages_url}", trusted_proxies = [{proxies}] }}
+{self.store.cloud_settings()}
 challenge {{ from = "gateway@gateway.example" }}
 smarthost {{ address = "127.0.0.1:{self.sandbox_port}"
   helo = "gateway.example" }}
 bounce {{ listen = "127.0.0.1:{self.bounce_port}" }}
 {self.cloud_settings}
 """)
-        with open(self.agent_conf, "w", encoding="utf-8") as out:
+        self.write_agent(self.agent_conf, "agent-1", self.smtp_port,
+                         self.metrics_port)
+
+    def write_agent(self, path, name, smtp_port, metrics_port):
+        """The configuration of an agent; several share one spool."""
+        ca_file = f'ca_file = "{balancer.certificate()[0]}"' \
+            if self.balanced else ""
+        with open(path, "w", encoding="utf-8") as out:
             out.write(f"""
-agent {{ name = "agent-1", hostname = "agent.customer.example" }}
-smtp {{ listen = "127.0.0.1:{self.smtp_port}" }}
+agent {{ name = "{name}", hostname = "agent.customer.example" }}
+smtp {{ listen = "127.0.0.1:{smtp_port}" }}
 next_hop {{ address = "127.0.0.1:{self.next_hop_port}" }}
-spool {{ location = "{self.agent_folder}" }}
-cloud {{ url = "http://127.0.0.1:{self.cloud_port}", key = "{self.key}"
-  retry_min = 100ms, retry_max = 1s }}
+{self.store.agent_settings()}
+cloud {{ url = "{self.api_url}", key = "{self.key}"
+  retry_min = 100ms, retry_max = 1s, {ca_file} }}
 policy {{ authserv_id = "{AUTHSERV}" }}
-metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
+metrics {{ listen = "127.0.0.1:{metrics_port}" }}
 {self.agent_settings}
 """)
 
@@ -259,10 +326,36 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
             self.sandbox_port).start()
 
     def start_cloud(self, prefix=(), wait=True, environment=None):
-        self.cloud = Process(
+        """All instances, and what stands before them."""
+        self.cloud = Clouds([
+            self.cloud_instance(number, prefix, environment)
+            for number in range(len(self.cloud_ports))])
+        self.cloud.start(wait)
+        if self.balanced:
+            self.start_haproxy()
+
+    def cloud_instance(self, number, prefix=(), environment=None):
+        """The process of one instance, not yet started."""
+        name = f"cloud-{number + 1}" if len(self.cloud_ports) > 1 else "cloud"
+        return Process(
             [*prefix, self.program("turing-cloud"), "run", "-c",
-             self.cloud_conf], os.path.join(self.folder, "cloud.log"),
-            self.cloud_port, environment).start(wait)
+             self.cloud_confs[number]],
+            os.path.join(self.folder, name + ".log"),
+            self.cloud_ports[number], environment)
+
+    def start_haproxy(self):
+        """Starts it unless it runs; the instances are seen as up then."""
+        if self.haproxy is None:
+            self.haproxy = Process(
+                balancer.arguments(),
+                os.path.join(self.folder, "haproxy.log"), self.pages_port,
+                balancer.environment(
+                    (self.pages_port, self.api_port, self.plain_port),
+                    self.cloud_ports, self.haproxy_socket,
+                    **self.haproxy_settings)).start()
+        wait_for(lambda: all(
+            state.startswith("UP") for state in balancer.server_states(
+                self.haproxy_socket).values()), 20, "HAProxy sees all clouds")
 
     def start_agent(self, prefix=(), wait=True, environment=None):
         self.agent = Process(
@@ -285,9 +378,10 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
             return 0
 
     def close(self):
-        for daemon in (self.agent, self.cloud, self.sandbox):
+        for daemon in (self.agent, self.haproxy, self.cloud, self.sandbox):
             if daemon is not None:
                 daemon.kill()
+        self.store.close()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -327,10 +421,22 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
 
     # --- the stores ---------------------------------------------------
 
-    def registry(self, query, *values):
-        path = os.path.join(self.cloud_folder, "registry.db")
-        with sqlite3.connect(path, timeout=20) as database:
-            return database.execute(query, values).fetchall()
+    def count_messages(self):
+        """How many messages are registered."""
+        return self.store.count_messages()
+
+    def messages(self):
+        """The registered messages by id: the fields of store/registry.h;
+        recipients as {address: {"state": word, ...}}."""
+        return self.store.messages()
+
+    def challenges(self):
+        """All challenges, the oldest first: sender, state, mail, code, ..."""
+        return self.store.challenges()
+
+    def decisions(self):
+        """The log of decisions, in its order."""
+        return self.store.decisions()
 
     def queue(self, *arguments):
         """The agent's queue as its CLI tells it, all pages."""
@@ -355,21 +461,18 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
 
     def code_of(self, sender):
         """What the image shows, as only the registry knows."""
-        rows = self.registry(
-            "SELECT code FROM challenge WHERE sender = ? ORDER BY id DESC",
-            sender)
-        return rows[0][0]
+        return [c["code"] for c in self.challenges()
+                if c["sender"] == sender][-1]
 
-    def get(self, url, method="GET", body=None, headers=None):
+    def get(self, url, method="GET", body=None, headers=None, source=None):
         parts = urllib.parse.urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname, parts.port,
-                                                timeout=30)
+        connection = connect(parts, source)
         path = parts.path + ("?" + parts.query if parts.query else "")
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
-        return answer.status, dict(answer.getheaders()), data
+        return answer.status, answer.headers, data
 
     def post_form(self, url, **fields):
         return self.get(url, "POST", urllib.parse.urlencode(fields),
@@ -387,14 +490,38 @@ metrics {{ listen = "127.0.0.1:{self.metrics_port}" }}
 
     def metric(self, daemon, name, label=""):
         """The sum of a metric over its labels, of those with this text."""
-        port = self.metrics_port if daemon == "agent" else self.cloud_port
-        _, _, text = self.get(f"http://127.0.0.1:{port}/metrics")
-        total = 0.0
-        for line in text.decode().splitlines():
-            found = re.match(re.escape(name) + r"(\{[^}]*\})? (\S+)$", line)
-            if found and label in (found.group(1) or ""):
-                total += float(found.group(2))
-        return total
+        ports = [self.metrics_port] if daemon == "agent" else \
+            self.cloud_ports
+        return sum(metric_at(port, name, label) for port in ports)
+
+
+def connect(parts, source=None):
+    """An HTTP connection to a URL's host, from this address of ours."""
+    source = (source, 0) if source else None
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(
+            parts.hostname, parts.port, timeout=30, source_address=source,
+            context=ssl.create_default_context(
+                cafile=balancer.certificate()[0]))
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=30,
+                                      source_address=source)
+
+
+def metric_at(port, name, label=""):
+    """The sum of a metric of the daemon on this port; 0 while it is away."""
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read()
+        connection.close()
+    except OSError:
+        return 0.0
+    total = 0.0
+    for line in text.decode().splitlines():
+        found = re.match(re.escape(name) + r"(\{[^}]*\})? (\S+)$", line)
+        if found and label in (found.group(1) or ""):
+            total += float(found.group(2))
+    return total
 
 
 def transact(client, sender, recipients, data):

@@ -10,6 +10,7 @@ import pytest
 
 from harness import BUILD, DOMAIN, Stack, sample, transact, wait_for
 
+pytestmark = pytest.mark.sqlite  # the faults of files
 SHIM = os.path.join(BUILD, "tests", "fault", "fault-shim.so")
 CALLS = [("fdatasync", "EIO"), ("fsync", "EIO"), ("pwrite", "EIO"),
          ("pwrite", "ENOSPC"), ("write", "EIO"), ("write", "ENOSPC"),
@@ -71,7 +72,7 @@ def send_some(stack, round_name):
 
 @pytest.mark.parametrize("call,error", CALLS)
 def test_no_250_for_what_is_not_stored(stack, tmp_path, capsys, call, error):
-    faults = Faults(stack.agent_folder, str(tmp_path / "control"))
+    faults = Faults(stack.store.spool, str(tmp_path / "control"))
     restart(stack, faults)
     everything, refused, ended, nth = [], 0, 0, 0
     while nth < MAXIMUM:
@@ -124,7 +125,7 @@ def test_full_disk(tmp_path):
     try:
         with Stack() as stack:
             stack.agent.stop()
-            stack.agent_folder = str(place / "spool")
+            stack.store.spool = str(place / "spool")
             stack.agent_settings = "spool { min_free = 0 }"
             stack.write_configuration()
             stack.start_agent()

@@ -36,9 +36,8 @@ def test_agent_killed_under_load(stack, capsys):
               f" stored without an answer"
               f" {len(set(stored) & set(load.unknown))}, doubled {doubled}")
     assert not lost and not doubled and not foreign
-    wait_for(lambda: stack.registry(
-        "SELECT count(*) FROM message")[0][0] == len(stored), 60,
-        "each registered once", 0.5)
+    wait_for(lambda: stack.count_messages() == len(stored), 60,
+             "each registered once", 0.5)
 
 
 def test_agent_killed_while_it_delivers(capsys):
@@ -84,12 +83,11 @@ def test_cloud_killed_while_mail_is_registered(stack, capsys):
         stack.start_cloud()
     load.stop()
     stored = recipients_in_spool(stack)
-    wait_for(lambda: stack.registry(
-        "SELECT count(*) FROM message")[0][0] >= len(stored), 60,
-        "all registered", 0.5)
+    wait_for(lambda: stack.count_messages() >= len(stored), 60,
+             "all registered", 0.5)
     wait_for(lambda: stack.metric("agent", "turing_agent_unregistered") == 0,
              30, "the agent knows it", 0.2)
-    ids = [row[0] for row in stack.registry("SELECT id FROM message")]
+    ids = [message["id"] for message in stack.messages()]
     with capsys.disabled():
         print(f"\ncloud killed {CLOUD_ROUNDS} times: acknowledged"
               f" {len(load.acknowledged)}, held {len(stored)}, registered"
@@ -105,7 +103,8 @@ def test_cloud_killed_around_solving(capsys):
             stack.send(sender, f"r{number}@customer.example")
         for number in range(10):
             sender = f"s{number}@stranger.example"
-            link = stack.challenge_link(sender, 30)
+            # A claim of a killed cloud is another's after its lease.
+            link = stack.challenge_link(sender, 90)
             try:
                 stack.solve(sender, link)
             finally:
@@ -120,8 +119,11 @@ def test_cloud_killed_around_solving(capsys):
                  for n in range(10)]
         with capsys.disabled():
             print(f"\ncloud killed after each of 10 solutions: delivered"
-                  f" {sum(counts)}, challenge mails {sum(mails)}")
-        assert mails == [1] * 10
+                  f" {sum(counts)}, challenge mails {sum(mails)}, of these"
+                  f" sent again {sum(mails) - 10}")
+        # One killed between the smarthost's 250 and its own commit sends
+        # that mail again: at most one for each kill.
+        assert all(mails) and sum(mails) - 10 <= 10
 
 
 def test_cloud_away_then_back(stack):
@@ -134,8 +136,8 @@ def test_cloud_away_then_back(stack):
     assert stack.get(f"http://127.0.0.1:{stack.metrics_port}/healthz")[0] \
         == 200
     stack.start_cloud()
-    wait_for(lambda: stack.registry("SELECT count(*) FROM message")[0][0]
-             == len(load.acknowledged), 60, "all registered", 0.2)
+    wait_for(lambda: stack.count_messages() == len(load.acknowledged), 60,
+             "all registered", 0.2)
 
 
 def test_agent_restarts_without_a_cloud(stack):

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import stores
 from harness import BUILD, DOMAIN, ROOT, Process, Stack, free_port, \
     sample, wait_for
 
@@ -84,7 +85,7 @@ def test_port_taken_names_it(stack):
                              ("turing-cloud", stack.cloud_conf,
                               stack.cloud_port)):
         text = open(conf, encoding="utf-8").read().replace(
-            stack.agent_folder, stack.agent_folder + "2").replace(
+            stack.store.spool, stack.store.spool + "2").replace(
                 f":{stack.metrics_port}", f":{free_port()}")
         second = conf + "2"
         with open(second, "w", encoding="utf-8") as out:
@@ -93,13 +94,14 @@ def test_port_taken_names_it(stack):
         assert done.returncode != 0 and str(port) in done.stderr, done.stderr
 
 
+@pytest.mark.sqlite
 def test_one_agent_a_spool(stack):
     done = program("turing-agent", "run", "-c", stack.agent_conf)
-    assert done.returncode != 0 and stack.agent_folder in done.stderr
+    assert done.returncode != 0 and stack.store.spool in done.stderr
 
 
 def test_health_ready_metrics(stack):
-    for port in (stack.metrics_port, stack.cloud_port):
+    for port in (stack.metrics_port, *stack.cloud_ports):
         for path in ("/healthz", "/readyz"):
             assert stack.get(f"http://127.0.0.1:{port}{path}")[0] == 200
         status, headers, text = stack.get(f"http://127.0.0.1:{port}/metrics")
@@ -129,13 +131,11 @@ def test_sanitized_daemons_stop_clean(sanitizer):
         for number in range(20):
             stack.wait_delivered(f"r{number}@{DOMAIN}", 1, 60)
         stack.wait_delivered(JEAN, 1, 60)
-        assert stack.agent.stop() == 0
-        assert stack.cloud.stop() == 0
-        assert stack.sandbox.stop() == 0
-        for name in ("agent", "cloud", "sandbox"):
-            with open(os.path.join(stack.folder, name + ".log"),
-                      encoding="utf-8") as log:
-                text = log.read()
+        agent, cloud, sandbox = stack.agent, stack.cloud, stack.sandbox
+        assert agent.stop() == 0
+        assert cloud.stop() == 0
+        assert sandbox.stop() == 0
+        for text in (agent.text(), cloud.text(), sandbox.text()):
             assert "Sanitizer" not in text and "runtime error" not in text, \
                 text[-4000:]
 
@@ -192,9 +192,10 @@ def test_queue_commands(stack):
         done = stack.agent_cli("queue", "show", wrong, check=False)
         assert done.returncode != 0 and done.stderr
     # The cloud hears of it.
-    wait_for(lambda: stack.registry(
-        "SELECT count(*) FROM recipient WHERE state IN (2, 4)")[0][0] == 2,
-        20, "the cloud knows the ends")
+    wait_for(lambda: sum(
+        r["state"] in ("discarded", "delivered") for m in stack.messages()
+        for r in m["recipients"].values()) == 2, 20,
+        "the cloud knows the ends")
 
 
 def test_memory_does_not_grow_with_a_message(stack):
@@ -224,6 +225,7 @@ def test_log_lines_carry_the_message(stack):
         assert re.search(rf"^\S+Z info {number}: ", daemon.text(), re.M)
 
 
+@pytest.mark.sqlite
 def test_demo_names_a_taken_port(tmp_path):
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
@@ -235,6 +237,7 @@ def test_demo_names_a_taken_port(tmp_path):
     assert str(port) in done.stderr and "AGENT_SMTP_PORT" in done.stderr
 
 
+@pytest.mark.sqlite
 def test_demo_runs_twice(tmp_path):
     ports = {name: str(free_port()) for name in (
         "AGENT_SMTP_PORT", "NEXT_HOP_PORT", "AGENT_METRICS_PORT",
@@ -259,7 +262,5 @@ def test_demo_runs_twice(tmp_path):
 
 
 def solve_by_hand(tmp_path, link):
-    stack = Stack()
-    stack.cloud_folder = str(tmp_path / "var" / "cloud")
-    sender = stack.registry("SELECT sender FROM challenge")[0][0]
-    assert stack.solve(sender, link)[0] == 200
+    stack = Stack(store=stores.SqliteStore(str(tmp_path / "var")))
+    assert stack.solve(stack.challenges()[0]["sender"], link)[0] == 200

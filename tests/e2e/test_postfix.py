@@ -48,5 +48,4 @@ def through(stack, mx):
     assert stored.split(b"Authentication-Results", 1)[1] == \
         data.split(b"Authentication-Results", 1)[1]
     assert b"192.0.2.44" in stored, "the agent traces the first client"
-    held = stack.registry("SELECT client_address FROM message")
-    assert held == [("192.0.2.44",)]
+    assert [m["client_address"] for m in stack.messages()] == ["192.0.2.44"]
