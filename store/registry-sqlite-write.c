@@ -185,6 +185,7 @@ static int write_or_wait(struct registry_sqlite *sqlite,
 	struct error detail = {0};
 
 	enqueue(sqlite, mine);
+	sqlite_checkpointer_give_way(sqlite->checkpointer);
 	(void)pthread_mutex_lock(&sqlite->writer_mutex);
 	while (!mine->done) {
 		int error;

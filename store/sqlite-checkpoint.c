@@ -1,13 +1,19 @@
 /* The thread that moves the write-ahead log into the database file. */
 #include "store/sqlite-checkpoint.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 
 #include "store/sqlite-private.h"
 
-/* Pages of 4 KiB: begin at 4 MiB, make the writer wait at 32 MiB. */
+/*
+ * Pages of 4 KiB: begin at 4 MiB; from 32 MiB on try to let the log begin anew,
+ * where so little is left to move that a writer hardly notices.
+ */
 #define SMALL_PAGES 1000
 #define LARGE_PAGES 8000
+#define FEW_PAGES   64
+#define ROUNDS      4
 
 struct sqlite_checkpointer {
 	struct sqlite_db *db;
@@ -15,8 +21,8 @@ struct sqlite_checkpointer {
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows */
 	pthread_cond_t wake;
-	int log_pages;  /* as the last commit left it */
-	int done_pages; /* of these, how many are in the database */
+	int log_pages;   /* as the last commit left it */
+	int tried_pages; /* of these, how many the last attempt knew of */
 	bool stop;
 	bool wants_writer;
 	pthread_cond_t had_writer;
@@ -33,16 +39,21 @@ static int committed(void *context, sqlite3 *handle, const char *name,
 	(void)name;
 	(void)pthread_mutex_lock(&checkpointer->mutex);
 	if (pages < checkpointer->log_pages)
-		checkpointer->done_pages = 0; /* the log began anew */
+		checkpointer->tried_pages = 0; /* the log began anew */
 	checkpointer->log_pages = pages;
-	if (pages - checkpointer->done_pages >= SMALL_PAGES)
+	if (pages - checkpointer->tried_pages >= SMALL_PAGES)
 		(void)pthread_cond_signal(&checkpointer->wake);
 	(void)pthread_mutex_unlock(&checkpointer->mutex);
 	return SQLITE_OK;
 }
 
-/* One checkpoint that waits for nobody. False when the thread is to end. */
-static bool checkpoint(struct sqlite_checkpointer *checkpointer)
+/*
+ * One checkpoint that waits for nobody; *left_pages are in the log alone then.
+ * What a reader still needs of the log stays there: the next attempt is made
+ * when it has grown further. False when the thread is to end.
+ */
+static bool checkpoint(struct sqlite_checkpointer *checkpointer,
+                       int *left_pages)
 {
 	int log_pages = 0;
 	int done_pages = 0;
@@ -57,8 +68,9 @@ static bool checkpoint(struct sqlite_checkpointer *checkpointer)
 	}
 	(void)pthread_mutex_lock(&checkpointer->mutex);
 	/* Busy or full: what is there waits for the next commits. */
-	checkpointer->done_pages =
-	    failure ? checkpointer->log_pages : done_pages;
+	checkpointer->tried_pages =
+	    failure ? checkpointer->log_pages : log_pages;
+	*left_pages = failure ? INT_MAX : checkpointer->log_pages - done_pages;
 	(void)pthread_mutex_unlock(&checkpointer->mutex);
 	return true;
 }
@@ -70,7 +82,8 @@ static bool wait_for_work(struct sqlite_checkpointer *checkpointer, bool *large)
 
 	(void)pthread_mutex_lock(&checkpointer->mutex);
 	while (!checkpointer->stop &&
-	       checkpointer->log_pages - checkpointer->done_pages < SMALL_PAGES)
+	       checkpointer->log_pages - checkpointer->tried_pages <
+	           SMALL_PAGES)
 		(void)pthread_cond_wait(&checkpointer->wake,
 		                        &checkpointer->mutex);
 	stop = checkpointer->stop;
@@ -100,30 +113,45 @@ void sqlite_checkpointer_give_way(struct sqlite_checkpointer *checkpointer)
 	(void)pthread_mutex_unlock(&checkpointer->mutex);
 }
 
-/* Only what was written meanwhile is left: once that is moved too, the next
- * commit restarts the log. */
+/* Few pages are left: once they are moved too, the next commit restarts the
+ * log. */
 static bool finish(struct sqlite_checkpointer *checkpointer)
 {
+	int left_pages;
 	bool go_on;
 
 	set_wants_writer(checkpointer, true);
 	(void)pthread_mutex_lock(checkpointer->writer);
 	set_wants_writer(checkpointer, false);
-	go_on = checkpoint(checkpointer);
+	go_on = checkpoint(checkpointer, &left_pages);
 	(void)pthread_mutex_unlock(checkpointer->writer);
 	return go_on;
+}
+
+/*
+ * Moves a large log until little is left, and then, with the writer waiting,
+ * that. Where a reader holds on to the log it is left to grow: no writer waits
+ * for a reader.
+ */
+static bool empty_log(struct sqlite_checkpointer *checkpointer, int left_pages)
+{
+	for (int i = 0; i < ROUNDS && left_pages > FEW_PAGES; i++)
+		if (!checkpoint(checkpointer, &left_pages))
+			return false;
+	return left_pages > FEW_PAGES ? true : finish(checkpointer);
 }
 
 static void *run(void *context)
 {
 	struct sqlite_checkpointer *checkpointer = context;
+	int left_pages = 0;
 	bool large;
 
 	while (wait_for_work(checkpointer, &large)) {
-		bool go_on = checkpoint(checkpointer);
+		bool go_on = checkpoint(checkpointer, &left_pages);
 
 		if (go_on && large)
-			go_on = finish(checkpointer);
+			go_on = empty_log(checkpointer, left_pages);
 		if (!go_on)
 			break;
 	}

@@ -12,8 +12,9 @@ struct sqlite_checkpointer;
 /*
  * Starts the thread for the file at path, with a connection of its own. It
  * works small and often while others write; when the log has grown
- * nevertheless, it finishes the rest with *writer locked, so that the log can
- * begin anew. *writer is the mutex that every writer of this process holds
+ * nevertheless, it moves the last few pages with *writer locked, so that the
+ * log can begin anew. While a reader holds on to the log, it grows and nobody
+ * waits. *writer is the mutex that every writer of this process holds
  * for its transactions.
  */
 int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
