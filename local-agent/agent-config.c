@@ -16,6 +16,7 @@
 #define MIB          INT64_C(1048576)
 #define KEY_MAXIMUM  4096
 #define NAME_MAXIMUM 253
+#define AGENT_NAME   "agent"
 
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
@@ -29,8 +30,9 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 	 .minimum = (lo), .maximum = (hi), .help = (h)}
 
 const struct config_field agent_config_fields[] = {
-	TEXT("agent.name", agent_name, "agent",
-	     "name of this agent among those that share a spool"),
+	TEXT("agent.name", agent_name, NULL,
+	     "name of this agent among those that share a spool, each its "
+	     "own; \"agent\" if unset, required with MongoDB"),
 	TEXT("agent.hostname", agent_hostname, NULL,
 	     "name in greetings and Received headers; the system's if unset"),
 	TEXT("smtp.listen", smtp_listen, "127.0.0.1:10025",
@@ -76,8 +78,12 @@ const struct config_field agent_config_fields[] = {
 	 .choices = spool_backend_names,
 	 .help = "store of held and queued mail"},
 	{.name = "spool.location", .type = CONFIG_STRING,
-	 .offset = AT(spool_location), .required = true,
-	 .help = "directory of the spool, on a local file system"},
+	 .offset = AT(spool_location), .required = true, .secret = true,
+	 .help = "directory of the spool, on a local file system; with "
+		 "MongoDB the URI of a connection"},
+	TEXT("spool.incoming", spool_incoming, NULL,
+	     "directory where large messages wait for their commit to MongoDB; "
+	     "a private one below /var/tmp if unset"),
 	NUMBER("spool.large_body", CONFIG_BYTES, spool_large_body, "100k",
 	     1024, 64 * MIB, "larger messages are kept in files"),
 	NUMBER("spool.min_free", CONFIG_BYTES, spool_min_free, "64M", 0,
@@ -273,7 +279,26 @@ static int check_relations(const char *name, const struct agent_config *config,
 		return error_set(err, ERR_INVALID,
 		                 "%s: cloud.retry_min: above cloud.retry_max",
 		                 name);
-	if (!is_set(config->agent_name))
+	return 0;
+}
+
+/*
+ * Who opens a spool drops the claims of its own name, as those of its past:
+ * two agents of one name would take each other's mail.
+ */
+static int find_name(const char *name, struct agent_config *config,
+                     struct error *err)
+{
+	if (!config->agent_name &&
+	    strcmp(config->spool_backend, "mongodb") == 0)
+		return error_set(
+		    err, ERR_INVALID,
+		    "%s: agent.name: required with spool.backend = mongodb: "
+		    "each agent that shares the spool needs a name of its own",
+		    name);
+	if (!config->agent_name)
+		config->agent_name = mem_copy_string(AGENT_NAME);
+	if (!*config->agent_name)
 		return error_set(err, ERR_INVALID, "%s: agent.name: empty",
 		                 name);
 	return 0;
@@ -296,6 +321,8 @@ static int complete(const char *name, struct agent_config *config,
 {
 	int result = check_relations(name, config, err);
 
+	if (result == 0)
+		result = find_name(name, config, err);
 	if (result == 0)
 		result = find_hostname(name, config, err);
 	if (result == 0)

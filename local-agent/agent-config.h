@@ -27,7 +27,7 @@ struct agent_config {
 	int64_t next_hop_connections, next_hop_messages_per_connection;
 	int64_t next_hop_connect_timeout_ms, next_hop_timeout_percent;
 
-	char *spool_backend, *spool_location;
+	char *spool_backend, *spool_location, *spool_incoming;
 	int64_t spool_large_body, spool_min_free;
 
 	char *cloud_url, *cloud_key, *cloud_key_file, *cloud_ca_file;

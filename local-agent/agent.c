@@ -14,6 +14,7 @@
 #include "common/smtp/smtp-listener.h"
 #include "local-agent/decisions.h"
 #include "local-agent/delivery.h"
+#include "local-agent/disowned.h"
 #include "local-agent/events.h"
 #include "local-agent/intake.h"
 #include "local-agent/maintenance.h"
@@ -37,6 +38,7 @@ struct agent {
 	struct spool *spool;
 	struct replica *replica;
 	struct writer *writer;
+	struct disowned *disowned;
 	struct loop *delivery_loop;
 	struct delivery *delivery;
 	struct registrar *registrar;
@@ -110,7 +112,9 @@ static bool is_ready(void *context, const char **why)
 	bool received = view->received;
 
 	replica_release(agent->replica, view);
-	if (atomic_load(&agent->broken))
+	if (!atomic_load(&agent->broken) && writer_failure(agent->writer))
+		*why = "the store takes no commits at present";
+	else if (atomic_load(&agent->broken))
 		*why = "the spool cannot be written";
 	else if (atomic_load(&agent->stopping))
 		*why = "stopping";
@@ -157,6 +161,7 @@ static int start_store(struct agent *agent, struct error *err)
 	    .location = config->spool_location,
 	    .owner = config->agent_name,
 	    .large_body_bytes = config->spool_large_body,
+	    .incoming = config->spool_incoming,
 	};
 	struct writer_options writer = {
 	    .maximum_requests = WAITING_REQUESTS,
@@ -168,7 +173,9 @@ static int start_store(struct agent *agent, struct error *err)
 
 	if (result)
 		return result;
+	log_info("agent", "spool: %s", spool_engine(agent->spool));
 	writer.spool = agent->spool;
+	agent->disowned = disowned_new();
 	agent->replica = replica_new();
 	result = replica_load(agent->replica, agent->spool, err);
 	if (result == 0)
@@ -182,6 +189,7 @@ static int start_delivery(struct agent *agent, struct error *err)
 	    .config = agent->config,
 	    .spool = agent->spool,
 	    .writer = agent->writer,
+	    .disowned = agent->disowned,
 	    .memory_bytes = DELIVERY_BYTES,
 	    .ended = on_ended,
 	    .context = agent,
@@ -227,6 +235,7 @@ static void make_intake(struct agent *agent)
 	    .writer = agent->writer,
 	    .replica = agent->replica,
 	    .delivery = agent->delivery,
+	    .disowned = agent->disowned,
 	    .held = on_held,
 	    .context = agent,
 	};
@@ -240,6 +249,7 @@ static int start_upkeep(struct agent *agent, struct error *err)
 	    .config = agent->config,
 	    .spool = agent->spool,
 	    .writer = agent->writer,
+	    .disowned = agent->disowned,
 	    .low_space = on_low_space,
 	    .context = agent,
 	};
@@ -368,6 +378,21 @@ static void stop_cloud(struct agent *agent)
 	registrar_stop(agent->registrar);
 }
 
+/* What is still in the list may be in the store, and delivered. */
+static void forget_disowned(struct agent *agent)
+{
+	size_t count = agent->disowned ? disowned_count(agent->disowned) : 0;
+
+	if (count)
+		log_warning(
+		    "agent",
+		    "%zu messages answered 451 were not found yet: what "
+		    "the store has of them may be delivered besides the "
+		    "sender's next try",
+		    count);
+	disowned_free(agent->disowned);
+}
+
 /*
  * First those that bring work, then those that do it; the writer answers what
  * is left through loops that still run.
@@ -395,6 +420,7 @@ void agent_stop(struct agent *agent)
 	ops_http_stop(agent->ops);
 	intake_free(agent->intake);
 	replica_free(agent->replica);
+	forget_disowned(agent);
 	spool_close(agent->spool);
 	free(agent);
 }

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "local-agent/trouble.h"
 
 #define BY_MAXIMUM  64
 #define WHY_MAXIMUM 500
@@ -150,8 +151,8 @@ int decision_commit(struct decision_batch *batch, struct writer *writer)
 		return 0;
 	result = writer_commit(writer, batch->changes, batch->count);
 	for (i = 0; result == 0 && i < batch->count; i++) {
-		if (batch->changes[i].result == ERR_UNCERTAIN)
-			result = ERR_UNCERTAIN;
+		if (trouble_is_passing(batch->changes[i].result))
+			result = batch->changes[i].result;
 		else
 			log_change(&batch->changes[i]);
 	}

@@ -88,8 +88,9 @@ static int add_decision(struct decisions *decisions, const json_t *item,
 		metric_add(decisions->ignored, 1);
 		return 0;
 	}
+	/* The store's answer that makes no sense is not the cloud's. */
 	if (result)
-		return result;
+		return result == ERR_PROTOCOL ? ERR_UNAVAILABLE : result;
 	result = decision_add(batch, &message, recipient, verdict,
 	                      by ? by : "cloud", why ? why : "");
 	spool_message_release(&message);

@@ -44,10 +44,13 @@ static void take_page(struct delivery *delivery, struct claimed *claimed)
 	size_t i;
 
 	for (i = 0; i < claimed->page.count; i++) {
-		struct parcel *parcel =
-		    parcel_new(delivery, &claimed->page.messages[i],
-		               claimed->lease_until_ms);
+		struct spool_message *message = &claimed->page.messages[i];
+		struct parcel *parcel;
 
+		/* It stays claimed until it is discarded. */
+		if (disowned_has(delivery->options.disowned, &message->id))
+			continue;
+		parcel = parcel_new(delivery, message, claimed->lease_until_ms);
 		if (!parcel)
 			continue;
 		delivery->in_flight++;
@@ -117,10 +120,11 @@ static int64_t look(struct delivery *delivery)
 		due_ms = any ? now_ms : now_ms + EMPTY_PAUSE_MS;
 	}
 	if (result) {
-		log_error("delivery", "cannot claim mail: %s: %s",
-		          error_name(result), err.text);
+		trouble_note(&delivery->claimer.trouble, result,
+		             "cannot claim mail", err.text);
 		return ERROR_PAUSE_MS;
 	}
+	trouble_over(&delivery->claimer.trouble);
 	if (due_ms - now_ms > LOOK_MS)
 		return LOOK_MS;
 	return due_ms > now_ms ? due_ms - now_ms : 0;
@@ -141,6 +145,7 @@ int claimer_start(struct delivery *delivery, struct error *err)
 	struct claimer *claimer = &delivery->claimer;
 	int number;
 
+	claimer->trouble.part = "delivery";
 	(void)pthread_mutex_init(&claimer->lock, NULL);
 	condition_init(&claimer->changed);
 	number = pthread_create(&claimer->thread, NULL, claimer_run, delivery);

@@ -6,7 +6,8 @@
 #include "common/mem.h"
 #include "local-agent/delivery-private.h"
 
-#define IDLE_MS 10000
+#define IDLE_MS        10000
+#define STORE_RETRY_MS 5000
 
 static void unlink_connection(struct delivery_connection *connection)
 {
@@ -127,13 +128,23 @@ void connection_send(struct delivery_connection *connection,
 	connection->parcel = parcel;
 	loop_timer_stop(connection->idle);
 	result = parcel_begin(parcel, connection);
-	if (result == 0)
+	if (result == 0) {
+		trouble_over(&connection->delivery->reading);
 		return;
-	log_error(id_format(&parcel->message.id, id),
-	          "delivery cannot begin: %s", error_name(result));
+	}
 	connection->parcel = NULL;
 	connection->ready = true;
 	loop_timer_start(connection->idle, IDLE_MS);
+	if (trouble_is_passing(result)) {
+		/* The message is not to blame: no try is counted. */
+		trouble_note(&connection->delivery->reading, result,
+		             "delivery cannot begin", "no body to read");
+		parcel_postpone(parcel, clock_wall_ms() + STORE_RETRY_MS,
+		                "the store was away");
+		return;
+	}
+	log_error(id_format(&parcel->message.id, id),
+	          "delivery cannot begin: %s", error_name(result));
 	parcel_defer(parcel, "the message could not be read or addressed");
 }
 

@@ -294,12 +294,12 @@ static void on_retry(void *argument)
 	submit(argument);
 }
 
-static bool any_uncertain(const struct parcel *parcel)
+static bool any_passing(const struct parcel *parcel)
 {
 	size_t i;
 
 	for (i = 0; i < parcel->count; i++)
-		if (parcel->changes[i].result == ERR_UNCERTAIN)
+		if (trouble_is_passing(parcel->changes[i].result))
 			return true;
 	return false;
 }
@@ -314,7 +314,7 @@ static bool commit_again(struct parcel *parcel, int result)
 
 	if (delivery->cut || result == ERR_IO || result == ERR_CORRUPT)
 		return false;
-	if (result == 0 && !any_uncertain(parcel))
+	if (result == 0 && !any_passing(parcel))
 		return false;
 	if (!parcel->retry)
 		parcel->retry =

@@ -9,6 +9,7 @@
 #include "common/metrics.h"
 #include "common/smtp/smtp-dialer.h"
 #include "local-agent/delivery.h"
+#include "local-agent/trouble.h"
 
 /* A message on its way out, with those of its recipients that are ours. */
 struct parcel {
@@ -59,7 +60,9 @@ struct claimer {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool wanted, woken, stopping;
-	int64_t last_claim_ms; /* of the thread alone */
+	/* Of the thread alone. */
+	int64_t last_claim_ms;
+	struct trouble trouble;
 };
 
 struct delivery {
@@ -67,12 +70,14 @@ struct delivery {
 	struct backoff backoff;
 	struct claimer claimer;
 	struct parcel_list waiting;
+	struct trouble reading; /* bodies */
 	struct delivery_connection *connections;
 	int64_t connection_count;
 	unsigned connecting;
 	size_t in_flight;  /* parcels begun or waiting for their commit */
 	unsigned failures; /* connections in a row that never got ready */
-	struct loop_timer *probe; /* while the next hop is away */
+	struct loop_timer *probe;  /* while the next hop is away */
+	struct loop_timer *resume; /* while the store is away */
 	bool probing, stopping, cut;
 	atomic_bool away;
 	atomic_size_t reserved, handed;

@@ -13,6 +13,7 @@
 #define PROBE_FIRST_MS   1000 /* pause before an absent next hop is tried */
 #define PROBE_MAXIMUM_MS 15000
 #define HANDED_MAXIMUM   5000 /* parcels that wait in memory */
+#define STORE_PAUSE_MS   500  /* before a store that was away is tried */
 
 static void tell_if_quiet(struct delivery *delivery)
 {
@@ -51,11 +52,26 @@ static struct parcel *take_waiting(struct delivery *delivery)
 	return NULL;
 }
 
+/*
+ * While the store is away nothing is sent: what becomes of it could not be
+ * recorded, nor its body be read without waiting.
+ */
+static bool store_is_away(struct delivery *delivery)
+{
+	if (!writer_away(delivery->options.writer))
+		return false;
+	if (delivery->resume)
+		loop_timer_start(delivery->resume, STORE_PAUSE_MS);
+	return true;
+}
+
 void delivery_pump(struct delivery *delivery)
 {
 	struct delivery_connection *connection;
 	struct parcel *parcel;
 
+	if (!delivery->stopping && store_is_away(delivery))
+		return;
 	while (!delivery->stopping && delivery->waiting.first &&
 	       (connection = connection_find(delivery))) {
 		parcel = take_waiting(delivery);
@@ -148,6 +164,11 @@ static void on_probe(void *argument)
 	delivery_pump(delivery);
 }
 
+static void on_resume(void *argument)
+{
+	delivery_pump(argument);
+}
+
 /* --- from other threads ------------------------------------------------- */
 
 bool delivery_reserve(struct delivery *delivery, size_t bytes)
@@ -238,6 +259,8 @@ static void on_start(void *argument)
 
 	delivery->probe =
 	    loop_timer_new(delivery->options.loop, on_probe, delivery);
+	delivery->resume =
+	    loop_timer_new(delivery->options.loop, on_resume, delivery);
 	delivery_pump(delivery);
 }
 
@@ -259,6 +282,7 @@ int delivery_start(struct delivery **delivery,
 	atomic_init(&made->handed, 0);
 	(void)pthread_mutex_init(&made->lock, NULL);
 	condition_init(&made->quiet);
+	made->reading.part = "delivery";
 	make_metrics(made);
 	result = claimer_start(made, err);
 	if (result) {
@@ -277,6 +301,7 @@ static void on_stop(void *argument)
 
 	delivery->stopping = true;
 	loop_timer_stop(delivery->probe);
+	loop_timer_stop(delivery->resume);
 	connections_close(delivery, false);
 	postpone_waiting(delivery, clock_wall_ms(), "the agent was stopped");
 	tell_if_quiet(delivery);
@@ -290,7 +315,9 @@ static void on_cut(void *argument)
 	delivery->cut = true;
 	connections_close(delivery, true);
 	loop_timer_free(delivery->probe);
+	loop_timer_free(delivery->resume);
 	delivery->probe = NULL;
+	delivery->resume = NULL;
 }
 
 static void await_quiet(struct delivery *delivery, int64_t timeout_ms)

@@ -12,6 +12,7 @@
 
 #include "common/loop.h"
 #include "local-agent/agent-config.h"
+#include "local-agent/disowned.h"
 #include "local-agent/writer.h"
 #include "store/spool.h"
 
@@ -27,7 +28,8 @@ struct delivery_options {
 	const struct agent_config *config;
 	struct spool *spool;
 	struct writer *writer;
-	struct loop *loop;   /* outlives delivery_stop(), runs its callbacks */
+	struct loop *loop; /* outlives delivery_stop(), runs its callbacks */
+	struct disowned *disowned; /* not to be delivered; NULL: none */
 	size_t memory_bytes; /* of mail that is handed over after its commit */
 	void (*ended)(void *context); /* an end to be told to the cloud */
 	void *context;

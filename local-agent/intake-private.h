@@ -2,17 +2,21 @@
 #ifndef LOCAL_AGENT_INTAKE_PRIVATE_H
 #define LOCAL_AGENT_INTAKE_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "common/metrics.h"
 #include "local-agent/intake.h"
 #include "local-agent/letter.h"
+#include "local-agent/trouble.h"
 
 struct intake {
 	struct intake_options options;
 	const char *directory; /* for large bodies */
 	atomic_bool low_space, refusing;
 	atomic_uint pending;
+	pthread_mutex_t lock; /* of trouble */
+	struct trouble trouble;
 	struct metric *received[SPOOL_STATE_COUNT]; /* by verdict */
 	struct metric *messages, *refused, *bytes;
 };

@@ -28,6 +28,8 @@ struct intake *intake_new(const struct intake_options *options)
 	atomic_init(&intake->low_space, false);
 	atomic_init(&intake->refusing, false);
 	atomic_init(&intake->pending, 0);
+	(void)pthread_mutex_init(&intake->lock, NULL);
+	intake->trouble.part = "intake";
 	for (i = 0; i < SPOOL_STATE_COUNT; i++) {
 		if (!verdict_names[i])
 			continue;
@@ -50,6 +52,9 @@ struct intake *intake_new(const struct intake_options *options)
 
 void intake_free(struct intake *intake)
 {
+	if (!intake)
+		return;
+	(void)pthread_mutex_destroy(&intake->lock);
 	free(intake);
 }
 
@@ -95,11 +100,28 @@ bool intake_may_xforward(const char *address, void *context)
 	return false;
 }
 
+/* A fault of ours is answered 4xx: never 5xx, never 250. */
+static void set_failure_reply(struct smtp_reply *reply, int code)
+{
+	if (code == ERR_FULL)
+		smtp_reply_set(reply, 452, "4.3.1",
+		               "Insufficient system storage");
+	else if (code == ERR_LIMIT)
+		smtp_reply_set(reply, 451, "4.3.1",
+		               "Too much mail waits to be stored, try again "
+		               "later");
+	else
+		smtp_reply_set(reply, 451, "4.3.0",
+		               "The message could not be stored, try again "
+		               "later");
+}
+
 static void on_mail(struct smtp_server *server, void *context,
                     const struct smtp_mail *mail, struct smtp_reply *reply)
 {
 	struct session *session = context;
 	struct intake *intake = session->intake;
+	int away;
 
 	(void)server;
 	if (atomic_load(&intake->refusing)) {
@@ -110,6 +132,13 @@ static void on_mail(struct smtp_server *server, void *context,
 	if (atomic_load(&intake->low_space)) {
 		smtp_reply_set(reply, 452, "4.3.1",
 		               "Insufficient system storage");
+		return;
+	}
+	/* Without its body, which could not be stored either. */
+	away = writer_away(intake->options.writer);
+	if (away) {
+		metric_add(intake->refused, 1);
+		set_failure_reply(reply, away);
 		return;
 	}
 	session->letter = letter_new(
@@ -183,22 +212,6 @@ static void on_body(struct smtp_server *server, void *context,
 	letter_add_body(session->letter, bytes, size);
 }
 
-/* A fault of ours is answered 4xx: never 5xx, never 250. */
-static void set_failure_reply(struct smtp_reply *reply, int code)
-{
-	if (code == ERR_FULL)
-		smtp_reply_set(reply, 452, "4.3.1",
-		               "Insufficient system storage");
-	else if (code == ERR_LIMIT)
-		smtp_reply_set(reply, 451, "4.3.1",
-		               "Too much mail waits to be stored, try again "
-		               "later");
-	else
-		smtp_reply_set(reply, 451, "4.3.0",
-		               "The message could not be stored, try again "
-		               "later");
-}
-
 static void count_stored(struct intake *intake, const struct letter *letter)
 {
 	size_t i;
@@ -245,27 +258,39 @@ static void pass_on(struct intake *intake, struct letter *letter)
 	letter_free(letter);
 }
 
-/* The message was not stored, or may not have been; letter is freed. */
-static void give_up(struct intake *intake, struct letter *letter, int code)
+/* What the store's absence refuses is logged once a period. */
+static void log_refused(struct intake *intake, const struct letter *letter,
+                        int code)
 {
+	const struct spool_message *message = &letter->message;
 	char id[ID_TEXT_SIZE];
 
-	metric_add(intake->refused, 1);
-	log_warning(id_is_none(&letter->message.id)
-	                ? "intake"
-	                : id_format(&letter->message.id, id),
+	if (trouble_is_passing(code)) {
+		(void)pthread_mutex_lock(&intake->lock);
+		trouble_tell(&intake->trouble, code, "a message is refused",
+		             "the sender is to try again later");
+		(void)pthread_mutex_unlock(&intake->lock);
+		return;
+	}
+	log_warning(id_is_none(&message->id) ? "intake"
+	                                     : id_format(&message->id, id),
 	            "not stored: %s; from=<%s> client=[%s]", error_name(code),
-	            letter->message.sender,
-	            letter->message.client_address
-	                ? letter->message.client_address
-	                : "");
+	            message->sender,
+	            message->client_address ? message->client_address : "");
+}
+
+/*
+ * The message was not stored, or may have been, which is found out later;
+ * letter is freed.
+ */
+static void give_up(struct intake *intake, struct letter *letter, int code)
+{
+	metric_add(intake->refused, 1);
+	log_refused(intake, letter, code);
 	if (letter->reserved > 0)
 		delivery_unreserve(intake->options.delivery, letter->reserved);
-	if (code == ERR_UNCERTAIN) {
-		/* The record may be there and need its file. */
-		free(letter->path);
-		letter->path = NULL;
-	}
+	if (code == ERR_UNCERTAIN && intake->options.disowned)
+		disowned_add(intake->options.disowned, &letter->message.id);
 	letter_free(letter);
 }
 

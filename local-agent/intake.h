@@ -9,6 +9,7 @@
 #include "common/loop.h"
 #include "common/smtp/smtp-server.h"
 #include "local-agent/agent-config.h"
+#include "local-agent/disowned.h"
 #include "local-agent/replica.h"
 #include "local-agent/writer.h"
 
@@ -22,6 +23,7 @@ struct intake_options {
 	struct writer *writer;
 	struct replica *replica;
 	struct delivery *delivery;   /* NULL: queued mail waits in the spool */
+	struct disowned *disowned;   /* gets what was uncertain; or NULL */
 	void (*held)(void *context); /* held mail was stored; any thread */
 	void *context;
 };

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "local-agent/trouble.h"
 
 #define TICK_MS      1000
 #define COUNT_TICKS  5
@@ -22,6 +23,7 @@ struct maintenance {
 	struct maintenance_options options;
 	struct background background;
 	bool low;
+	struct trouble counting, expiring, purging, settling;
 	struct metric *gauges[SPOOL_STATE_COUNT];
 	struct metric *unregistered, *body_bytes, *purged, *free;
 };
@@ -54,13 +56,16 @@ static void watch_space(struct maintenance *maintenance)
 static void count_mail(struct maintenance *maintenance)
 {
 	struct spool_totals totals;
-	struct error err;
-	int i;
+	struct error err = {.text = ""};
+	int i, result;
 
-	if (spool_count(maintenance->options.spool, &totals, &err)) {
-		log_error("spool", "cannot count: %s", err.text);
+	result = spool_count(maintenance->options.spool, &totals, &err);
+	if (result) {
+		trouble_note(&maintenance->counting, result,
+		             "cannot count the mail", err.text);
 		return;
 	}
+	trouble_over(&maintenance->counting);
 	for (i = 0; i < SPOOL_STATE_COUNT; i++)
 		metric_set(maintenance->gauges[i], totals.recipients[i]);
 	metric_set(maintenance->unregistered, totals.unregistered);
@@ -107,16 +112,20 @@ static struct spool_change *expire_changes(const struct spool_page *page,
 	return changes;
 }
 
-static void log_expired(const struct spool_change *changes, size_t count)
+/* Returns how many of the changes were made. */
+static size_t log_expired(const struct spool_change *changes, size_t count)
 {
 	char id[ID_TEXT_SIZE];
-	size_t i;
+	size_t i, expired = 0;
 
-	for (i = 0; i < count; i++)
-		if (changes[i].result == 0)
-			log_info(id_format(&changes[i].move.id, id),
-			         "recipient %zu expired",
-			         changes[i].move.recipient);
+	for (i = 0; i < count; i++) {
+		if (changes[i].result)
+			continue;
+		expired++;
+		log_info(id_format(&changes[i].move.id, id),
+		         "recipient %zu expired", changes[i].move.recipient);
+	}
+	return expired;
 }
 
 int maintenance_expire(struct spool *spool, struct writer *writer,
@@ -127,7 +136,7 @@ int maintenance_expire(struct spool *spool, struct writer *writer,
 	                            .limit = EXPIRE_LIMIT};
 	struct spool_page page = {0};
 	struct spool_change *changes;
-	size_t count;
+	size_t count, expired = 0;
 	int result = spool_list(spool, &query, &page, err);
 
 	*more = false;
@@ -140,8 +149,9 @@ int maintenance_expire(struct spool *spool, struct writer *writer,
 		(void)error_set(err, (enum error_code)result,
 		                "the commit failed");
 	else
-		log_expired(changes, count);
-	*more = result == 0 && page.more;
+		expired = log_expired(changes, count);
+	/* Where none could be moved, the next page would be the same. */
+	*more = result == 0 && page.more && expired > 0;
 	free(changes);
 	spool_page_release(&page);
 	return result;
@@ -152,11 +162,16 @@ static void expire(struct maintenance *maintenance)
 	const struct maintenance_options *options = &maintenance->options;
 	struct error err = {.text = ""};
 	bool more = true;
+	int result = 0;
 
 	while (more)
-		if (maintenance_expire(options->spool, options->writer,
-		                       clock_wall_ms(), &more, &err))
-			log_error("spool", "cannot expire mail: %s", err.text);
+		result = maintenance_expire(options->spool, options->writer,
+		                            clock_wall_ms(), &more, &err);
+	if (result)
+		trouble_note(&maintenance->expiring, result,
+		             "cannot expire mail", err.text);
+	else
+		trouble_over(&maintenance->expiring);
 }
 
 static void purge(struct maintenance *maintenance)
@@ -166,17 +181,42 @@ static void purge(struct maintenance *maintenance)
 	    clock_wall_ms() - options->config->queue_keep_history_ms;
 	struct error err = {.text = ""};
 	size_t deleted = PURGE_LIMIT;
-	int round;
+	int round, result = 0;
 
 	for (round = 0; round < PURGE_ROUNDS && deleted == PURGE_LIMIT;
 	     round++) {
-		if (spool_purge(options->spool, before_ms, PURGE_LIMIT,
-		                &deleted, &err)) {
-			log_error("spool", "cannot purge: %s", err.text);
-			return;
-		}
+		result = spool_purge(options->spool, before_ms, PURGE_LIMIT,
+		                     &deleted, &err);
+		if (result)
+			break;
 		metric_add(maintenance->purged, (int64_t)deleted);
 	}
+	if (result)
+		trouble_note(&maintenance->purging, result,
+		             "cannot purge what is over", err.text);
+	else
+		trouble_over(&maintenance->purging);
+}
+
+/* What the store may have of mail that was answered 451. */
+static void settle(struct maintenance *maintenance)
+{
+	const struct maintenance_options *options = &maintenance->options;
+	struct error err = {.text = ""};
+	int result;
+
+	/* Asked while it is away, the store would only be waited for. */
+	if (!options->disowned || writer_away(options->writer))
+		return;
+	result =
+	    disowned_settle(options->disowned, options->spool, options->writer,
+	                    options->config->agent_name, &err);
+	if (result)
+		trouble_note(&maintenance->settling, result,
+		             "cannot look for mail that was answered 451",
+		             err.text);
+	else
+		trouble_over(&maintenance->settling);
 }
 
 static void *maintenance_run(void *argument)
@@ -186,6 +226,7 @@ static void *maintenance_run(void *argument)
 
 	for (tick = 0;; tick++) {
 		watch_space(maintenance);
+		settle(maintenance);
 		if (tick % COUNT_TICKS == 0)
 			count_mail(maintenance);
 		if (tick % EXPIRE_TICKS == 0)
@@ -229,6 +270,10 @@ int maintenance_start(struct maintenance **maintenance,
 	int result;
 
 	made->options = *options;
+	made->counting.part = "spool";
+	made->expiring.part = "spool";
+	made->purging.part = "spool";
+	made->settling.part = "spool";
 	make_metrics(made);
 	result = background_start(&made->background, "maintenance",
 	                          maintenance_run, made, err);

@@ -6,6 +6,7 @@
 #define LOCAL_AGENT_MAINTENANCE_H
 
 #include "local-agent/agent-config.h"
+#include "local-agent/disowned.h"
 #include "local-agent/writer.h"
 
 struct maintenance;
@@ -14,6 +15,7 @@ struct maintenance_options {
 	const struct agent_config *config;
 	struct spool *spool;
 	struct writer *writer;
+	struct disowned *disowned;                  /* settled here; or NULL */
 	void (*low_space)(void *context, bool low); /* when it changes */
 	void *context;
 };

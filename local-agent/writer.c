@@ -7,13 +7,20 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/log.h"
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "local-agent/trouble.h"
 
 /* A batch ends here, so that the first in it does not wait for too many. */
 #define BATCH_CHANGES 512
 #define BATCH_BYTES   (16U << 20)
+
+#define PAUSE_MINIMUM_MS 100
+#define PAUSE_MAXIMUM_MS 2000
+#define PROBE_NAME       "agent.probe"
 
 struct request_list {
 	struct writer_request *first, *last;
@@ -29,7 +36,12 @@ struct writer {
 	size_t waiting_requests, waiting_bytes;
 	bool stopping, idle;
 	atomic_bool broken;
+	atomic_int failure; /* see writer_failure() */
+	atomic_int away;    /* see writer_away() */
 	/* Of the thread alone. */
+	struct trouble trouble;
+	unsigned failures;    /* in a row */
+	int64_t try_again_ms; /* after the last of them; monotonic */
 	struct spool_change *flat;
 	size_t flat_capacity;
 	struct metric *commits, *changes, *errors, *duration;
@@ -76,18 +88,51 @@ static void take_batch(struct writer *writer, struct request_list *batch)
 	writer->waiting_bytes -= bytes;
 }
 
-/* Waits for requests; false when there are none and the writer stops. */
-static bool await_batch(struct writer *writer, struct request_list *batch)
+/* What the thread does next. */
+enum turn { TURN_NONE, TURN_COMMIT, TURN_PROBE };
+
+/*
+ * A store that is away is asked by the probe alone; one that refuses commits
+ * for another reason (it is full) goes on being asked by whatever comes, and
+ * by the probe when nothing does.
+ */
+static enum turn choose_turn(struct writer *writer)
 {
+	bool failing = atomic_load(&writer->failure) != 0;
+	bool due = failing && clock_monotonic_ms() >= writer->try_again_ms;
+
+	if (atomic_load(&writer->broken))
+		return writer->waiting.first ? TURN_COMMIT : TURN_NONE;
+	if (writer->stopping && !writer->waiting.first)
+		return TURN_NONE;
+	if (atomic_load(&writer->away))
+		return due || writer->stopping ? TURN_PROBE : TURN_NONE;
+	if (writer->waiting.first)
+		return TURN_COMMIT;
+	return due ? TURN_PROBE : TURN_NONE;
+}
+
+/* Waits for something to do, and takes a batch where that is a commit. */
+static enum turn await_turn(struct writer *writer, struct request_list *batch)
+{
+	enum turn turn;
+
 	(void)pthread_mutex_lock(&writer->lock);
-	while (!writer->waiting.first && !writer->stopping) {
+	while ((turn = choose_turn(writer)) == TURN_NONE && !writer->stopping) {
 		writer->idle = true;
-		(void)pthread_cond_wait(&writer->queued, &writer->lock);
+		if (atomic_load(&writer->failure) &&
+		    !atomic_load(&writer->broken))
+			(void)condition_wait_until(&writer->queued,
+			                           &writer->lock,
+			                           writer->try_again_ms);
+		else
+			(void)pthread_cond_wait(&writer->queued, &writer->lock);
 	}
 	writer->idle = false;
-	take_batch(writer, batch);
+	if (turn == TURN_COMMIT)
+		take_batch(writer, batch);
 	(void)pthread_mutex_unlock(&writer->lock);
-	return batch->first != NULL;
+	return turn;
 }
 
 static size_t flatten(struct writer *writer, const struct request_list *batch)
@@ -140,11 +185,79 @@ static void declare_broken(struct writer *writer, const struct error *err)
 		writer->options.broken(writer->options.context, err);
 }
 
-/* Commits a batch as it stands; every request gets its result. */
-static int commit_batch(struct writer *writer, struct request_list *batch)
+/* The store is away: nothing is known of what it would do. */
+static bool means_away(int code)
+{
+	return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT ||
+	       code == ERR_UNCERTAIN || code == ERR_DENIED;
+}
+
+/*
+ * What a commit says of the store: its own failure, or that of its changes
+ * when all failed in a way that passes.
+ */
+static int judge(const struct spool_change *changes, size_t count, int result)
+{
+	for (size_t i = 0; i < count && result == 0; i++)
+		if (!trouble_is_passing(changes[i].result))
+			return 0;
+	return result || !count ? result : changes[0].result;
+}
+
+static void note_failure(struct writer *writer, int code, const char *what,
+                         const char *detail)
+{
+	struct backoff backoff = {.minimum_ms = PAUSE_MINIMUM_MS,
+	                          .maximum_ms =
+	                              writer->options.pause_maximum_ms};
+
+	metric_add(writer->errors, 1);
+	trouble_note(&writer->trouble, code, what, detail);
+	writer->try_again_ms = clock_monotonic_ms() +
+	                       backoff_delay_ms(&backoff, ++writer->failures);
+	atomic_store(&writer->failure, code);
+	/* What was refused at once was certainly not done. */
+	if (means_away(code))
+		atomic_store(&writer->away,
+		             code == ERR_DENIED ? ERR_DENIED : ERR_UNAVAILABLE);
+}
+
+static void note_success(struct writer *writer)
+{
+	if (!writer->failures)
+		return;
+	trouble_over(&writer->trouble);
+	writer->failures = 0;
+	atomic_store(&writer->failure, 0);
+	atomic_store(&writer->away, 0);
+}
+
+/* One commit, measured, with what it tells of the store. */
+static int commit(struct writer *writer, struct spool_change *changes,
+                  size_t count)
 {
 	struct error err = {.text = ""};
 	int64_t start_us = now_us();
+	int result = spool_commit(writer->options.spool, changes, count, &err);
+	int code = judge(changes, count, result);
+	char what[48];
+
+	metric_observe_us(writer->duration, now_us() - start_us);
+	metric_add(writer->commits, 1);
+	metric_add(writer->changes, (int64_t)count);
+	(void)snprintf(what, sizeof(what), "commit of %zu changes", count);
+	if (code)
+		note_failure(writer, code, what, err.text);
+	else
+		note_success(writer);
+	if (result == ERR_IO || result == ERR_CORRUPT)
+		declare_broken(writer, &err);
+	return result;
+}
+
+/* Commits a batch as it stands; every request gets its result. */
+static int commit_batch(struct writer *writer, struct request_list *batch)
+{
 	size_t count;
 	int result;
 
@@ -153,17 +266,7 @@ static int commit_batch(struct writer *writer, struct request_list *batch)
 		return ERR_IO;
 	}
 	count = flatten(writer, batch);
-	result = spool_commit(writer->options.spool, writer->flat, count, &err);
-	metric_observe_us(writer->duration, now_us() - start_us);
-	metric_add(writer->commits, 1);
-	metric_add(writer->changes, (int64_t)count);
-	if (result) {
-		metric_add(writer->errors, 1);
-		log_error("writer", "commit of %zu changes: %s: %s", count,
-		          error_name(result), err.text);
-	}
-	if (result == ERR_IO || result == ERR_CORRUPT)
-		declare_broken(writer, &err);
+	result = commit(writer, writer->flat, count);
 	hand_out(writer, batch, result);
 	return result;
 }
@@ -242,16 +345,51 @@ static void run_batch(struct writer *writer, struct request_list *batch)
 	tell(batch);
 }
 
+/* Nobody who waits is kept waiting for a store that is away. */
+static void refuse_waiting(struct writer *writer)
+{
+	struct request_list refused;
+	struct writer_request *request;
+	int away = atomic_load(&writer->away);
+
+	if (!away)
+		return;
+	(void)pthread_mutex_lock(&writer->lock);
+	refused = writer->waiting;
+	writer->waiting = (struct request_list){NULL, NULL};
+	writer->waiting_requests = 0;
+	writer->waiting_bytes = 0;
+	(void)pthread_mutex_unlock(&writer->lock);
+	for (request = refused.first; request; request = request->next)
+		request->result = away;
+	tell(&refused);
+}
+
+/* Whether the store takes commits again. */
+static void probe(struct writer *writer)
+{
+	struct spool_change change = {.kind = SPOOL_SET};
+
+	change.set.name = PROBE_NAME;
+	change.set.value = "";
+	(void)commit(writer, &change, 1);
+}
+
 static void *writer_run(void *argument)
 {
 	struct writer *writer = argument;
 
 	for (;;) {
 		struct request_list batch = {NULL, NULL};
+		enum turn turn = await_turn(writer, &batch);
 
-		if (!await_batch(writer, &batch))
+		if (turn == TURN_NONE)
 			return NULL;
-		run_batch(writer, &batch);
+		if (turn == TURN_PROBE)
+			probe(writer);
+		else
+			run_batch(writer, &batch);
+		refuse_waiting(writer);
 	}
 }
 
@@ -283,9 +421,14 @@ int writer_start(struct writer **writer, const struct writer_options *options,
 	int number;
 
 	made->options = *options;
+	if (made->options.pause_maximum_ms <= 0)
+		made->options.pause_maximum_ms = PAUSE_MAXIMUM_MS;
+	made->trouble.part = "writer";
 	atomic_init(&made->broken, false);
+	atomic_init(&made->failure, 0);
+	atomic_init(&made->away, 0);
 	(void)pthread_mutex_init(&made->lock, NULL);
-	(void)pthread_cond_init(&made->queued, NULL);
+	condition_init(&made->queued);
 	make_metrics(made);
 	number = pthread_create(&made->thread, NULL, writer_run, made);
 	if (number) {
@@ -319,6 +462,8 @@ static int enqueue(struct writer *writer, struct writer_request *request,
 
 	if (atomic_load(&writer->broken))
 		return ERR_IO;
+	if (limited && atomic_load(&writer->away))
+		return atomic_load(&writer->away);
 	(void)pthread_mutex_lock(&writer->lock);
 	if (limited && (writer->waiting_requests >= options->maximum_requests ||
 	                writer->waiting_bytes >= options->maximum_bytes)) {
@@ -386,6 +531,16 @@ int writer_commit(struct writer *writer, struct spool_change *changes,
 	(void)pthread_cond_destroy(&wait.finished);
 	(void)pthread_mutex_destroy(&wait.lock);
 	return wait.request.result;
+}
+
+int writer_failure(const struct writer *writer)
+{
+	return atomic_load(&writer->failure);
+}
+
+int writer_away(const struct writer *writer)
+{
+	return atomic_load(&writer->away);
 }
 
 bool writer_is_broken(const struct writer *writer)

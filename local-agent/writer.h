@@ -2,6 +2,11 @@
  * The one thread that commits to the spool. It takes everything that queued
  * while its last sync ran and commits that as one batch (group commit): a
  * lone message never waits.
+ *
+ * While the store is away (ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_UNCERTAIN,
+ * ERR_DENIED) what is offered is refused at once, and what waits is told so:
+ * the writer itself finds out when the store takes commits again, by a small
+ * one after each pause.
  */
 #ifndef LOCAL_AGENT_WRITER_H
 #define LOCAL_AGENT_WRITER_H
@@ -33,8 +38,10 @@ struct writer_request {
 
 struct writer_options {
 	struct spool *spool;
-	size_t maximum_requests; /* that wait, of writer_offer() */
-	size_t maximum_bytes;    /* likewise */
+	size_t maximum_requests;  /* that wait, of writer_offer() */
+	size_t maximum_bytes;     /* likewise */
+	int64_t pause_maximum_ms; /* between tries while the store is away; 0:
+	                             2,000 */
 	/*
 	 * The spool cannot be written any more (ERR_IO, ERR_CORRUPT): stop.
 	 * Called once, on the writer's thread, before those that wait are told.
@@ -54,12 +61,16 @@ int writer_start(struct writer **writer, const struct writer_options *options,
 void writer_stop(struct writer *writer);
 
 /*
- * Queues a request that may be refused: 0, ERR_LIMIT when too much waits, or
- * ERR_IO when the spool is broken; done is not called then. Any thread.
+ * Queues a request that may be refused: 0, ERR_LIMIT when too much waits,
+ * ERR_UNAVAILABLE or ERR_DENIED while the store is away, or ERR_IO when the
+ * spool is broken; done is not called then. Any thread.
  */
 int writer_offer(struct writer *writer, struct writer_request *request);
 
-/* As writer_offer() without the limits: for what has happened already. */
+/*
+ * As writer_offer() without the limits, also while the store is away: for what
+ * has happened already. The next failure is told then: submit it again later.
+ */
 int writer_submit(struct writer *writer, struct writer_request *request);
 
 /*
@@ -68,6 +79,15 @@ int writer_submit(struct writer *writer, struct writer_request *request);
  */
 int writer_commit(struct writer *writer, struct spool_change *changes,
                   size_t count);
+
+/*
+ * 0, or the error with which the store refuses commits at present: the last
+ * one failed, and none has succeeded since. Any thread.
+ */
+int writer_failure(const struct writer *writer);
+
+/* 0, or the error that writer_offer() gives while the store is away. */
+int writer_away(const struct writer *writer);
 
 /* Whether the spool can no longer be written. Any thread. */
 bool writer_is_broken(const struct writer *writer);

@@ -262,5 +262,5 @@ const struct spool_backend spool_sqlite_backend = {
     .entries_apply = spool_sqlite_entries_apply,
     .entries_each = spool_sqlite_entries_each,
     .check = spool_sqlite_check,
-    .backup = NULL, /* until sqlite-backup.c is there */
+    .backup = spool_sqlite_backup,
 };
