@@ -47,11 +47,6 @@ static int check_reads(const mongoc_uri_t *uri, struct error *err)
 		return error_set(err, ERR_INVALID,
 		                 "MongoDB: the URI's option readPreference "
 		                 "must be \"primary\": others are behind");
-	if (mongoc_uri_get_option_as_bool(uri, MONGOC_URI_SLAVEOK, false))
-		return error_set(err, ERR_INVALID,
-		                 "MongoDB: the URI's option slaveOk must not "
-		                 "be there: others than the primary are "
-		                 "behind");
 	if (level && strcmp(level, MONGOC_READ_CONCERN_LEVEL_MAJORITY) != 0 &&
 	    strcmp(level, MONGOC_READ_CONCERN_LEVEL_LINEARIZABLE) != 0)
 		return error_set(err, ERR_INVALID,
@@ -89,6 +84,16 @@ static void set_defaults(mongoc_uri_t *uri)
 	}
 }
 
+/* libmongoc takes "p@ss@host" for the host "ss@host", and would name it. */
+static bool has_odd_host(const mongoc_uri_t *uri)
+{
+	const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
+
+	while (host && !strchr(host->host, '@'))
+		host = host->next;
+	return host != NULL;
+}
+
 static int check(const mongoc_uri_t *uri, struct error *err)
 {
 	int error = check_writes(uri, err);
@@ -111,11 +116,13 @@ int mongodb_uri_read(const struct mongodb_options *options, mongoc_uri_t **uri,
 
 	mongodb_start_library();
 	read = mongoc_uri_new_with_error(options->uri, &ignored);
-	if (!read)
+	if (!read || has_odd_host(read)) {
+		mongoc_uri_destroy(read);
 		return error_set(err, ERR_INVALID,
 		                 "MongoDB: the URI cannot be read; special "
 		                 "characters in its user and password must be "
 		                 "percent-encoded");
+	}
 	name = mongoc_uri_get_database(read);
 	if ((!name || !*name) && options->database)
 		mongoc_uri_set_database(read, options->database);

@@ -48,8 +48,9 @@ static char *with_database(const char *uri, const char *name)
 	if (memchr(uri, '@', (size_t)hosts_end) && !strstr(query, "authSource"))
 		source = old_name ? path : "admin";
 	return mem_format(
-	    "%.*s/%s?%s%s%s%.*s", hosts_end, uri, name, query,
-	    *query && *source ? "&" : "", *source ? "authSource=" : "",
+	    "%.*s/%s%s%s%s%s%.*s", hosts_end, uri, name,
+	    *query || *source ? "?" : "", query, *query && *source ? "&" : "",
+	    *source ? "authSource=" : "",
 	    old_name && *source ? old_name : (int)strlen(source), source);
 }
 
