@@ -1,0 +1,372 @@
+"""A MongoDB server for the tests, the end-to-end tests and the benchmarks.
+
+    from mongodb_server import MongodbServer
+    with MongodbServer() as server:             # what there is, see below
+        server.uri                              # mongodb://127.0.0.1:PORT/...
+        server.uri_for("turing_x")              # the same with a database
+        server.name                             # "MongoDB 6.0.5 (3 members)"
+    with MongodbServer(private=True) as server: # one that may be hurt
+        server.kill9(); server.restart()        # same port, same data
+        server.step_down(); server.kill_primary()
+
+Which one: the server that TURING_TEST_MONGODB_URI names; else private ones
+from the mongod that TURING_TEST_MONGOD names or that is on PATH (three members
+as a replica set in a temporary folder); else the stand-in mongo-java-server,
+fetched once with Maven to build/mongodb-stand-in. kind picks one: "given",
+"mongod", "h2" (the stand-in on disk), "memory" (the stand-in in memory).
+private=True never takes the given one and wants data that survive kill -9:
+"mongod" or "h2".
+
+Every process started here ends with this one. ServerAbsent is raised when
+there is none to be had.
+"""
+import atexit
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+LIBRARIES = os.path.join(ROOT, "build", "mongodb-stand-in")
+STAND_IN = "mongo-java-server 1.47.0"
+KINDS = ("given", "mongod", "h2", "memory")
+START_SECONDS = 60
+
+
+class ServerAbsent(Exception):
+    """There is no server of the kind asked for."""
+
+
+def find_mongod():
+    """The path of a mongod, or None."""
+    named = os.environ.get("TURING_TEST_MONGOD")
+    return named if named else shutil.which("mongod")
+
+
+def choose_kind(private=False):
+    """The kind that is started when none is asked for."""
+    if os.environ.get("TURING_TEST_MONGODB_URI") and not private:
+        return "given"
+    if find_mongod():
+        return "mongod"
+    return "h2" if private else "memory"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def fetch_stand_in():
+    """The folder with the stand-in's libraries; fetched the first time."""
+    os.makedirs(LIBRARIES, exist_ok=True)
+    pom = os.path.join(HERE, "pom.xml")
+    mark = os.path.join(LIBRARIES, "complete")
+    with open(pom, "rb") as file:
+        wanted = hashlib.sha256(file.read()).hexdigest()
+    with open(os.path.join(LIBRARIES, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(mark):
+            with open(mark, encoding="ascii") as file:
+                if file.read() == wanted:
+                    return LIBRARIES
+        if not shutil.which("mvn") or not shutil.which("java"):
+            raise ServerAbsent("neither mongod nor Maven and Java are here")
+        for name in os.listdir(LIBRARIES):
+            if name.endswith(".jar"):
+                os.unlink(os.path.join(LIBRARIES, name))
+        done = subprocess.run(
+            ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies",
+             "-DoutputDirectory=" + LIBRARIES], check=False, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=600)
+        if done.returncode != 0:
+            raise ServerAbsent("Maven failed: " + done.stdout[-2000:])
+        with open(mark, "w", encoding="ascii") as file:
+            file.write(wanted)
+    return LIBRARIES
+
+
+class _Process:
+    """One server process on a port of its own, with data of its own."""
+
+    def __init__(self, arguments, port, log, prepare=None):
+        self.arguments = arguments
+        self.port = port
+        self.log = log
+        self.prepare = prepare
+        self.process = None
+
+    def start(self):
+        if self.prepare:
+            self.prepare()
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                self.arguments, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        end = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise ServerAbsent("the server does not start: "
+                                   + self.tail())
+            time.sleep(0.05)
+
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def tail(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()[-2000:]
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def end(self, number, wait=30):
+        """Sends the signal and waits; another one after wait seconds."""
+        if not self.process:
+            return
+        if self.running():
+            self.process.send_signal(number)
+            try:
+                self.process.wait(wait)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdin.close()
+        self.process = None
+
+
+class MongodbServer:
+    """See the top of this file. kind, private and members as told there;
+    folder is where data go (a temporary one by default)."""
+
+    def __init__(self, kind=None, private=False, members=3, folder=None):
+        self.kind = kind or choose_kind(private)
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown kind {self.kind}")
+        self.members = members if self.kind == "mongod" else 1
+        self.folder = folder
+        self.uri = ""
+        self.version = ""
+        self.name = ""
+        self.processes = []
+        self._own_folder = folder is None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # --- life ------------------------------------------------------------
+
+    def start(self):
+        """Starts it, waits until it can be written to; returns self."""
+        if self.kind == "given":
+            self.uri = os.environ["TURING_TEST_MONGODB_URI"]
+            self.version = self.client().server_info()["version"]
+            self.name = f"MongoDB {self.version} (given)"
+            return self
+        if self.folder is None:
+            self.folder = tempfile.mkdtemp(prefix="turing-mongodb-")
+        atexit.register(self.stop)
+        try:
+            if self.kind == "mongod":
+                self._start_mongod()
+            else:
+                self._start_stand_in()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self):
+        """Ends it for good and deletes its data."""
+        for process in self.processes:
+            process.end(signal.SIGKILL)
+        self.processes = []
+        atexit.unregister(self.stop)
+        if self._own_folder and self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+    def kill9(self):
+        """kill -9 of every process; restart() brings them back."""
+        self._must_be_ours()
+        for process in self.processes:
+            process.end(signal.SIGKILL)
+
+    def terminate(self):
+        """Ends every process in order (SIGTERM); restart() as above."""
+        self._must_be_ours()
+        for process in self.processes:
+            process.end(signal.SIGTERM)
+
+    def restart(self):
+        """Starts what does not run, same ports, same data (those of "memory"
+        are gone), and waits until it can be written to."""
+        self._must_be_ours()
+        for process in self.processes:
+            if not process.running():
+                process.start()
+        self.wait_writable()
+
+    def freeze(self, seconds):
+        """Stops every process for that long (SIGSTOP): it answers late."""
+        self._must_be_ours()
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for process in self.processes:
+                process.process.send_signal(number)
+            if number == signal.SIGSTOP:
+                time.sleep(seconds)
+
+    def _must_be_ours(self):
+        if self.kind == "given":
+            raise RuntimeError("a server that was given is not touched")
+
+    # --- the three kinds -------------------------------------------------
+
+    def _start_stand_in(self):
+        port = free_port()
+        data = os.path.join(self.folder, "data.mv")
+        libraries = fetch_stand_in()
+        arguments = ["java", "-Xmx2g", "-cp", libraries + "/*",
+                     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                     os.path.join(HERE, "StandIn.java"), str(port), self.kind]
+        if self.kind == "h2":
+            arguments.append(data)
+        process = _Process(arguments, port,
+                           os.path.join(self.folder, "log"))
+        self.processes = [process]
+        process.start()
+        self.uri = f"mongodb://127.0.0.1:{port}/"
+        self.version = STAND_IN.rsplit(" ", 1)[1]
+        where = "on disk" if self.kind == "h2" else "in memory"
+        self.name = f"{STAND_IN} ({where})"
+        self.wait_writable()
+
+    def _start_mongod(self):
+        mongod = find_mongod()
+        if not mongod:
+            raise ServerAbsent("no mongod on PATH")
+        hosts = []
+        for i in range(self.members):
+            port = free_port()
+            data = os.path.join(self.folder, f"member-{i}")
+            os.makedirs(data, exist_ok=True)
+            self.processes.append(_Process(
+                [mongod, "--replSet", "turing", "--dbpath", data, "--port",
+                 str(port), "--bind_ip", "127.0.0.1",
+                 "--wiredTigerCacheSizeGB", "0.25", "--quiet"], port,
+                os.path.join(self.folder, f"log-{i}")))
+            hosts.append(f"127.0.0.1:{port}")
+        for process in self.processes:
+            process.start()
+        self.uri = f"mongodb://{','.join(hosts)}/?replicaSet=turing"
+        self._initiate(hosts)
+        self.wait_writable()
+        self.version = self.client().server_info()["version"]
+        self.name = f"MongoDB {self.version} ({self.members} members)"
+
+    def _initiate(self, hosts):
+        config = {"_id": "turing", "version": 1,
+                  "settings": {"electionTimeoutMillis": 2000,
+                               "heartbeatIntervalMillis": 500},
+                  "members": [{"_id": i, "host": host}
+                              for i, host in enumerate(hosts)]}
+        direct = self._member_client(hosts[0])
+        direct.admin.command("replSetInitiate", config)
+        direct.close()
+
+    # --- talking to it ---------------------------------------------------
+
+    @staticmethod
+    def _member_client(host):
+        import pymongo  # pylint: disable=import-outside-toplevel
+        return pymongo.MongoClient("mongodb://" + host, directConnection=True,
+                                   serverSelectionTimeoutMS=5000)
+
+    def client(self, **options):
+        """A pymongo client of it."""
+        import pymongo  # pylint: disable=import-outside-toplevel
+        options.setdefault("serverSelectionTimeoutMS", 10000)
+        return pymongo.MongoClient(self.uri, **options)
+
+    def wait_writable(self, seconds=START_SECONDS):
+        """Waits until there is a primary that takes a write."""
+        import pymongo  # pylint: disable=import-outside-toplevel
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                with self.client(serverSelectionTimeoutMS=1000) as client:
+                    client.turing_probe.probe.update_one(
+                        {"_id": 1}, {"$set": {"n": 1}}, upsert=True)
+                    return
+            except pymongo.errors.PyMongoError as problem:
+                if time.monotonic() > end:
+                    raise ServerAbsent(f"cannot be written to: {problem}") \
+                        from problem
+                time.sleep(0.1)
+
+    def uri_for(self, database):
+        """The URI with this database in it."""
+        parts = urllib.parse.urlsplit(self.uri)
+        return urllib.parse.urlunsplit(parts._replace(path="/" + database))
+
+    def drop(self, database):
+        """Drops a database; no matter when it is not there."""
+        with self.client() as client:
+            client.drop_database(database)
+
+    # --- replica sets ----------------------------------------------------
+
+    @property
+    def is_replica_set(self):
+        """Whether it has elections and change streams."""
+        if self.kind != "given":
+            return self.kind == "mongod"
+        with self.client() as client:
+            return bool(client.admin.command("isMaster").get("setName"))
+
+    def primary(self):
+        """The process of the primary; None while there is none."""
+        for process in self.processes:
+            if not process.running():
+                continue
+            try:
+                client = self._member_client(f"127.0.0.1:{process.port}")
+                with client:
+                    if client.admin.command("isMaster").get("ismaster"):
+                        return process
+            except Exception:  # pylint: disable=broad-except
+                continue
+        return None
+
+    def kill_primary(self):
+        """kill -9 of the primary alone; restart() brings it back."""
+        self._must_be_ours()
+        process = self.primary()
+        if process:
+            process.end(signal.SIGKILL)
+        return process is not None
+
+    def step_down(self, seconds=5):
+        """Makes the primary step down; another one is elected."""
+        import pymongo  # pylint: disable=import-outside-toplevel
+        with self.client() as client:
+            try:
+                client.admin.command("replSetStepDown", seconds,
+                                     secondaryCatchUpPeriodSecs=2, force=True)
+            except pymongo.errors.AutoReconnect:
+                pass
