@@ -54,6 +54,20 @@ int registry_mongodb_bytes(const bson_t *document, const char *key, void *bytes,
 	return 0;
 }
 
+const char *registry_mongodb_word(const bson_t *document, const char *key,
+                                  char word[REGISTRY_MONGODB_WORD])
+{
+	size_t size = 0;
+	const void *bytes = mongodb_get_bytes(document, key, &size);
+
+	if (!bytes || size >= REGISTRY_MONGODB_WORD)
+		size = 0;
+	if (size)
+		memcpy(word, bytes, size);
+	word[size] = '\0';
+	return word;
+}
+
 bool registry_mongodb_append_after(bson_t *selector, const char *key,
                                    const struct id *id)
 {
@@ -61,6 +75,24 @@ bool registry_mongodb_append_after(bson_t *selector, const char *key,
 
 	return BSON_APPEND_DOCUMENT_BEGIN(selector, key, &condition) &&
 	       mongodb_append_id(&condition, "$gt", id) &&
+	       bson_append_document_end(selector, &condition);
+}
+
+bool registry_mongodb_append_in(bson_t *selector, const char *key,
+                                const struct id *ids, size_t count)
+{
+	bson_t condition, array;
+	bool room = BSON_APPEND_DOCUMENT_BEGIN(selector, key, &condition) &&
+	            BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &array);
+
+	for (uint32_t i = 0; room && i < count; i++) {
+		char buffer[16];
+		const char *place;
+
+		(void)bson_uint32_to_string(i, &place, buffer, sizeof(buffer));
+		room = mongodb_append_id(&array, place, &ids[i]);
+	}
+	return room && bson_append_array_end(&condition, &array) &&
 	       bson_append_document_end(selector, &condition);
 }
 

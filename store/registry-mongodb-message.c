@@ -170,11 +170,9 @@ int registry_mongodb_message_document(const struct registry_message *message,
 
 static enum auth_result read_result(const bson_t *auth, const char *key)
 {
-	size_t size;
-	/* A string in BSON ends in a NUL. */
-	const char *word = mongodb_get_bytes(auth, key, &size);
+	char word[REGISTRY_MONGODB_WORD];
 
-	return word ? auth_result_parse(word) : AUTH_NONE;
+	return auth_result_parse(registry_mongodb_word(auth, key, word));
 }
 
 static void read_domain(const bson_t *auth, const char *key, char domain[256])
@@ -204,9 +202,9 @@ static void read_auth(const bson_t *document, struct mail_auth *auth)
 static int read_state(const bson_t *recipient, enum registry_state *state,
                       struct error *err)
 {
-	size_t size;
-	const char *word = mongodb_get_bytes(recipient, "state", &size);
-	int found = word ? registry_state_parse(word) : -1;
+	char word[REGISTRY_MONGODB_WORD];
+	int found = registry_state_parse(
+	    registry_mongodb_word(recipient, "state", word));
 
 	if (found < 0)
 		return error_set(err, ERR_CORRUPT,

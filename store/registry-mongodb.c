@@ -58,7 +58,9 @@ static int start(struct registry_mongodb *mongo, const char *uri,
 	    (error = registry_mongodb_watch_start(mongo, err)) ||
 	    (error = registry_mongodb_policy_start(mongo, err)))
 		return error;
-	return registry_mongodb_repair(mongo, 0, err);
+	/* Where it fails it is tried again with the first decision. */
+	(void)registry_mongodb_repair(mongo, 0, NULL);
+	return 0;
 }
 
 static int registry_mongodb_open(struct registry **registry,

@@ -14,11 +14,12 @@ struct registry_append;
 
 /* Where threads that append decisions to the same logs take their turns. */
 struct registry_mongodb_turn {
-	pthread_mutex_t mutex;       /* of whoever appends; and of known */
+	pthread_mutex_t mutex;       /* of whoever appends, and of the rest */
 	pthread_mutex_t queue_mutex; /* of the queue */
 	struct registry_append *first, *last;
-	struct id tenant; /* whose log ends at sequence, or later */
-	int64_t sequence;
+	struct id tenant; /* whose log is known best: */
+	int64_t sequence; /* it ends here or later; 0: not known */
+	int64_t known_ms; /* when that was so, by the wall clock */
 };
 
 struct registry_mongodb {
@@ -29,6 +30,7 @@ struct registry_mongodb {
 	pthread_mutex_t repair_mutex; /* of what follows */
 	int64_t repaired_ms;          /* monotonic: the last look for pending
 	                                 decisions */
+	bool unfinished;              /* one of this process is pending */
 
 	struct registry_mongodb_policy *policy; /* of -policy.c */
 	struct registry_mongodb_watch *watch;   /* of -watch.c */
@@ -87,9 +89,20 @@ int registry_mongodb_texts(const bson_t *document,
 int registry_mongodb_bytes(const bson_t *document, const char *key, void *bytes,
                            size_t size, struct error *err);
 
+/* Room for the longest word that stands for an enum, and more. */
+#define REGISTRY_MONGODB_WORD 32
+
+/* Copies a short text, "" where there is none or a longer one; word. */
+const char *registry_mongodb_word(const bson_t *document, const char *key,
+                                  char word[REGISTRY_MONGODB_WORD]);
+
 /* {key: {$gt: id}} */
 bool registry_mongodb_append_after(bson_t *selector, const char *key,
                                    const struct id *id);
+
+/* {key: {$in: [ids]}} */
+bool registry_mongodb_append_in(bson_t *selector, const char *key,
+                                const struct id *ids, size_t count);
 
 /* What a document tells of a change whose answer was lost. */
 enum registry_mongodb_made { MADE_NO, MADE_YES, MADE_UNKNOWN };
@@ -121,7 +134,7 @@ int registry_mongodb_change(struct registry_mongodb *mongo,
 int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
                                  const struct id *tenant, struct error *err);
 
-/* --- -decisions.c, -pending.c ------------------------------------------ */
+/* --- -pending.c, -append.c ---------------------------------------------- */
 
 /*
  * Appends what a crash left between the change of a recipient and the log,
@@ -129,6 +142,10 @@ int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
  */
 int registry_mongodb_repair(struct registry_mongodb *mongo, int64_t age_ms,
                             struct error *err);
+
+/* The same now and then: at most once a second, whoever calls it. Its failures
+ * are left to the next time. */
+void registry_mongodb_mend(struct registry_mongodb *mongo);
 
 /*
  * Raises the tenant's field decision_sequence, the highest sequence ever that
