@@ -79,6 +79,8 @@ help:
 	@echo 'make check      includes, headers, formatting, clang-tidy, cppcheck'
 	@echo 'make bench      benchmarks against Postfix; writes build/bench.json'
 	@echo 'make soak fuzz  long-running tests'
+	@echo 'make run STORE=mongodb CLOUDS=3 MONGODB_URI=mongodb://... the'
+	@echo '                same on MongoDB, three clouds behind HAProxy'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'Variables: DEVELOPER=1 SANITIZER=address|undefined|thread BUILD=DIR'
 
@@ -125,10 +127,14 @@ deps:
 test-deps:
 	@ops/install-packages build test
 
+# make run STORE=mongodb CLOUDS=3 MONGODB_URI=mongodb://...
+STORE  ?= sqlite
+CLOUDS ?= 1
 run:
 	@$(MAKE) --no-print-directory deps
+	@$(if $(filter-out 1,$(CLOUDS)),ops/install-packages balancer)
 	@$(MAKE) --no-print-directory -s -j2 all
-	@$(PYTHON) ops/demo --build $(BUILD)
+	@$(PYTHON) ops/demo --build $(BUILD) --store $(STORE) --clouds $(CLOUDS)
 
 unit: $(UNIT_TESTS)
 	@tests/run-unit $(UNIT_TESTS)
