@@ -270,10 +270,11 @@ void copy_report_explain(const struct copy_report *copy,
 	}
 	if (missing && refused > 0)
 		(void)fprintf(out,
-		              "%lld records were refused: the destination has "
-		              "other records with their names or places; copy "
-		              "to an empty one\n",
-		              (long long)refused);
+		              "%lld %s refused: the destination has other "
+		              "records with their names or places; copy to "
+		              "an empty one\n",
+		              (long long)refused,
+		              refused == 1 ? "record was" : "records were");
 	else if (missing)
 		(void)fputs("the source changed while it was copied: run it "
 		            "again\n",
