@@ -201,8 +201,10 @@ START_TEST(beside_writers_nothing_is_missing)
 		size_t acked = acked_count();
 		struct error err = {.text = ""};
 
-		ck_assert_msg(!spool_backup(fixture.spool, target, NULL, &err),
-		              "%s", err.text);
+		times = 2 * round;
+		ck_assert_msg(
+		    !spool_backup(fixture.spool, target, &progress, &err), "%s",
+		    err.text);
 		expect_copy(acked);
 		remove_target();
 	}
