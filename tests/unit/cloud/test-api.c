@@ -443,6 +443,12 @@ START_TEST(health)
 	json_decref(body);
 	ck_assert_int_eq(call(client, "GET", "/readyz", NULL, &body), 200);
 	json_decref(body);
+	/* Draining: not ready, yet alive and serving. */
+	cloud_drain(&fixture.cloud);
+	ck_assert_int_eq(call(client, "GET", "/readyz", NULL, &body), 503);
+	json_decref(body);
+	ck_assert_int_eq(call(client, "GET", "/healthz", NULL, &body), 200);
+	json_decref(body);
 }
 END_TEST
 

@@ -368,6 +368,44 @@ START_TEST(test_stop)
 }
 END_TEST
 
+/* All is served, but nothing waits long and every connection ends. */
+START_TEST(test_drain)
+{
+	int fds[20], i;
+	int64_t begin;
+
+	for (i = 0; i < 20; i++)
+		fds[i] = ask(i % 2 ? "/poll?wait=30000" : "/poll?wait=5000");
+	await_waiting(20);
+	begin = clock_monotonic_ms();
+	http_server_drain(server);
+	for (i = 0; i < 20; i++) {
+		expect(fds[i], " 204 ", 1000);
+		ck_assert(peer_is_closed(fds[i], 1000));
+		(void)close(fds[i]);
+	}
+	ck_assert_int_lt(clock_monotonic_ms() - begin, 500);
+	/* Not at once, or pollers would spin until they are sent elsewhere. */
+	begin = clock_monotonic_ms();
+	fds[0] = ask("/poll?wait=30000");
+	fds[1] = ask("/poll?wait=100");
+	expect(fds[1], " 204 ", 600);
+	expect(fds[0], " 204 ", 3000);
+	ck_assert_int_ge(clock_monotonic_ms() - begin, 900);
+	ck_assert_int_lt(clock_monotonic_ms() - begin, 2000);
+	ck_assert(peer_is_closed(fds[0], 1000));
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	/* Waits are still ended by what they wait for. */
+	fds[0] = ask("/poll?wait=30000");
+	await_waiting(1);
+	value = 1;
+	http_wake(server, "k");
+	expect(fds[0], "Connection: close", 500);
+	(void)close(fds[0]);
+}
+END_TEST
+
 /* More than there are threads by far; TURING_TEST_WAITS raises it. */
 START_TEST(test_many)
 {
@@ -409,6 +447,7 @@ int main(void)
 	tcase_add_test(cases, test_race);
 	tcase_add_test(cases, test_body_survives);
 	tcase_add_test(cases, test_peer_leaves);
+	tcase_add_test(cases, test_drain);
 	tcase_add_test(cases, test_many);
 	suite_add_tcase(suite, cases);
 	tcase_add_checked_fixture(end, start, NULL);
