@@ -22,6 +22,11 @@ struct cloud_config {
 	int64_t http_drain_ms;
 	char *store_backend;
 	char *store_location;
+	int64_t keep_messages_ms;     /* after a message's expiry */
+	int64_t keep_decisions_ms;    /* after they were taken */
+	int64_t keep_challenges_ms;   /* after they came to their end */
+	int64_t keep_audit_ms;        /* after a line was written */
+	int64_t keep_dead_senders_ms; /* after one was marked */
 	char *challenge_from;
 	char *challenge_from_name; /* may be NULL */
 	int64_t return_path;       /* enum cloud_return_path */

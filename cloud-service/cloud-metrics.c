@@ -59,6 +59,17 @@ void count_mail(const char *result)
 	      "Attempts to send a challenge mail.");
 }
 
+void count_purged(enum registry_kind kind, size_t records)
+{
+	char labels[64];
+
+	snprintf(labels, sizeof(labels), "kind=\"%s\"",
+	         registry_kind_name(kind));
+	metric_add(metric_counter("turing_cloud_purged_total", labels,
+	                          "Records deleted as no longer needed."),
+	           (int64_t)records);
+}
+
 void set_totals(const struct registry_totals *totals)
 {
 	metric_set(metric_gauge("turing_cloud_tenants", "", "Tenants."),

@@ -24,6 +24,9 @@ void count_challenge_solved(void);
 /* A challenge mail came to an end: "sent", "deferred", "failed", "bounced". */
 void count_mail(const char *result);
 
+/* Records of a kind that retention deleted. */
+void count_purged(enum registry_kind kind, size_t count);
+
 /* Sets the gauges to what the registry holds. */
 void set_totals(const struct registry_totals *totals);
 

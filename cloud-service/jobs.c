@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cloud-service/cloud-metrics.h"
+#include "cloud-service/retention.h"
 #include "cloud-service/settle.h"
 #include "common/background.h"
 #include "common/clock.h"
@@ -12,6 +13,8 @@
 #include "common/mem.h"
 
 #define PERIOD_MS       5000
+#define PURGE_PERIOD_MS 60000
+#define PURGE_PAUSE_MS  100 /* between its steps */
 #define LEASE_MS        60000
 #define REPAIR_AFTER_MS 10000 /* whoever solved it is still at it before */
 #define PAGE_SIZE       200
@@ -19,6 +22,7 @@
 struct jobs {
 	struct cloud *cloud;
 	struct background background;
+	struct background purge; /* for minutes at a time, now and then */
 };
 
 static int expire_challenges(struct cloud *cloud, int64_t now_ms,
@@ -126,21 +130,36 @@ static int run_one(struct cloud *cloud, const struct job *job, int64_t now_ms,
 	return result ? result : job->run(cloud, now_ms, err);
 }
 
-int jobs_run(struct cloud *cloud, int64_t now_ms, struct error *err)
+/* Logs the failure of a job and keeps the first. */
+static void note(const char *name, const struct error *why, int *first,
+                 struct error *err)
+{
+	log_error(name, "%s", why->text);
+	if (!*first)
+		*first = error_set(err, why->code, "%.511s", why->text);
+}
+
+static int run_table(struct cloud *cloud, int64_t now_ms, struct error *err)
 {
 	size_t i;
 	int first = 0;
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct error why = {0};
-		int result = run_one(cloud, &table[i], now_ms, &why);
 
-		if (!result)
-			continue;
-		log_error(table[i].name, "%s", why.text);
-		if (!first)
-			first = error_set(err, why.code, "%.511s", why.text);
+		if (run_one(cloud, &table[i], now_ms, &why))
+			note(table[i].name, &why, &first, err);
 	}
+	return first;
+}
+
+int jobs_run(struct cloud *cloud, int64_t now_ms, struct error *err)
+{
+	struct error why = {0};
+	int first = run_table(cloud, now_ms, err);
+
+	if (retention_run(cloud, now_ms, NULL, NULL, &why))
+		note("job-purge", &why, &first, err);
 	return first;
 }
 
@@ -149,8 +168,27 @@ static void *run(void *argument)
 	struct jobs *jobs = argument;
 
 	do
-		(void)jobs_run(jobs->cloud, clock_wall_ms(), NULL);
+		(void)run_table(jobs->cloud, clock_wall_ms(), NULL);
 	while (background_rest(&jobs->background, PERIOD_MS));
+	return NULL;
+}
+
+static bool rest_between_steps(void *context)
+{
+	return background_rest(context, PURGE_PAUSE_MS);
+}
+
+static void *run_purge(void *argument)
+{
+	struct jobs *jobs = argument;
+
+	do {
+		struct error err = {0};
+
+		if (retention_run(jobs->cloud, clock_wall_ms(),
+		                  rest_between_steps, &jobs->purge, &err))
+			log_error("job-purge", "%s", err.text);
+	} while (background_rest(&jobs->purge, PURGE_PERIOD_MS));
 	return NULL;
 }
 
@@ -161,8 +199,11 @@ int jobs_start(struct jobs **jobs, struct cloud *cloud, struct error *err)
 
 	made->cloud = cloud;
 	result = background_start(&made->background, "jobs", run, made, err);
+	if (!result)
+		result = background_start(&made->purge, "purge", run_purge,
+		                          made, err);
 	if (result)
-		free(made);
+		jobs_stop(made);
 	else
 		*jobs = made;
 	return result;
@@ -172,6 +213,8 @@ void jobs_stop(struct jobs *jobs)
 {
 	if (!jobs)
 		return;
+	background_end(&jobs->purge);
 	background_stop(&jobs->background);
+	background_stop(&jobs->purge);
 	free(jobs);
 }

@@ -10,6 +10,7 @@
 #include "cloud-service/bounce.h"
 #include "cloud-service/challenge-mail.h"
 #include "cloud-service/cloud-metrics.h"
+#include "cloud-service/mail-leases.h"
 #include "cloud-service/smarthost.h"
 #include "common/backoff.h"
 #include "common/clock.h"
@@ -24,6 +25,7 @@
 struct mail_worker {
 	struct cloud *cloud;
 	struct smarthost *smarthost;
+	struct mail_leases *leases;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool stopping;
@@ -178,30 +180,51 @@ static int work_on(struct cloud *cloud, struct smarthost *smarthost,
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
-/* A lease that outlives the slowest sending: connecting and some ten answers,
- * each within the timeout. */
-static int64_t lease_ms(const struct cloud_config *config)
+/* What was claimed but is not to be begun: for whoever comes next, at once. */
+static int give_back(struct cloud *cloud, const char *owner,
+                     const struct registry_challenge *challenge,
+                     struct error *err)
 {
-	return 12 * config->smarthost_timeout_ms + 60000;
+	int result = registry_challenge_mail_done(
+	    cloud->registry, &challenge->id, owner, MAIL_STATE_PENDING,
+	    clock_wall_ms(), challenge->mail_reply, err);
+
+	return result == ERR_CONFLICT ? 0 : result;
+}
+
+static int work_with_lease(struct cloud *cloud, struct smarthost *smarthost,
+                           struct mail_leases *leases, const char *owner,
+                           const struct registry_challenge *challenge,
+                           struct error *err)
+{
+	struct mail_lease lease = {.challenge = challenge->id, .owner = owner};
+	int result;
+
+	if (!mail_leases_keep(leases, &lease))
+		return give_back(cloud, owner, challenge, err);
+	result = work_on(cloud, smarthost, owner, challenge, err);
+	mail_leases_drop(leases, &lease);
+	return result;
 }
 
 int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
-                     const char *owner, bool *worked, struct error *err)
+                     struct mail_leases *leases, const char *owner,
+                     bool *worked, struct error *err)
 {
 	struct registry_challenges page = {0};
 	size_t i;
 	int result;
 
 	*worked = false;
-	result = registry_challenge_claim_mail(
-	    cloud->registry, owner, clock_wall_ms(), lease_ms(cloud->config), 1,
-	    &page, err);
+	result = registry_challenge_claim_mail(cloud->registry, owner,
+	                                       clock_wall_ms(), MAIL_LEASE_MS,
+	                                       1, &page, err);
 	if (result)
 		return result;
 	*worked = page.count > 0;
 	for (i = 0; i < page.count && !result; i++)
-		result =
-		    work_on(cloud, smarthost, owner, &page.challenges[i], err);
+		result = work_with_lease(cloud, smarthost, leases, owner,
+		                         &page.challenges[i], err);
 	registry_challenges_release(&page);
 	return result;
 }
@@ -241,8 +264,9 @@ static void *run(void *argument)
 	while (look(worker, &seen)) {
 		struct error err = {0};
 		bool worked;
-		int result = mail_worker_step(worker->cloud, worker->smarthost,
-		                              owner, &worked, &err);
+		int result =
+		    mail_worker_step(worker->cloud, worker->smarthost,
+		                     worker->leases, owner, &worked, &err);
 
 		if (result)
 			log_error("mail", "%s", err.text);
@@ -280,6 +304,9 @@ int mail_worker_start(struct mail_worker **worker, struct cloud *cloud,
 	condition_init(&made->wake);
 	result = smarthost_new(&made->smarthost, cloud->config, err);
 	if (!result)
+		result = mail_leases_start(&made->leases, cloud->registry,
+		                           MAIL_LEASE_MS, err);
+	if (!result)
 		result = start_threads(made, err);
 	if (result)
 		mail_worker_stop(made);
@@ -302,12 +329,15 @@ void mail_worker_stop(struct mail_worker *worker)
 
 	if (!worker)
 		return;
+	if (worker->leases)
+		mail_leases_close(worker->leases);
 	pthread_mutex_lock(&worker->lock);
 	worker->stopping = true;
 	pthread_cond_broadcast(&worker->wake);
 	pthread_mutex_unlock(&worker->lock);
 	for (i = 0; i < worker->thread_count; i++)
 		pthread_join(worker->threads[i], NULL);
+	mail_leases_stop(worker->leases);
 	smarthost_free(worker->smarthost);
 	pthread_cond_destroy(&worker->wake);
 	pthread_mutex_destroy(&worker->lock);

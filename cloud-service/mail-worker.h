@@ -4,6 +4,7 @@
 
 #include "cloud-service/cloud.h"
 
+struct mail_leases;
 struct smarthost;
 
 /*
@@ -17,15 +18,18 @@ int mail_worker_start(struct mail_worker **worker, struct cloud *cloud,
 /* There is a mail to send; any thread. */
 void mail_worker_wake(struct mail_worker *worker);
 
-/* Lets the mails under way end, stops and frees. NULL is allowed. */
+/* Lets the mails under way end, gives back what is claimed but not begun, stops
+ * and frees. NULL is allowed. */
 void mail_worker_stop(struct mail_worker *worker);
 
 /*
- * Claims and sends at most one mail as owner; *worked tells whether there was
- * one. What the threads repeat; for tests too. 0 or an error of the store.
+ * Claims and sends at most one mail as owner, its claim kept among leases;
+ * *worked tells whether there was one. What the threads repeat; for tests too.
+ * 0 or an error of the store.
  */
 int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
-                     const char *owner, bool *worked, struct error *err);
+                     struct mail_leases *leases, const char *owner,
+                     bool *worked, struct error *err);
 
 /* The pause before try number attempts + 1. */
 int64_t mail_worker_backoff_ms(const struct cloud_config *config,

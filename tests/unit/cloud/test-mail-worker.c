@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud-service/mail-leases.h"
 #include "cloud-service/mail-worker.h"
 #include "cloud-service/register.h"
 #include "cloud-service/smarthost.h"
@@ -102,15 +103,26 @@ static void challenge_person(void)
 	registry_message_release(&message);
 }
 
-static bool step(struct smarthost *smarthost)
+static bool step(struct smarthost *smarthost, struct mail_leases *leases)
 {
 	struct error err = {0};
 	bool worked;
 
-	ck_assert_msg(
-	    !mail_worker_step(&fixture.cloud, smarthost, "test", &worked, &err),
-	    "%s", err.text);
+	ck_assert_msg(!mail_worker_step(&fixture.cloud, smarthost, leases,
+	                                "test", &worked, &err),
+	              "%s", err.text);
 	return worked;
+}
+
+static struct mail_leases *start_leases(int64_t lease_ms)
+{
+	struct mail_leases *leases = NULL;
+	struct error err = {0};
+
+	ck_assert_msg(
+	    !mail_leases_start(&leases, fixture.cloud.registry, lease_ms, &err),
+	    "%s", err.text);
+	return leases;
 }
 
 static void check_dead(const struct registry_challenge *challenge, bool dead)
@@ -132,14 +144,16 @@ START_TEST(outcomes)
 	struct registry_challenge challenge;
 	struct smtp_script_report report;
 	struct smarthost *smarthost = NULL;
+	struct mail_leases *leases = NULL;
 	struct error err = {0};
 
 	open_with(script, row->attempts_allowed);
+	leases = start_leases(MAIL_LEASE_MS);
 	ck_assert_int_eq(smarthost_new(&smarthost, &fixture.config, &err), 0);
-	ck_assert(!step(smarthost));
+	ck_assert(!step(smarthost, leases));
 	challenge_person();
-	ck_assert(step(smarthost));
-	ck_assert(!step(smarthost));
+	ck_assert(step(smarthost, leases));
+	ck_assert(!step(smarthost, leases));
 	smtp_script_stop(script, &report);
 	challenge = cloud_fixture_challenge(&fixture, row->state);
 	ck_assert_msg(challenge.mail == row->mail, "%s: %d, %s", row->what,
@@ -152,6 +166,85 @@ START_TEST(outcomes)
 	check_dead(&challenge, row->dead);
 	ck_assert_int_eq(report.message_whole, row->mail == MAIL_STATE_SENT);
 	registry_challenge_release(&challenge);
+	mail_leases_stop(leases);
+	smarthost_free(smarthost);
+	cloud_fixture_close(&fixture);
+}
+END_TEST
+
+/* How many mails owner could claim now. */
+static size_t claim(const char *owner, int64_t lease_ms, struct id *id)
+{
+	struct registry_challenges page = {0};
+	struct error err = {0};
+	size_t count;
+
+	ck_assert_msg(!registry_challenge_claim_mail(fixture.cloud.registry,
+	                                             owner, clock_wall_ms(),
+	                                             lease_ms, 10, &page, &err),
+	              "%s", err.text);
+	count = page.count;
+	if (count)
+		*id = page.challenges[0].id;
+	registry_challenges_release(&page);
+	return count;
+}
+
+static void pause_ms(long milliseconds)
+{
+	struct timespec pause = {.tv_nsec = milliseconds * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
+/* What is kept stays one's own beyond the lease, what is dropped does not. */
+START_TEST(leases_are_prolonged)
+{
+	struct mail_leases *leases;
+	struct mail_lease lease = {.owner = "one"};
+	struct mail_lease lost = {.challenge = id_new(), .owner = "one"};
+	struct id id;
+
+	cloud_fixture_open(&fixture, NULL);
+	challenge_person();
+	ck_assert_uint_eq(claim("one", 400, &lease.challenge), 1);
+	leases = start_leases(400);
+	ck_assert(mail_leases_keep(leases, &lost));
+	ck_assert(mail_leases_keep(leases, &lease));
+	for (int i = 0; i < 8; i++) {
+		pause_ms(100);
+		ck_assert_uint_eq(claim("two", 400, &id), 0);
+	}
+	mail_leases_drop(leases, &lease);
+	mail_leases_drop(leases, &lost);
+	pause_ms(500);
+	ck_assert_uint_eq(claim("two", 400, &id), 1);
+	ck_assert(id_equal(&id, &lease.challenge));
+	mail_leases_stop(leases);
+	cloud_fixture_close(&fixture);
+}
+END_TEST
+
+/* At a stop, a mail that was claimed and not begun is another's at once. */
+START_TEST(what_is_not_begun_is_given_back)
+{
+	struct smtp_script *script = smtp_script_start(rows[0].steps);
+	struct smtp_script_report report;
+	struct smarthost *smarthost = NULL;
+	struct mail_leases *leases;
+	struct error err = {0};
+	struct id id;
+
+	open_with(script, 8);
+	ck_assert_int_eq(smarthost_new(&smarthost, &fixture.config, &err), 0);
+	leases = start_leases(MAIL_LEASE_MS);
+	challenge_person();
+	mail_leases_close(leases);
+	ck_assert(step(smarthost, leases));
+	ck_assert_uint_eq(claim("two", 1000, &id), 1);
+	smtp_script_stop(script, &report);
+	ck_assert(!report.message_whole);
+	mail_leases_stop(leases);
 	smarthost_free(smarthost);
 	cloud_fixture_close(&fixture);
 }
@@ -211,6 +304,8 @@ int main(void)
 	                    (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(tcase, backoff_doubles_up_to_its_limit);
 	tcase_add_test(tcase, threads_send);
+	tcase_add_test(tcase, leases_are_prolonged);
+	tcase_add_test(tcase, what_is_not_begun_is_given_back);
 	suite_add_tcase(suite, tcase);
 	return suite_main(suite, NULL);
 }
