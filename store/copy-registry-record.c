@@ -73,6 +73,41 @@ int copy_record_order(const struct registry_record *a,
 	}
 }
 
+/* --- retention ---------------------------------------------------------- */
+
+static bool has_held(const struct registry_message *message)
+{
+	for (size_t i = 0; i < message->recipient_count; i++)
+		if (message->recipients[i].state == REGISTRY_HELD)
+			return true;
+	return false;
+}
+
+bool copy_record_is_over(const struct registry_record *record,
+                         int64_t *since_ms)
+{
+	switch (record->kind) {
+	case REGISTRY_MESSAGES:
+		*since_ms = record->message.expires_ms;
+		return !has_held(&record->message);
+	case REGISTRY_DECISIONS:
+		*since_ms = record->decision.decided_ms;
+		return true;
+	case REGISTRY_CHALLENGES:
+		*since_ms = record->challenge.changed_ms;
+		return record->challenge.state != CHALLENGE_STATE_OPEN &&
+		       record->challenge.state != CHALLENGE_STATE_SOLVED;
+	case REGISTRY_DEAD_SENDERS:
+		*since_ms = record->dead_sender.marked_ms;
+		return true;
+	case REGISTRY_AUDIT:
+		*since_ms = record->audit.at_ms;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* --- hashes ------------------------------------------------------------- */
 
 static void hash_account(struct copy_hash *hash,

@@ -23,6 +23,8 @@ struct walk {
 	int results[COPY_REGISTRY_PAGE];
 	size_t pending;
 	int64_t done, total;
+	/* The oldest of what is over: in the source, in the copy alone. */
+	int64_t oldest_ms, oldest_extra_ms;
 };
 
 /* --- cursors ------------------------------------------------------------ */
@@ -137,7 +139,38 @@ static int remove_domain(struct walk *walk,
 		result = registry_domain_remove(walk->run->destination,
 		                                &record->tenant, record->domain,
 		                                err);
+	walk->part->removed += !result;
 	registry_tenant_release(&tenant);
+	return result;
+}
+
+static void note_oldest(const struct registry_record *record,
+                        int64_t *oldest_ms)
+{
+	int64_t since_ms;
+
+	if (copy_record_is_over(record, &since_ms) && since_ms < *oldest_ms)
+		*oldest_ms = since_ms;
+}
+
+/*
+ * What is over and older than all that the source has was deleted there by its
+ * retention after an earlier run: it goes here, too.
+ */
+static int follow_retention(struct walk *walk, struct error *err)
+{
+	size_t deleted = COPY_REGISTRY_PAGE;
+	int result = 0;
+
+	if (walk->run->compares || walk->oldest_ms == INT64_MAX ||
+	    walk->oldest_extra_ms >= walk->oldest_ms)
+		return 0;
+	while (!result && deleted == COPY_REGISTRY_PAGE) {
+		result = registry_purge(walk->run->destination, walk->kind,
+		                        walk->oldest_ms, COPY_REGISTRY_PAGE,
+		                        &deleted, err);
+		walk->part->removed += result ? 0 : (int64_t)deleted;
+	}
 	return result;
 }
 
@@ -166,6 +199,7 @@ static int only_in_destination(struct walk *walk,
                                const struct registry_record *record,
                                struct error *err)
 {
+	note_oldest(record, &walk->oldest_extra_ms);
 	if (!walk->run->compares)
 		return walk->kind == REGISTRY_DOMAINS
 		           ? remove_domain(walk, record, err)
@@ -240,6 +274,8 @@ static int step(struct walk *walk, const struct registry_record *ours,
 	walk->source.at += order <= 0;
 	walk->destination.at += order >= 0;
 	walk->done += order <= 0;
+	if (ours && order <= 0)
+		note_oldest(ours, &walk->oldest_ms);
 	if (order < 0)
 		return only_in_source(walk, ours);
 	return order > 0 ? only_in_destination(walk, theirs, err)
@@ -289,7 +325,10 @@ int copy_registry_kind(const struct copy_registry_run *run,
 	walk->source.registry = run->source;
 	walk->destination.registry = run->destination;
 	walk->total = expected(run, kind);
+	walk->oldest_ms = walk->oldest_extra_ms = INT64_MAX;
 	result = walk_all(walk, err);
+	if (!result)
+		result = follow_retention(walk, err);
 	copy_tell(run->control, walk->part->name, walk->done,
 	          result < 0 ? walk->total : walk->done);
 	registry_records_release(&walk->source.page);

@@ -18,12 +18,13 @@
 /*
  * Makes the destination's records those of the source, all kinds. Leases and
  * claims of mails are left out; what is only in the destination stays, but for
- * domains that were taken away at the source. Clouds may work on the source
- * meanwhile (a later run brings over what they changed), not on the
- * destination. ERR_CONFLICT before anything was written when the destination
- * has decided more than the source (the copy would put old over new), or has a
- * tenant of the same name that is another one. ERR_UNAVAILABLE when it was
- * stopped: run it again.
+ * domains that were taken away at the source, and records that are over (see
+ * registry_purge()) and older than all such records of the source. Clouds may
+ * work on the source meanwhile (a later run brings over what they changed), not
+ * on the destination. ERR_CONFLICT before anything was written when the
+ * destination has decided more than the source (the copy would put old over
+ * new), or has a tenant of the same name that is another one. ERR_UNAVAILABLE
+ * when it was stopped: run it again.
  */
 int registry_copy(struct registry *source, struct registry *destination,
                   const struct copy_control *control,

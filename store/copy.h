@@ -25,6 +25,7 @@ struct copy_part {
 	struct copy_digest source, destination; /* of a comparison */
 	int64_t written;                        /* put into the destination */
 	int64_t there;                          /* left as they were there */
+	int64_t removed; /* deleted at the source, so here too */
 	int64_t refused; /* another record of the destination has a name,
 	                    a place or the like that this one needs */
 	int64_t only_source, only_destination; /* in a comparison */

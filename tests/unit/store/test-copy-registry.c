@@ -113,7 +113,8 @@ static struct id add_message(const struct id *owner, unsigned number)
 	return message.id;
 }
 
-static void decide(const struct id *owner, const struct id *message)
+static void decide_at(const struct id *owner, const struct id *message,
+                      int64_t at_ms)
 {
 	char recipient[] = "a@acme.test", by[] = "admin";
 	struct registry_decision decision = {.message = *message,
@@ -121,9 +122,14 @@ static void decide(const struct id *owner, const struct id *message)
 	                                     .verdict = REGISTRY_RELEASE,
 	                                     .by = by,
 	                                     .why = text,
-	                                     .decided_ms = NOW};
+	                                     .decided_ms = at_ms};
 
 	ok(registry_decide(source, owner, &decision, E));
+}
+
+static void decide(const struct id *owner, const struct id *message)
+{
+	decide_at(owner, message, NOW);
 }
 
 static void put_entry(struct registry *registry, const struct id *owner,
@@ -274,6 +280,29 @@ START_TEST(a_later_run_brings_changes)
 	ck_assert(!copy_report_equal(&report));
 	run(registry_copy);
 	ck_assert_int_eq(part(REGISTRY_MESSAGES)->written, 1);
+	run(registry_compare);
+	ck_assert(copy_report_equal(&report));
+}
+END_TEST
+
+/* The decision of an earlier run is purged at the source. */
+START_TEST(retention_is_followed)
+{
+	struct id old, young;
+	size_t deleted;
+
+	fill();
+	old = add_message(&tenant, 1);
+	young = add_message(&other_tenant, 3);
+	decide_at(&tenant, &old, NOW - 5000);
+	decide_at(&other_tenant, &young, NOW + 5);
+	copied_whole();
+	ok(registry_purge(source, REGISTRY_DECISIONS, NOW - 1000, 10, &deleted,
+	                  E));
+	ck_assert_uint_eq(deleted, 1);
+	run(registry_copy);
+	ck_assert_int_eq(part(REGISTRY_DECISIONS)->removed, 1);
+	ck_assert_int_eq(part(REGISTRY_MESSAGES)->removed, 0);
 	run(registry_compare);
 	ck_assert(copy_report_equal(&report));
 }
@@ -456,6 +485,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, a_copy_is_the_same);
 	tcase_add_test(tcase, a_later_run_brings_changes);
+	tcase_add_test(tcase, retention_is_followed);
 	tcase_add_test(tcase, places_that_changed_hands);
 	tcase_add_test(tcase, counters_may_be_higher_there);
 	tcase_add_test(tcase, a_copy_in_use_is_refused);
