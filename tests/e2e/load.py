@@ -75,6 +75,7 @@ class Load:
             client.close()
             return False
         if code != 250:
+            self.over.wait(0.05)
             try:
                 client.docmd("RSET")
             except (OSError, smtplib.SMTPException):

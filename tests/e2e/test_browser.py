@@ -34,6 +34,8 @@ def browser(request):
                               "pixelRatio": 2}})
     options.add_experimental_option(
         "prefs", {"profile.managed_default_content_settings.javascript": 2})
+    # The tests' own certificate, where HAProxy stands before the clouds.
+    options.accept_insecure_certs = True
     options.binary_location = "/usr/bin/chromium"
     driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"),
                               options=options)
