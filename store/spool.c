@@ -4,10 +4,11 @@
 #include "store/spool-input.h"
 #include "store/spool-private.h"
 
-const char *const spool_backend_names[] = {"sqlite", NULL};
+const char *const spool_backend_names[] = {"sqlite", "mongodb", NULL};
 
 static const struct spool_backend *const backends[] = {
     &spool_sqlite_backend,
+    &spool_mongodb_backend,
 };
 
 static const char *const state_names[SPOOL_STATE_COUNT] = {

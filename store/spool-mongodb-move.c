@@ -1,0 +1,132 @@
+/* Changes of a message of the spool, made in its record before it is written
+ * back to MongoDB. */
+#include "store/spool-history.h"
+#include "store/spool-mongodb.h"
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* Puts a copy in the place of *text; NULL leaves it. */
+static int replace(char **text, const char *by)
+{
+	char *copy;
+
+	if (!by)
+		return 0;
+	copy = strdup(by);
+	if (!copy)
+		return ERR_MEMORY;
+	free(*text);
+	*text = copy;
+	return 0;
+}
+
+static void touch(struct spool_mongodb_record *record, size_t index,
+                  const struct id *token)
+{
+	record->touched[index] = true;
+	record->tokens[index] = *token;
+}
+
+/* What the move gets as its result. */
+static int judge(const struct spool_change *change,
+                 const struct spool_recipient *recipient)
+{
+	const char *owner = change->move.lease_owner;
+
+	if (!(SPOOL_IN(recipient->state) & change->move.from))
+		return ERR_CONFLICT;
+	if (!spool_state_may_become(recipient->state, change->move.to))
+		return ERR_INVALID;
+	if (owner && strcmp(owner, or_empty(recipient->lease_owner)) != 0)
+		return ERR_CONFLICT;
+	return 0;
+}
+
+static int move_texts(const struct spool_change *change,
+                      struct spool_recipient *recipient)
+{
+	const char *by = or_empty(change->move.by);
+	const char *why = or_empty(change->move.why);
+	const struct spool_history_step left = {.state = recipient->state,
+	                                        .changed_ms =
+	                                            recipient->changed_ms,
+	                                        .by = recipient->by,
+	                                        .why = recipient->why,
+	                                        .history = recipient->history};
+	char kept[SPOOL_HISTORY_SIZE];
+	int result;
+
+	spool_history_append(&left, by, why, kept);
+	result = replace(&recipient->history, kept);
+	if (!result)
+		result = replace(&recipient->by, by);
+	if (!result)
+		result = replace(&recipient->why, why);
+	if (!result)
+		result = replace(&recipient->reply, change->move.reply);
+	if (!result)
+		result = replace(&recipient->lease_owner, "");
+	return result;
+}
+
+static int move(struct spool_mongodb_record *record,
+                const struct spool_change *change, const struct id *token,
+                bool *changed)
+{
+	size_t index = change->move.recipient;
+	bool final = spool_state_is_final(change->move.to);
+	struct spool_recipient *recipient;
+	int result;
+
+	if (index >= record->message.recipient_count)
+		return ERR_NOT_FOUND;
+	recipient = &record->message.recipients[index];
+	result = judge(change, recipient);
+	if (!result)
+		result = move_texts(change, recipient);
+	if (result < 0)
+		return result;
+	recipient->state = change->move.to;
+	recipient->changed_ms = change->move.now_ms;
+	recipient->attempts += change->move.attempted;
+	recipient->next_attempt_ms = final ? 0 : change->move.next_attempt_ms;
+	recipient->event_pending = final && change->move.event;
+	recipient->lease_until_ms = 0;
+	touch(record, index, token);
+	*changed = true;
+	return 0;
+}
+
+static int report(struct spool_mongodb_record *record, size_t index,
+                  const struct id *token, bool *changed)
+{
+	if (index >= record->message.recipient_count)
+		return ERR_NOT_FOUND;
+	if (!record->message.recipients[index].event_pending)
+		return 0;
+	record->message.recipients[index].event_pending = false;
+	touch(record, index, token);
+	*changed = true;
+	return 0;
+}
+
+int spool_mongodb_apply(struct spool_mongodb_record *record,
+                        const struct spool_change *change,
+                        const struct id *token, bool *changed)
+{
+	switch (change->kind) {
+	case SPOOL_MOVE:
+		return move(record, change, token, changed);
+	case SPOOL_REPORTED:
+		return report(record, change->mark.recipient, token, changed);
+	case SPOOL_REGISTERED:
+		*changed = *changed || !record->message.registered;
+		record->message.registered = true;
+		return 0;
+	default:
+		return ERR_INVALID;
+	}
+}
