@@ -291,7 +291,7 @@ int cli_backup(const struct agent_config *config, int argc, char **argv)
 	result = spool_backup(spool, arguments.words[0], &progress, &err);
 	copy_display_end(&display);
 	spool_close(spool);
-	return result ? fail(arguments.words[0], result, &err) : CLI_OK;
+	return result ? fail("cannot save the spool", result, &err) : CLI_OK;
 }
 
 /* --- restore ------------------------------------------------------------ */
