@@ -44,10 +44,10 @@ static int find_twins(const struct registry_message *message, bool *again,
 
 static bool append_recipient(bson_t *array, uint32_t position,
                              const struct registry_recipient *recipient,
-                             int64_t registered_ms)
+                             int64_t default_ms)
 {
 	int64_t changed_ms =
-	    recipient->changed_ms ? recipient->changed_ms : registered_ms;
+	    recipient->changed_ms ? recipient->changed_ms : default_ms;
 	char buffer[16];
 	const char *key;
 	bson_t item;
@@ -66,7 +66,8 @@ static bool append_recipient(bson_t *array, uint32_t position,
 /* *held counts those that are held; full tells that there is no more room. */
 static int append_recipients(bson_t *document,
                              const struct registry_message *message,
-                             int32_t *held, bool *full, struct error *err)
+                             bool is_new, int32_t *held, bool *full,
+                             struct error *err)
 {
 	bool *again =
 	    calloc(message->recipient_count ? message->recipient_count : 1,
@@ -88,7 +89,7 @@ static int append_recipients(bson_t *document,
 			continue;
 		*held += recipient->state == REGISTRY_HELD;
 		*full = !append_recipient(&array, position++, recipient,
-		                          message->registered_ms);
+		                          is_new ? message->registered_ms : 0);
 	}
 	*full = *full || !bson_append_array_end(document, &array);
 	free(again);
@@ -145,7 +146,8 @@ static bool append_head(bson_t *document,
 }
 
 int registry_mongodb_message_document(const struct registry_message *message,
-                                      bson_t **document, struct error *err)
+                                      bool is_new, bson_t **document,
+                                      struct error *err)
 {
 	bson_t *made = bson_new();
 	bool full = !append_head(made, message);
@@ -153,7 +155,8 @@ int registry_mongodb_message_document(const struct registry_message *message,
 	int error = 0;
 
 	if (!full)
-		error = append_recipients(made, message, &held, &full, err);
+		error =
+		    append_recipients(made, message, is_new, &held, &full, err);
 	full = full || !BSON_APPEND_INT32(made, "held", held) ||
 	       !BSON_APPEND_INT32(made, "pending", 0);
 	if (!error && full)

@@ -5,11 +5,13 @@
 #include "store/registry-mongodb.h"
 
 /*
- * Makes the document of a message; an address that is given twice counts once.
- * *document is the caller's (bson_destroy()).
+ * Makes the document of a message; an address that is given twice counts once,
+ * and in a new one a recipient without a time has changed when the message was
+ * registered. *document is the caller's (bson_destroy()). ERR_LIMIT.
  */
 int registry_mongodb_message_document(const struct registry_message *message,
-                                      bson_t **document, struct error *err);
+                                      bool is_new, bson_t **document,
+                                      struct error *err);
 
 /* Reads one into a zeroed message, which the caller releases, on failure too.
  * ERR_CORRUPT for a word that is unknown. */

@@ -70,8 +70,8 @@ static int prepare(struct registry_mongodb *mongo, struct addition *addition,
 		error = look_for_tenant(mongo, &message->tenant, &known, err);
 		if (!error)
 			error = registry_mongodb_message_document(
-			    message, &addition->documents[addition->tried],
-			    err);
+			    message, true,
+			    &addition->documents[addition->tried], err);
 		if (error == ERR_NOT_FOUND || error == ERR_LIMIT)
 			addition->results[i] = error;
 		else if (error)
