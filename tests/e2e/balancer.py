@@ -43,6 +43,7 @@ def environment(ports, clouds, socket_path, **more):
     """ports: of the pages, the API and plain HTTP; clouds: of the
     instances."""
     settings = {
+        "TURING_UNPRIVILEGED": "1",
         "TURING_CERTIFICATE": certificate()[1], "TURING_LOG": "stdout",
         "TURING_SOCKET": socket_path, "TURING_MAXCONN": "4000",
         "TURING_PAGES_MAXCONN": "2000", "TURING_API_MAXCONN": "2000",

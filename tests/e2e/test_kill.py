@@ -67,8 +67,8 @@ def test_agent_killed_while_it_delivers(capsys):
         different = [r for r, data in load.acknowledged
                      if not same_after_trace(stack.delivered(r)[0], data)]
         with capsys.disabled():
-            print(f"\nagent killed {DELIVERY_ROUNDS} times while it delivers: acknowledged"
-                  f" {len(copies)}, delivered {sum(c > 0 for c in copies)},"
+            print(f"\nagent killed {DELIVERY_ROUNDS} times while it delivers:"
+                  f" acknowledged {len(copies)}, delivered {sum(c > 0 for c in copies)},"
                   f" twice {sum(c > 1 for c in copies)},"
                   f" different {len(different)}")
         assert not different

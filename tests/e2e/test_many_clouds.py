@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 
@@ -413,6 +414,20 @@ def requests_seen(stack):
     return len(re.findall(
         r"(?:GET|POST) (?!/readyz|/v1/agent/(?:decisions|policy))\S+ from",
         stack.cloud.text()))
+
+
+def test_configuration_as_it_is_shipped(tmp_path):
+    """With nothing but a certificate, and with all four instances, in which
+    every line is read."""
+    for more in ({}, {f"TURING_CLOUD{n}": f"127.0.0.1:{n}"
+                      for n in range(1, 5)}):
+        done = subprocess.run(
+            [balancer.PROGRAM, "-c", "-f", balancer.CONFIGURATION],
+            capture_output=True, text=True, check=False, env=dict(
+                more, TURING_CERTIFICATE=balancer.certificate()[1],
+                TURING_SOCKET=str(tmp_path / "socket")))
+        assert done.returncode == 0, done.stderr
+        assert not re.search("ALERT|WARNING", done.stderr), done.stderr
 
 
 def test_agent_key_is_asked_for_behind_the_proxy():
