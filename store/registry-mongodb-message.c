@@ -373,5 +373,8 @@ bool registry_mongodb_recipient_selector(bson_t *selector,
 	       mongodb_append_text(&match, "address", address) &&
 	       BSON_APPEND_UTF8(&match, "state", registry_state_name(state)) &&
 	       bson_append_document_end(&recipients, &match) &&
-	       bson_append_document_end(selector, &recipients);
+	       bson_append_document_end(selector, &recipients) &&
+	       /* The same one once more: not every server takes the position
+	        * that "$" stands for from an $elemMatch. */
+	       mongodb_append_text(selector, "recipients.address", address);
 }

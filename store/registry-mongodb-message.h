@@ -42,7 +42,11 @@ int registry_mongodb_recipient_read(struct registry_mongodb *mongo,
                                     struct registry_mongodb_recipient *found,
                                     struct error *err);
 
-/* {_id, tenant, recipients: {$elemMatch: {address, state}}}. */
+/*
+ * {_id, tenant, recipients: {$elemMatch: {address, state}},
+ *  "recipients.address": address}: "recipients.$" in an update is that one, as
+ * an address is there once.
+ */
 bool registry_mongodb_recipient_selector(bson_t *selector,
                                          const struct id *tenant,
                                          const struct id *message,

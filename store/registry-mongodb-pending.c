@@ -32,6 +32,8 @@ int registry_mongodb_pending_clear(struct registry_mongodb *mongo,
 	(void)bson_append_document_end(&match, &exists);
 	(void)bson_append_document_end(&part, &match);
 	(void)bson_append_document_end(&selector, &part);
+	/* See registry_mongodb_recipient_selector(). */
+	(void)mongodb_append_id(&selector, "recipients.decision", decision);
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$unset", &part);
 	(void)BSON_APPEND_INT32(&part, "recipients.$.pending", 1);
 	(void)bson_append_document_end(&update, &part);
