@@ -239,11 +239,13 @@ static int settle_one(struct disowned *disowned, const struct id *id,
                       const char *owner, struct error *err)
 {
 	struct spool_message message;
+	struct error local = {.text = ""};
 	bool settled = false;
-	int result = spool_read(spool, id, &message, err);
+	int result = spool_read(spool, id, &message, &local);
 
 	if (result && result != ERR_NOT_FOUND)
-		return result;
+		return error_set(err, (enum error_code)result, "%s",
+		                 local.text);
 	if (result == 0) {
 		char text[ID_TEXT_SIZE];
 

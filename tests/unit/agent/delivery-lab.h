@@ -4,6 +4,7 @@
 
 #include "common/metrics.h"
 #include "local-agent/delivery.h"
+#include "tests/support/failing-spool.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/unit/agent/lab.h"
 
@@ -12,6 +13,8 @@ static struct agent_config config;
 static struct writer *writer;
 static struct loop *loop;
 static struct delivery *delivery;
+static struct failing_spool failing; /* between delivery and the store */
+static struct disowned *disowned;
 static _Atomic unsigned ends;
 
 static inline void on_ended(void *context)
@@ -24,13 +27,16 @@ static inline void setup(void)
 {
 	lab_init();
 	fixture_open(&store);
+	failing_spool_init(&failing, store.spool);
+	disowned = disowned_new();
 	atomic_store(&ends, 0);
 }
 
 static inline void start(uint16_t port, const char *more)
 {
 	struct delivery_options options = {.config = &config,
-	                                   .spool = store.spool,
+	                                   .spool = &failing.spool,
+	                                   .disowned = disowned,
 	                                   .memory_bytes = 1 << 20,
 	                                   .ended = on_ended};
 	char text[600];
@@ -41,7 +47,7 @@ static inline void start(uint16_t port, const char *more)
 	                          " connect_timeout = 2s; %s }",
 	               port, more);
 	lab_config(&config, 1, text);
-	writer = lab_writer(store.spool);
+	writer = lab_writer(&failing.spool);
 	ck_assert_int_eq(loop_start(&loop, "delivery", NULL), 0);
 	options.writer = writer;
 	options.loop = loop;
@@ -60,6 +66,8 @@ static inline void stop(void)
 
 static inline void teardown(void)
 {
+	disowned_free(disowned);
+	failing_spool_release(&failing);
 	fixture_close(&store);
 }
 

@@ -3,10 +3,12 @@
 
 #include <string.h>
 
+#include "tests/support/failing-spool.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/unit/agent/fake-cloud.h"
 
 static struct spool_fixture store;
+static struct failing_spool failing; /* between the agent and the store */
 static struct fake_cloud cloud;
 static struct agent_config config;
 static struct writer *writer;
@@ -17,6 +19,7 @@ static char id_text[ID_TEXT_SIZE], address[2][64];
 
 /* What the cloud says, by the number of the call; then nothing. */
 static json_t *answers[8];
+static json_t *always; /* when there is no other; or NULL */
 static unsigned statuses[8], answer_next;
 static char last_query[64];
 
@@ -30,8 +33,10 @@ static json_t *answer(struct fake_cloud *fake, struct http_request *request,
 	(void)body;
 	(void)snprintf(last_query, sizeof(last_query), "%s",
 	               after ? after : "");
+	if (!next && always)
+		*status = 200;
 	if (!next)
-		return NULL;
+		return always ? json_deep_copy(always) : NULL;
 	*status = statuses[answer_next] ? statuses[answer_next] : 200;
 	answers[answer_next++] = NULL;
 	return next;
@@ -63,6 +68,7 @@ static void setup(void)
 {
 	lab_init();
 	fixture_open(&store);
+	failing_spool_init(&failing, store.spool);
 	cloud = (struct fake_cloud){.decisions = answer};
 	memset(answers, 0, sizeof(answers));
 	memset(statuses, 0, sizeof(statuses));
@@ -73,14 +79,14 @@ static void setup(void)
 
 static void start(void)
 {
-	struct decisions_options options = {&config, store.spool, NULL,
+	struct decisions_options options = {&config, &failing.spool, NULL,
 	                                    on_released, NULL};
 	struct error err = {.text = ""};
 
 	if (!cloud.server)
 		fake_start(&cloud);
 	lab_config(&config, cloud.port, LAB_POLICY);
-	writer = lab_writer(store.spool);
+	writer = lab_writer(&failing.spool);
 	options.writer = writer;
 	ck_assert_msg(decisions_start(&decisions, &options, &err) == 0, "%s",
 	              err.text);
@@ -100,9 +106,12 @@ static void teardown(void)
 
 	stop();
 	fake_stop(&cloud);
+	failing_spool_release(&failing);
 	fixture_close(&store);
 	for (i = 0; i < 8; i++)
 		json_decref(answers[i]);
+	json_decref(always);
+	always = NULL;
 }
 
 static json_t *decision(int sequence, const char *id, const char *recipient,
@@ -337,6 +346,36 @@ START_TEST(cloud_that_repeats_itself_is_not_hurried)
 }
 END_TEST
 
+/* What a store that is away gives, to the moves and to the reading before. */
+static const struct {
+	int commit, read;
+} absences[] = {
+    {ERR_UNAVAILABLE, 0}, {ERR_UNCERTAIN, 0}, {ERR_FULL, 0},
+    {0, ERR_UNAVAILABLE}, {0, ERR_TIMEOUT},   {0, ERR_PROTOCOL},
+};
+
+/* No decision is passed over: the cursor stays where the store is. */
+START_TEST(store_that_is_away_keeps_the_cursor)
+{
+	start();
+	failing_spool_commits(&failing, absences[_i].commit, false);
+	failing_spool_reads(&failing, absences[_i].read);
+	(void)pthread_mutex_lock(&cloud.lock);
+	always =
+	    page(json_pack("[o]", decision(7, id_text, address[0], "release")));
+	(void)pthread_mutex_unlock(&cloud.lock);
+	(void)poll(NULL, 0, 300);
+	ck_assert_int_eq(
+	    spool_get(store.spool, DECISIONS_CURSOR_VALUE, NULL, NULL),
+	    ERR_NOT_FOUND);
+	ck_assert_int_eq(fixture_state(&store, message_id, 0), SPOOL_HELD);
+	failing_spool_away(&failing, 0);
+	await_cursor("7");
+	ck_assert_int_eq(fixture_state(&store, message_id, 0), SPOOL_QUEUED);
+	ck_assert_uint_eq(atomic_load(&releases), 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent decisions");
@@ -353,6 +392,8 @@ int main(void)
 	                    LAB_COUNT(failures));
 	tcase_add_test(tests, cursor_survives_a_restart);
 	tcase_add_test(tests, corrupt_cursor_is_told);
+	tcase_add_loop_test(tests, store_that_is_away_keeps_the_cursor, 0,
+	                    LAB_COUNT(absences));
 	tcase_add_test(tests, hasty_cloud_is_not_hurried);
 	tcase_add_test(tests, cloud_that_repeats_itself_is_not_hurried);
 	suite_add_tcase(suite, tests);

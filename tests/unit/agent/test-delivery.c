@@ -493,6 +493,78 @@ START_TEST(stop_gives_mail_back)
 }
 END_TEST
 
+/* What was delivered is recorded once the store is back; no more is sent. */
+START_TEST(store_that_is_away_is_waited_for)
+{
+	struct id first, second;
+
+	hop_start(0);
+	first = fixture_add(&store, 1, SPOOL_QUEUED);
+	failing_spool_commits(&failing, ERR_TIMEOUT, false);
+	start(smtp_listener_port(hop.listener), "");
+	LAB_AWAIT(writer_away(writer) != 0);
+	ck_assert_uint_eq(hop_count(), 1);
+	ck_assert_int_eq(fixture_state(&store, first, 0), SPOOL_QUEUED);
+	second = fixture_add(&store, 1, SPOOL_QUEUED);
+	delivery_wake(delivery);
+	(void)poll(NULL, 0, 700);
+	ck_assert_uint_eq(hop_count(), 1);
+	ck_assert_uint_lt(failing_spool_commit_count(&failing), 20);
+	failing_spool_commits(&failing, 0, false);
+	LAB_AWAIT(is_over(&first, 0) && is_over(&second, 0));
+	stop();
+	ck_assert_int_eq(fixture_state(&store, first, 0), SPOOL_DELIVERED);
+	ck_assert_int_eq(fixture_state(&store, second, 0), SPOOL_DELIVERED);
+	ck_assert_uint_eq(hop_count(), 2);
+	hop_stop();
+}
+END_TEST
+
+/* A body that cannot be read for now costs no attempt. */
+START_TEST(body_of_a_store_that_is_away)
+{
+	struct id id;
+	struct spool_message message;
+	unsigned reads;
+
+	hop_start(0);
+	id = fixture_add(&store, 1, SPOOL_HELD);
+	start(smtp_listener_port(hop.listener), "");
+	(void)poll(NULL, 0, 100);
+	failing_spool_reads(&failing, ERR_UNAVAILABLE);
+	ck_assert_int_eq(fixture_move(&store, id, 0, SPOOL_QUEUED), 0);
+	reads = failing_spool_read_count(&failing);
+	delivery_wake(delivery);
+	(void)poll(NULL, 0, 500);
+	ck_assert_uint_lt(failing_spool_read_count(&failing), reads + 5);
+	ck_assert_uint_eq(hop_count(), 0);
+	failing_spool_reads(&failing, 0);
+	stop();
+	ck_assert_int_eq(spool_read(store.spool, &id, &message, NULL), 0);
+	ck_assert_uint_eq(message.recipients[0].attempts, 0);
+	spool_message_release(&message);
+	hop_stop();
+}
+END_TEST
+
+/* Its sender was answered 451 and keeps it. */
+START_TEST(disowned_mail_is_not_sent)
+{
+	struct id other, id;
+
+	hop_start(0);
+	id = fixture_add(&store, 1, SPOOL_QUEUED);
+	disowned_add(disowned, &id);
+	other = fixture_add(&store, 1, SPOOL_QUEUED);
+	start(smtp_listener_port(hop.listener), "");
+	LAB_AWAIT(is_over(&other, 0));
+	stop();
+	ck_assert_uint_eq(hop_count(), 1);
+	ck_assert_int_eq(fixture_state(&store, id, 0), SPOOL_QUEUED);
+	hop_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent delivery");
@@ -511,6 +583,9 @@ int main(void)
 	tcase_add_test(tests, stale_connection_costs_no_attempt);
 	tcase_add_test(tests, body_cut_short_is_not_delivered);
 	tcase_add_test(tests, stop_gives_mail_back);
+	tcase_add_test(tests, store_that_is_away_is_waited_for);
+	tcase_add_test(tests, body_of_a_store_that_is_away);
+	tcase_add_test(tests, disowned_mail_is_not_sent);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
