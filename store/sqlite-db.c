@@ -264,10 +264,16 @@ int sqlite_db_migrate(struct sqlite_db *db, const char *const *steps,
                       size_t count, struct error *err)
 {
 	bool done = false;
+	int64_t version = 0;
+	int result = read_version(db, &version, err);
 
+	if (result < 0)
+		return result;
+	/* Nothing to do is the usual case, and waits for no writer. */
+	if (version > 0 && (uint64_t)version == count)
+		return 0;
 	while (!done) {
-		int result = sqlite_db_begin(db, err);
-
+		result = sqlite_db_begin(db, err);
 		if (result < 0)
 			return result;
 		result = migrate_step(db, steps, count, &done, err);

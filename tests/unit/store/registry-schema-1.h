@@ -1,0 +1,197 @@
+/*
+ * The tables of registry.db as schema version 1 had them. Frozen: what files of
+ * that version look like does not change any more.
+ */
+#ifndef TESTS_UNIT_STORE_REGISTRY_SCHEMA_1_H
+#define TESTS_UNIT_STORE_REGISTRY_SCHEMA_1_H
+
+/* Tenants, their domains, keys and users; leases, secrets, counters, audit. */
+#define SCHEMA_1_ACCOUNTS                                                      \
+	"CREATE TABLE tenant ("                                                \
+	" id BLOB PRIMARY KEY,"                                                \
+	" name TEXT NOT NULL UNIQUE,"                                          \
+	" language TEXT NOT NULL,"                                             \
+	" created_ms INTEGER NOT NULL," /* What his policy and his decisions   \
+	                                   have reached. */                    \
+	" policy_revision INTEGER NOT NULL DEFAULT 0,"                         \
+	" decision_sequence INTEGER NOT NULL DEFAULT 0"                        \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE TABLE domain ("                                                \
+	" name TEXT PRIMARY KEY,"                                              \
+	" tenant BLOB NOT NULL"                                                \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE INDEX domain_of_tenant ON domain (tenant, name);"              \
+	"CREATE TABLE agent_key ("                                             \
+	" prefix TEXT PRIMARY KEY,"                                            \
+	" id BLOB NOT NULL UNIQUE,"                                            \
+	" tenant BLOB NOT NULL,"                                               \
+	" agent TEXT NOT NULL,"                                                \
+	" hash BLOB NOT NULL,"                                                 \
+	" created_ms INTEGER NOT NULL,"                                        \
+	" revoked_ms INTEGER NOT NULL"                                         \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE INDEX agent_key_of_tenant"                                     \
+	" ON agent_key (tenant, agent, prefix);"                               \
+	"CREATE TABLE user ("                                                  \
+	" login TEXT PRIMARY KEY,"                                             \
+	" id BLOB NOT NULL UNIQUE,"                                            \
+	" tenant BLOB NOT NULL,"                                               \
+	" role TEXT NOT NULL,"                                                 \
+	" password TEXT NOT NULL,"                                             \
+	" created_ms INTEGER NOT NULL"                                         \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE INDEX user_of_tenant ON user (tenant, login);"                 \
+	"CREATE TABLE lease ("                                                 \
+	" name TEXT PRIMARY KEY,"                                              \
+	" owner TEXT NOT NULL,"                                                \
+	" until_ms INTEGER NOT NULL"                                           \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE TABLE secret ("                                                \
+	" name TEXT PRIMARY KEY,"                                              \
+	" bytes BLOB NOT NULL"                                                 \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE TABLE counter ("                                               \
+	" name TEXT PRIMARY KEY,"                                              \
+	" value INTEGER NOT NULL"                                              \
+	") STRICT, WITHOUT ROWID;" /* One count of revisions for all: a tenant \
+	                              reads the global ones too. */            \
+	"INSERT INTO counter VALUES ('revision', 0), ('global-policy', 0),"    \
+	" ('changes', 0),"                                                     \
+	" ('messages', 0), ('recipients-held', 0);"                            \
+	"CREATE TABLE audit ("                                                 \
+	" tenant BLOB NOT NULL,"                                               \
+	" id BLOB NOT NULL,"                                                   \
+	" at_ms INTEGER NOT NULL,"                                             \
+	" actor TEXT NOT NULL,"                                                \
+	" action TEXT NOT NULL,"                                               \
+	" object TEXT NOT NULL,"                                               \
+	" detail TEXT NOT NULL,"                                               \
+	" PRIMARY KEY (tenant, id)"                                            \
+	") STRICT, WITHOUT ROWID;"
+
+/* The lists. Scanned by match: live patterns and networks (kinds 0 and 1). */
+#define SCHEMA_1_ENTRIES                                                       \
+	"CREATE TABLE entry ("                                                 \
+	" id BLOB PRIMARY KEY,"                                                \
+	" tenant BLOB NOT NULL,"                                               \
+	" scope INTEGER NOT NULL,"                                             \
+	" scope_value TEXT NOT NULL,"                                          \
+	" kind INTEGER NOT NULL,"                                              \
+	" value TEXT NOT NULL,"                                                \
+	" colour INTEGER NOT NULL,"                                            \
+	" origin INTEGER NOT NULL,"                                            \
+	" demands_pass INTEGER NOT NULL,"                                      \
+	" deleted INTEGER NOT NULL,"                                           \
+	" expires_ms INTEGER NOT NULL,"                                        \
+	" created_ms INTEGER NOT NULL,"                                        \
+	" revision INTEGER NOT NULL,"                                          \
+	" note TEXT NOT NULL,"                                                 \
+	" UNIQUE (tenant, scope, scope_value, kind, value)"                    \
+	") STRICT;"                                                            \
+	"CREATE UNIQUE INDEX entry_by_revision ON entry (tenant, revision);"   \
+	"CREATE INDEX entry_live ON entry (tenant, id) WHERE deleted = 0;"     \
+	"CREATE INDEX entry_scanned ON entry (tenant)"                         \
+	" WHERE deleted = 0 AND kind <= 1;"
+
+/* Registered mail; "held" counts the recipients that are still held. */
+#define SCHEMA_1_MESSAGES                                                      \
+	"CREATE TABLE message ("                                               \
+	" id BLOB PRIMARY KEY,"                                                \
+	" tenant BLOB NOT NULL,"                                               \
+	" challenge BLOB,"                                                     \
+	" held INTEGER NOT NULL,"                                              \
+	" received_ms INTEGER NOT NULL,"                                       \
+	" registered_ms INTEGER NOT NULL,"                                     \
+	" expires_ms INTEGER NOT NULL,"                                        \
+	" size INTEGER NOT NULL,"                                              \
+	" sender TEXT NOT NULL,"                                               \
+	" sender_normal TEXT NOT NULL,"                                        \
+	" header_from TEXT NOT NULL,"                                          \
+	" subject TEXT NOT NULL,"                                              \
+	" message_id TEXT NOT NULL,"                                           \
+	" client_address TEXT NOT NULL,"                                       \
+	" helo TEXT NOT NULL,"                                                 \
+	" challenge_reason TEXT NOT NULL,"                                     \
+	" auth_stated INTEGER NOT NULL,"                                       \
+	" auth_aligned INTEGER NOT NULL,"                                      \
+	" spf INTEGER NOT NULL,"                                               \
+	" dkim INTEGER NOT NULL,"                                              \
+	" dmarc INTEGER NOT NULL,"                                             \
+	" spf_domain TEXT NOT NULL,"                                           \
+	" dkim_domain TEXT NOT NULL"                                           \
+	") STRICT;"                                                            \
+	"CREATE INDEX message_of_tenant ON message (tenant, id);"              \
+	"CREATE INDEX message_by_sender"                                       \
+	" ON message (sender_normal, tenant, id);"                             \
+	"CREATE INDEX message_by_challenge ON message (challenge, id)"         \
+	" WHERE challenge IS NOT NULL;"                                        \
+	"CREATE INDEX message_held ON message (tenant, id) WHERE held > 0;"    \
+	"CREATE INDEX message_held_any ON message (id) WHERE held > 0;"        \
+	"CREATE INDEX message_expiry ON message (expires_ms)"                  \
+	" WHERE held > 0;"                                                     \
+	"CREATE TABLE recipient ("                                             \
+	" message BLOB NOT NULL,"                                              \
+	" address TEXT NOT NULL,"                                              \
+	" tenant BLOB NOT NULL,"                                               \
+	" position INTEGER NOT NULL,"                                          \
+	" state INTEGER NOT NULL,"                                             \
+	" changed_ms INTEGER NOT NULL,"                                        \
+	" by TEXT NOT NULL,"                                                   \
+	" why TEXT NOT NULL,"                                                  \
+	" PRIMARY KEY (message, address)"                                      \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE INDEX recipient_by_address"                                    \
+	" ON recipient (address, tenant, message);"                            \
+	"CREATE TABLE decision ("                                              \
+	" tenant BLOB NOT NULL,"                                               \
+	" sequence INTEGER NOT NULL,"                                          \
+	" message BLOB NOT NULL,"                                              \
+	" recipient TEXT NOT NULL,"                                            \
+	" verdict INTEGER NOT NULL,"                                           \
+	" by TEXT NOT NULL,"                                                   \
+	" why TEXT NOT NULL,"                                                  \
+	" decided_ms INTEGER NOT NULL,"                                        \
+	" PRIMARY KEY (tenant, sequence)"                                      \
+	") STRICT, WITHOUT ROWID;"
+
+/* Challenges: at most one is open (state 0) for a sender. */
+#define SCHEMA_1_CHALLENGES                                                    \
+	"CREATE TABLE challenge ("                                             \
+	" id BLOB PRIMARY KEY,"                                                \
+	" tenant BLOB NOT NULL,"                                               \
+	" message BLOB NOT NULL,"                                              \
+	" sender_hash BLOB NOT NULL,"                                          \
+	" token_hash BLOB NOT NULL,"                                           \
+	" state INTEGER NOT NULL,"                                             \
+	" created_ms INTEGER NOT NULL,"                                        \
+	" expires_ms INTEGER NOT NULL,"                                        \
+	" changed_ms INTEGER NOT NULL,"                                        \
+	" sender TEXT NOT NULL,"                                               \
+	" code TEXT NOT NULL,"                                                 \
+	" attempts INTEGER NOT NULL,"                                          \
+	" code_serial INTEGER NOT NULL,"                                       \
+	" mail INTEGER NOT NULL,"                                              \
+	" mail_attempts INTEGER NOT NULL,"                                     \
+	" mail_next_ms INTEGER NOT NULL,"                                      \
+	" mail_owner TEXT NOT NULL,"                                           \
+	" mail_lease_ms INTEGER NOT NULL,"                                     \
+	" mail_reply TEXT NOT NULL"                                            \
+	") STRICT;"                                                            \
+	"CREATE UNIQUE INDEX challenge_open ON challenge (sender_hash)"        \
+	" WHERE state = 0;"                                                    \
+	"CREATE INDEX challenge_expiry ON challenge (expires_ms)"              \
+	" WHERE state = 0;"                                                    \
+	"CREATE INDEX challenge_changed ON challenge (state, changed_ms);"     \
+	"CREATE INDEX challenge_mail ON challenge (mail_next_ms)"              \
+	" WHERE state = 0 AND mail = 0;"                                       \
+	"CREATE TABLE dead_sender ("                                           \
+	" hash BLOB PRIMARY KEY,"                                              \
+	" marked_ms INTEGER NOT NULL"                                          \
+	") STRICT, WITHOUT ROWID;"
+
+#define SCHEMA_1                                                               \
+	"PRAGMA application_id = 1414677831;" SCHEMA_1_ACCOUNTS                \
+	    SCHEMA_1_ENTRIES SCHEMA_1_MESSAGES SCHEMA_1_CHALLENGES             \
+	"PRAGMA user_version = 1;"
+
+#endif
