@@ -7,6 +7,8 @@
 
 #define READERS          4
 #define WRITER_CACHE_KIB 32768
+/* Of the agent, whose senders wait: other processes lock the file briefly. */
+#define LOCKED_TIMEOUT_MS 2000
 /* A row holds less than 1 GB, and memory is to be bounded. */
 #define LARGE_BODY_MAXIMUM (64 << 20)
 
@@ -61,10 +63,13 @@ static int prepare_location(struct spool_sqlite *spool, const char *location,
 static int open_database(struct spool_sqlite *spool, bool shared,
                          struct error *err)
 {
+	int timeout_ms = shared ? 0 : LOCKED_TIMEOUT_MS;
 	struct sqlite_db_options options = {.path = spool->path,
 	                                    .create = !shared,
+	                                    .busy_timeout_ms = timeout_ms,
 	                                    .cache_kib = WRITER_CACHE_KIB};
 	struct sqlite_db_options lazy = {.path = spool->path,
+	                                 .busy_timeout_ms = timeout_ms,
 	                                 .lazy_sync = true};
 	int result = sqlite_db_open(&spool->db, &options, err);
 

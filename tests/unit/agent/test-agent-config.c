@@ -8,6 +8,8 @@
 
 #define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))
 #define SPOOL       "spool { location = \"/s\"; }\n"
+#define PASSWORD    "Open-Sesame"
+#define URI         "mongodb://agent:" PASSWORD "@db.test/turing?tls=true"
 #define CLOUD       "cloud { url = \"https://c.test\"; key = tk_x; }\n"
 #define POLICY      "policy { authserv_id = mx.test; }\n"
 
@@ -46,6 +48,14 @@ static const struct {
     {SPOOL CLOUD POLICY CLOUD, "t.conf:4"},
     {SPOOL CLOUD POLICY "agent { hostname = \"a b\"; }", "agent.hostname"},
     {SPOOL CLOUD POLICY "agent { name = \"\"; }", "agent.name"},
+    {"spool { backend = mongodb; location = \"" URI "\"; }\n" CLOUD POLICY,
+     "agent.name"},
+    {"spool { backend = mongodb; location = \"" URI "\"; }\n"
+     " agent { name = one; }\n" CLOUD POLICY,
+     NULL},
+    {"spool { backend = mongo; location = \"" URI "\"; }\n"
+     " agent { name = one; }\n" CLOUD POLICY,
+     "spool.backend"},
     {SPOOL CLOUD POLICY "log { level = loud; }", "log.level"},
 };
 
@@ -79,11 +89,42 @@ START_TEST(defaults_are_the_documented_ones)
 	ck_assert_uint_eq(config.next_hop.port, 10026);
 	ck_assert_uint_eq(config.metrics.port, 10027);
 	ck_assert_str_eq(config.key, "tk_x");
+	ck_assert_str_eq(config.agent_name, "agent");
+	ck_assert_ptr_null(config.spool_incoming);
 	ck_assert_uint_eq(config.smtp_xforward_from.count, 2);
 	ck_assert_int_eq(config.smtp_max_message_size, 50 << 20);
 	ck_assert_int_eq(config.policy_hold_for_ms, 14LL * 24 * 3600 * 1000);
 	ck_assert_int_eq(config.queue_retry_min_ms, 5 * 60 * 1000);
 	ck_assert_int_gt((int)strlen(config.hostname), 0);
+	agent_config_release(&config);
+}
+END_TEST
+
+/* The URI of a store holds a password. */
+START_TEST(secrets_are_not_printed)
+{
+	struct agent_config config;
+	struct error err = {.text = ""};
+	char *printed = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&printed, &size);
+
+	ck_assert_msg(
+	    agent_config_load_text("t.conf",
+	                           "spool { backend = mongodb; incoming = "
+	                           "\"/var/in\"; location = \"" URI "\"; }\n"
+	                           " agent { name = one; }\n" CLOUD POLICY,
+	                           &config, &err) == 0,
+	    "%s", err.text);
+	ck_assert_str_eq(config.spool_location, URI);
+	ck_assert_str_eq(config.spool_incoming, "/var/in");
+	config_print(agent_config_fields, &config, out);
+	(void)fclose(out);
+	ck_assert_ptr_nonnull(strstr(printed, "spool.location = \"***\""));
+	ck_assert_ptr_nonnull(strstr(printed, "agent.name = \"one\""));
+	ck_assert_ptr_null(strstr(printed, PASSWORD));
+	ck_assert_ptr_null(strstr(printed, "tk_x"));
+	free(printed);
 	agent_config_release(&config);
 }
 END_TEST
@@ -120,6 +161,7 @@ int main(void)
 
 	tcase_add_loop_test(tests, accepts_or_says_why_not, 0, COUNT(rows));
 	tcase_add_test(tests, defaults_are_the_documented_ones);
+	tcase_add_test(tests, secrets_are_not_printed);
 	tcase_add_test(tests, key_is_read_from_its_file);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);

@@ -1,8 +1,16 @@
 /*
  * The spool on a medium that fails: every write and every sync of a commit in
- * turn, with a full disk, an I/O error and a damaged page.
+ * turn, with a full disk, an I/O error and a damaged page; the renaming and
+ * syncing of bodies' files; and a file that another process has locked.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/mem.h"
 #include "tests/support/fault-vfs.h"
@@ -10,6 +18,42 @@
 #include "tests/support/suite.h"
 
 #define BATCH 6
+
+/* The calls on bodies' files that can be made to fail. */
+enum call { CALL_NONE, CALL_RENAME, CALL_SYNC_FILE, CALL_SYNC_DIRECTORY };
+
+static struct {
+	enum call call;
+	int skip, number; /* of the error */
+	bool happened;
+} plan;
+
+static bool fails(enum call call)
+{
+	if (plan.call != call || plan.skip-- > 0)
+		return false;
+	plan.call = CALL_NONE;
+	plan.happened = true;
+	errno = plan.number;
+	return true;
+}
+
+/* In the place of the C library's. */
+int rename(const char *from, const char *to)
+{
+	return fails(CALL_RENAME) ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+/* Likewise. */
+int fsync(int fd)
+{
+	struct stat info;
+	bool directory = !fstat(fd, &info) && S_ISDIR(info.st_mode);
+
+	return fails(directory ? CALL_SYNC_DIRECTORY : CALL_SYNC_FILE)
+	           ? -1
+	           : (int)syscall(SYS_fsync, fd);
+}
 
 static struct spool_fixture fixture;
 
@@ -238,11 +282,130 @@ START_TEST(claim_purge_and_entries_fail_whole)
 }
 END_TEST
 
-int main(void)
-{
-	Suite *suite = suite_create("spool-faults");
-	TCase *tests = tcase_create("faults");
+static const struct {
+	enum call call;
+	int number, result;
+} calls[] = {
+    {CALL_RENAME, EIO, ERR_IO},         {CALL_RENAME, ENOSPC, ERR_FULL},
+    {CALL_RENAME, EDQUOT, ERR_FULL},    {CALL_SYNC_FILE, EIO, ERR_IO},
+    {CALL_SYNC_FILE, ENOSPC, ERR_FULL}, {CALL_SYNC_DIRECTORY, EIO, ERR_IO},
+};
 
+/* One call on a body's file fails: false once there was none more to fail. */
+static bool fail_call(size_t row, int skip, const struct batch *kept,
+                      size_t *files)
+{
+	struct batch batch;
+	int result;
+
+	fill(&batch);
+	plan.skip = skip;
+	plan.number = calls[row].number;
+	plan.happened = false;
+	plan.call = calls[row].call;
+	result = commit(&batch);
+	plan.call = CALL_NONE;
+	ck_assert_int_eq(result, plan.happened ? calls[row].result : 0);
+	expect_results(&batch, result);
+	if (result == ERR_IO) {
+		/* What a failed sync leaves is not synced again. */
+		ck_assert_int_eq(commit(&batch), ERR_IO);
+		fixture_reopen(&fixture);
+	}
+	ck_assert_int_eq(is_there(&batch), !plan.happened);
+	ck_assert(is_there(kept));
+	ck_assert_uint_eq(fixture_count_files(&fixture, "bodies"),
+	                  *files + (plan.happened ? 0 : 2));
+	if (plan.happened)
+		ck_assert_int_eq(commit(&batch), 0);
+	ck_assert(is_there(&batch));
+	*files += 2;
+	release(&batch);
+	return plan.happened;
+}
+
+START_TEST(files_of_bodies_at_every_step)
+{
+	struct batch kept;
+	size_t files = 2;
+	int skip = 0;
+
+	fill(&kept);
+	ck_assert_int_eq(commit(&kept), 0);
+	while (fail_call((size_t)_i, skip, &kept, &files))
+		skip++;
+	ck_assert_int_eq(skip, calls[_i].call == CALL_SYNC_DIRECTORY ? 1 : 2);
+	release(&kept);
+}
+END_TEST
+
+/* Another program: it locks the database and waits for its end. */
+static int hold_lock(const char *path)
+{
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open(path, &db) ||
+	    sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL))
+		return 1;
+	if (write(STDOUT_FILENO, "!", 1) != 1)
+		return 1;
+	for (;;)
+		(void)pause();
+}
+
+static pid_t start_holder(void)
+{
+	char *path = mem_format("%s/spool.db", fixture.directory);
+	int ends[2];
+	char byte;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)dup2(ends[1], STDOUT_FILENO);
+		(void)execl("/proc/self/exe", "test-spool-faults", "--hold",
+		            path, (char *)NULL);
+		_exit(1);
+	}
+	(void)close(ends[1]);
+	ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+	(void)close(ends[0]);
+	free(path);
+	return pid;
+}
+
+/* Nothing was done, nothing is broken, and it goes on by itself. */
+START_TEST(another_process_has_it_locked)
+{
+	struct batch batch;
+	size_t deleted;
+	pid_t holder = start_holder();
+
+	fill(&batch);
+	ck_assert_int_eq(commit(&batch), ERR_UNAVAILABLE);
+	ck_assert(!is_there(&batch));
+	ck_assert_uint_eq(fixture_count_files(&fixture, "bodies"), 0);
+	ck_assert_int_eq(kill(holder, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
+	ck_assert_int_eq(commit(&batch), 0);
+	ck_assert(is_there(&batch));
+	ck_assert_int_eq(
+	    spool_purge(fixture.spool, FIXTURE_NOW_MS, 10, &deleted, NULL), 0);
+	release(&batch);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	Suite *suite;
+	TCase *tests;
+
+	if (argc == 3 && strcmp(argv[1], "--hold") == 0)
+		return hold_lock(argv[2]);
+	suite = suite_create("spool-faults");
+	tests = tcase_create("faults");
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, full_disk_at_every_write);
@@ -250,6 +413,9 @@ int main(void)
 	tcase_add_test(tests, damage_ends_writing);
 	tcase_add_test(tests, failed_checkpoint_ends_writing);
 	tcase_add_test(tests, claim_purge_and_entries_fail_whole);
+	tcase_add_loop_test(tests, files_of_bodies_at_every_step, 0,
+	                    sizeof(calls) / sizeof(calls[0]));
+	tcase_add_test(tests, another_process_has_it_locked);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
