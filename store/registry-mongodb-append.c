@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/crypto.h"
 #include "store/registry-mongodb-decision.h"
 
@@ -17,10 +16,6 @@
 
 /* How often another may be faster. */
 #define MISSES 200
-
-/* How long what is known of a log can be relied on without a look at what a
- * purge took away meanwhile. */
-#define KNOWN_MS 1000
 
 /* A decision that waits for its turn, on the stack of its thread. */
 struct registry_append {
@@ -158,10 +153,10 @@ static void select_decision(bson_t *selector, const struct id *tenant,
 	(void)mongodb_append_id(selector, "_id", id);
 }
 
-/* Whether another appended this very decision. */
-static int is_logged(struct registry_mongodb *mongo,
-                     const struct registry_append *append, bool *logged,
-                     struct error *err)
+/* The number under which another appended this very decision; 0: none did. */
+static int read_logged(struct registry_mongodb *mongo,
+                       const struct registry_append *append, int64_t *sequence,
+                       struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER;
 	bson_t *found = NULL;
@@ -171,10 +166,51 @@ static int is_logged(struct registry_mongodb *mongo,
 	/* Index: _id. */
 	error = mongodb_find_one(mongo->db, REGISTRY_DECISION, &selector, NULL,
 	                         &found, err);
+	*sequence = error ? 0 : mongodb_get_int(found, "sequence");
 	bson_destroy(found);
 	bson_destroy(&selector);
-	*logged = !error;
 	return error == ERR_NOT_FOUND ? 0 : error;
+}
+
+/* Waits a little longer with each time that another had the number, who may
+ * not be read at once; ERR_UNAVAILABLE when it has been too often. */
+static int miss(unsigned *misses, struct error *err)
+{
+	if (++*misses > MISSES)
+		return error_set(err, ERR_UNAVAILABLE,
+		                 "the end of a log cannot be found");
+	if (*misses > 1)
+		(void)usleep(random_below(1000 * *misses));
+	return 0;
+}
+
+/* Gives a decision of the log the number behind the last one. */
+static int renumber(struct registry_mongodb *mongo,
+                    const struct registry_append *append, struct error *err)
+{
+	unsigned misses = 0;
+	int error;
+
+	do {
+		bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER,
+		       set;
+		int64_t last = 0;
+
+		error = registry_mongodb_last_sequence(mongo, append->tenant,
+		                                       &last, err);
+		if (error)
+			return error;
+		select_decision(&selector, append->tenant, append->id);
+		(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
+		(void)BSON_APPEND_INT64(&set, "sequence", last + 1);
+		(void)bson_append_document_end(&update, &set);
+		/* Index: _id. */
+		error = mongodb_update(mongo->db, REGISTRY_DECISION, &selector,
+		                       &update, false, true, NULL, err);
+		bson_destroy(&update);
+		bson_destroy(&selector);
+	} while (error == ERR_EXISTS && !(error = miss(&misses, err)));
+	return error;
 }
 
 /* The decisions of one tenant that are to be appended, in their order. */
@@ -206,17 +242,17 @@ static int know_end(struct registry_mongodb *mongo,
                     struct registry_mongodb_turn *turn, const struct id *tenant,
                     struct error *err)
 {
-	int64_t now_ms = clock_wall_ms(), sequence;
+	int64_t sequence;
 	int error;
 
-	if (turn->known_ms && id_equal(&turn->tenant, tenant))
+	if (turn->known && id_equal(&turn->tenant, tenant))
 		return 0;
 	error = registry_mongodb_last_sequence(mongo, tenant, &sequence, err);
 	if (error)
 		return error;
 	turn->tenant = *tenant;
 	turn->sequence = sequence;
-	turn->known_ms = now_ms;
+	turn->known = true;
 	return 0;
 }
 
@@ -244,30 +280,25 @@ static int insert(struct registry_mongodb *mongo, const struct group *group,
 }
 
 /*
- * A process that slept between its look at the log and its insertion could
- * have come behind a purge: what got a number from below the floor is taken
- * back, and *kept tells how many of the first items are not.
+ * A process whose look at the log is old may have come behind others and a
+ * purge that took away what they had appended. What got a number from below
+ * the floor, where nobody looks any more, gets another; *moved tells so.
  */
-static int take_back(struct registry_mongodb *mongo, const struct group *group,
-                     int64_t sequence, size_t *kept, struct error *err)
+static int lift(struct registry_mongodb *mongo,
+                struct registry_append *const *items, size_t count,
+                int64_t first, bool *moved, struct error *err)
 {
 	int64_t floor = 0;
-	int error = registry_mongodb_sequence_floor(
-	    mongo, group->items[0]->tenant, &floor, err);
+	int error;
 
-	if (error || floor <= sequence)
-		return error;
-	for (size_t i = 0; !error && i < *kept; i++) {
-		bson_t selector = BSON_INITIALIZER;
-
-		select_decision(&selector, group->items[i]->tenant,
-		                group->items[i]->id);
-		/* Index: _id. */
-		error = mongodb_delete(mongo->db, REGISTRY_DECISION, &selector,
-		                       true, NULL, err);
-		bson_destroy(&selector);
-	}
-	*kept = 0;
+	if (!count)
+		return 0;
+	error = registry_mongodb_sequence_floor(mongo, items[0]->tenant, &floor,
+	                                        err);
+	*moved = floor >= first;
+	for (size_t i = 0; !error && i < count; i++)
+		if (first + (int64_t)i <= floor)
+			error = renumber(mongo, items[i], err);
 	return error;
 }
 
@@ -276,25 +307,24 @@ static int go_on(struct registry_mongodb *mongo,
                  struct registry_mongodb_turn *turn, struct group *group,
                  int result, struct error *err)
 {
-	bool logged = false;
+	int64_t sequence = 0;
+	bool moved = false;
 	int error;
 
 	if (result != ERR_EXISTS)
 		return error_set(err, (enum error_code)result,
 		                 "a decision could not be appended");
-	if ((error = is_logged(mongo, group->items[0], &logged, err)))
-		return error;
-	if (logged) {
-		finish(group, 1, 0, NULL);
-		return 0;
+	error = read_logged(mongo, group->items[0], &sequence, err);
+	if (!error && !sequence) {
+		turn->known = false;
+		return miss(&group->misses, err);
 	}
-	/* The number is another's, who may not be read at once. */
-	turn->known_ms = 0;
-	if (++group->misses > MISSES)
-		return error_set(err, ERR_UNAVAILABLE,
-		                 "the end of a log cannot be found");
-	if (group->misses > 1)
-		(void)usleep(random_below(1000 * group->misses));
+	if (!error)
+		error = lift(mongo, group->items, 1, sequence, &moved, err);
+	if (error)
+		return error;
+	turn->known = turn->known && !moved;
+	finish(group, 1, 0, NULL);
 	return 0;
 }
 
@@ -304,31 +334,24 @@ static int advance(struct registry_mongodb *mongo,
                    struct registry_mongodb_turn *turn, struct group *group,
                    struct error *err)
 {
-	int64_t now_ms = clock_wall_ms(), age_ms;
 	int results[SHARED] = {0};
-	size_t kept = 0;
+	size_t inserted = 0;
+	bool moved = false;
 	int error;
 
 	if ((error = know_end(mongo, turn, group->items[0]->tenant, err)) ||
 	    (error = insert(mongo, group, turn->sequence, results, err)))
 		return error;
-	while (kept < group->count && !results[kept])
-		kept++;
-	age_ms = clock_wall_ms() - turn->known_ms;
-	if (kept && (age_ms < 0 || age_ms > KNOWN_MS)) {
-		size_t inserted = kept;
-
-		error = take_back(mongo, group, turn->sequence, &kept, err);
-		if (error || kept < inserted) {
-			turn->known_ms = 0;
-			return error;
-		}
-	}
-	turn->sequence += (int64_t)kept;
-	if (kept)
-		turn->known_ms = now_ms;
-	error = kept < group->count ? results[kept] : 0;
-	finish(group, kept, 0, NULL);
+	while (inserted < group->count && !results[inserted])
+		inserted++;
+	error = lift(mongo, group->items, inserted, turn->sequence + 1, &moved,
+	             err);
+	if (error)
+		return error;
+	turn->sequence += (int64_t)inserted;
+	turn->known = !moved;
+	error = inserted < group->count ? results[inserted] : 0;
+	finish(group, inserted, 0, NULL);
 	return error ? go_on(mongo, turn, group, error, err) : 0;
 }
 
@@ -342,7 +365,7 @@ static void append_group(struct registry_mongodb *mongo,
 		int error = advance(mongo, turn, group, &detail);
 
 		if (error) {
-			turn->known_ms = 0;
+			turn->known = false;
 			finish(group, group->count, error, &detail);
 		}
 	}

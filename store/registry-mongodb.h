@@ -17,9 +17,9 @@ struct registry_mongodb_turn {
 	pthread_mutex_t mutex;       /* of whoever appends, and of the rest */
 	pthread_mutex_t queue_mutex; /* of the queue */
 	struct registry_append *first, *last;
-	struct id tenant; /* whose log is known best: */
-	int64_t sequence; /* it ends here or later; 0: not known */
-	int64_t known_ms; /* when that was so, by the wall clock */
+	bool known;       /* where the log of this tenant ends: */
+	struct id tenant; /* at sequence, when it was looked at */
+	int64_t sequence;
 };
 
 struct registry_mongodb {
