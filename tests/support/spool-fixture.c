@@ -5,9 +5,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "tests/support/mongodb-fixture.h"
 
 static void open_it(struct spool_fixture *fixture)
 {
@@ -17,19 +19,42 @@ static void open_it(struct spool_fixture *fixture)
 	              "%s", err.text);
 }
 
+const char *fixture_backend(void)
+{
+	const char *name = getenv("TURING_TEST_BACKEND");
+
+	return name && *name ? name : "sqlite";
+}
+
+bool fixture_is_sqlite(void)
+{
+	return !strcmp(fixture_backend(), "sqlite");
+}
+
+/* A database beside the folder, which then has large bodies that wait. */
+static void use_mongodb(struct spool_fixture *fixture)
+{
+	char *incoming = mem_format("%s/incoming", fixture->directory);
+
+	ck_assert_int_eq(mkdir(incoming, 0700), 0);
+	fixture->uri = mongodb_fixture_uri();
+	fixture->options.location = fixture->uri;
+	fixture->options.incoming = incoming;
+}
+
 void fixture_open(struct spool_fixture *fixture)
 {
-	const char *backend = getenv("TURING_TEST_BACKEND");
-
 	memset(fixture, 0, sizeof(*fixture));
 	(void)snprintf(fixture->directory, sizeof(fixture->directory),
 	               "/tmp/turing-spool-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(fixture->directory));
 	fixture->options =
-	    (struct spool_options){.backend = backend ? backend : "sqlite",
+	    (struct spool_options){.backend = fixture_backend(),
 	                           .location = fixture->directory,
 	                           .owner = FIXTURE_OWNER,
 	                           .large_body_bytes = FIXTURE_LARGE};
+	if (!fixture_is_sqlite())
+		use_mongodb(fixture);
 	open_it(fixture);
 }
 
@@ -54,6 +79,8 @@ void fixture_close(struct spool_fixture *fixture)
 
 	ck_assert_msg(!spool_check(fixture->spool, &err), "%s", err.text);
 	spool_close(fixture->spool);
+	mongodb_fixture_drop(fixture->uri);
+	free((char *)fixture->options.incoming);
 	(void)nftw(fixture->directory, remove_path, 16, FTW_DEPTH | FTW_PHYS);
 }
 

@@ -15,8 +15,15 @@
 struct spool_fixture {
 	struct spool *spool;
 	char directory[64]; /* removed at the end */
+	char *uri;          /* of MongoDB's database, dropped at the end */
 	struct spool_options options;
 };
+
+/* The backend that TURING_TEST_BACKEND names. */
+const char *fixture_backend(void);
+
+/* Whether that is SQLite: for tests of its files. */
+bool fixture_is_sqlite(void);
 
 /* Makes an empty spool in a temporary directory. */
 void fixture_open(struct spool_fixture *fixture);
@@ -62,7 +69,8 @@ char *fixture_body(struct spool_fixture *fixture, struct id id, size_t *size);
 char *fixture_incoming(struct spool_fixture *fixture, const void *bytes,
                        size_t size);
 
-/* How many files are in a directory below the spool's. */
+/* How many files are in a directory below the spool's; of MongoDB there is
+ * "incoming" alone. */
 size_t fixture_count_files(struct spool_fixture *fixture, const char *name);
 
 #endif

@@ -1,8 +1,7 @@
 /*
- * What the registry's conformance tests share: a registry in a folder of its
- * own for each test, and records with short names. The backend is taken from
- * TURING_TEST_BACKEND ("sqlite" when unset); for backends that are not a
- * folder TURING_TEST_LOCATION says where, "%s" in it becoming a fresh name.
+ * What the registry's conformance tests share: a registry in a folder or a
+ * database of its own for each test, and records with short names. The backend
+ * is taken from TURING_TEST_BACKEND ("sqlite" when unset).
  */
 #ifndef TESTS_CONFORMANCE_REGISTRY_FIXTURE_H
 #define TESTS_CONFORMANCE_REGISTRY_FIXTURE_H
@@ -15,6 +14,7 @@
 
 #include "common/crypto.h"
 #include "store/registry.h"
+#include "tests/support/mongodb-fixture.h"
 #include "tests/support/suite.h"
 
 #define UNUSED __attribute__((unused))
@@ -24,7 +24,7 @@
 
 static struct registry *registry;
 static char folder[64];
-static char location[300];
+static char location[512];
 UNUSED static struct id tenant_a, tenant_b, no_id;
 
 /* 0, or the test fails with the error's text. */
@@ -91,24 +91,28 @@ UNUSED static void add_tenant(const struct id *id, const char *name)
 	ok(registry_tenant_add(registry, &tenant, E));
 }
 
+/* Where the test's registry is: its folder, or a fresh database. */
+UNUSED static void set_location(void)
+{
+	char *uri;
+
+	if (is_sqlite()) {
+		(void)snprintf(location, sizeof(location), "%s/data", folder);
+		return;
+	}
+	uri = mongodb_fixture_uri();
+	ck_assert_uint_lt(strlen(uri), sizeof(location));
+	(void)snprintf(location, sizeof(location), "%s", uri);
+	free(uri);
+}
+
 /* A fresh registry with the tenants a and b. */
 UNUSED static void set_up(void)
 {
-	const char *given = getenv("TURING_TEST_LOCATION");
-
 	ck_assert_int_eq(crypto_init(), 0);
 	(void)snprintf(folder, sizeof(folder), "/tmp/turing-registry-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
-	if (is_sqlite() || !given)
-		(void)snprintf(location, sizeof(location), "%s/data", folder);
-	else {
-		const char *mark = strstr(given, "%s");
-
-		ck_assert_ptr_nonnull(mark);
-		(void)snprintf(location, sizeof(location), "%.*s%s%s",
-		               (int)(mark - given), given,
-		               strrchr(folder, '-') + 1, mark + 2);
-	}
+	set_location();
 	registry = open_again();
 	tenant_a = id_of(0xa0000000);
 	tenant_b = id_of(0xb0000000);
@@ -124,6 +128,8 @@ UNUSED static void tear_down(void)
 
 	registry_close(registry);
 	registry = NULL;
+	if (!is_sqlite())
+		mongodb_fixture_drop(strdup(location));
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		char path[128];
 

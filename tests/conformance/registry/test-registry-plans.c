@@ -270,7 +270,7 @@ static bool is_explainable(const char *sql)
 START_TEST(no_statement_reads_a_whole_table)
 {
 	sqlite3 *db = NULL;
-	char path[400];
+	char path[600];
 	int bad = 0, explained = 0;
 
 	tour_accounts();
@@ -297,7 +297,7 @@ END_TEST
 START_TEST(a_scan_is_seen)
 {
 	sqlite3 *db = NULL;
-	char path[400];
+	char path[600];
 
 	(void)snprintf(path, sizeof(path), "%s/registry.db", location);
 	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);

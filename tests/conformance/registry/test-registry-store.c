@@ -83,8 +83,13 @@ START_TEST(store_is_made_once)
 	uint8_t secrets[RACERS][32] = {{0}};
 	pthread_t threads[RACERS];
 	size_t length = strlen(location);
+	char *first = strdup(location);
 
-	(void)snprintf(location + length, sizeof(location) - length, "-2");
+	if (is_sqlite())
+		(void)snprintf(location + length, sizeof(location) - length,
+		               "-2");
+	else
+		set_location();
 	for (int i = 0; i < RACERS; i++)
 		ck_assert_int_eq(
 		    pthread_create(&threads[i], NULL, race_to_open, secrets[i]),
@@ -97,12 +102,14 @@ START_TEST(store_is_made_once)
 		ck_assert_mem_eq(secrets[i], secrets[0], 32);
 	}
 	if (is_sqlite()) {
-		char path[400];
+		char path[600];
 
 		(void)snprintf(path, sizeof(path), "%s/registry.db", location);
 		(void)remove(path);
 		(void)remove(location);
-	}
+		free(first);
+	} else
+		mongodb_fixture_drop(first);
 }
 END_TEST
 
@@ -347,7 +354,7 @@ END_TEST
 
 static char *db_path(void)
 {
-	static char path[400];
+	static char path[600];
 
 	(void)snprintf(path, sizeof(path), "%s/registry.db", location);
 	return path;
@@ -386,7 +393,7 @@ START_TEST(files_are_private)
 	struct stat stat_buffer;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		char path[450];
+		char path[650];
 
 		(void)snprintf(path, sizeof(path), "%s%s", db_path(), names[i]);
 		ck_assert_int_eq(stat(path, &stat_buffer), 0);

@@ -78,15 +78,32 @@ static void commit_batch(int pipe_fd, struct id *previous)
 }
 
 /* Commits until it is killed; what is acknowledged goes into the pipe. */
-static void child(int pipe_fd)
+static int child(const char *location, const char *incoming, int pipe_fd)
 {
 	struct id previous = {{0}};
 	struct error err;
 
-	if (spool_open(&fixture.spool, &fixture.options, &err))
-		_exit(2);
+	fixture.options =
+	    (struct spool_options){.backend = fixture_backend(),
+	                           .location = location,
+	                           .owner = FIXTURE_OWNER,
+	                           .large_body_bytes = FIXTURE_LARGE,
+	                           .incoming = *incoming ? incoming : NULL};
+	if (crypto_init() || spool_open(&fixture.spool, &fixture.options, &err))
+		return 2;
 	for (;;)
 		commit_batch(pipe_fd, &previous);
+}
+
+/* A new program, since not every backend's library survives a fork. */
+static void become_child(int pipe_fd)
+{
+	const char *incoming = fixture.options.incoming;
+	char *number = mem_format("%d", pipe_fd);
+
+	(void)execl("/proc/self/exe", "self", "child", fixture.options.location,
+	            incoming ? incoming : "", number, NULL);
+	_exit(127);
 }
 
 struct list {
@@ -117,7 +134,7 @@ static void run_and_kill(struct list *list)
 	ck_assert_int_ge(pid, 0);
 	if (!pid) {
 		(void)close(ends[0]);
-		child(ends[1]);
+		become_child(ends[1]);
 	}
 	(void)close(ends[1]);
 	ready.fd = ends[0];
@@ -197,11 +214,15 @@ START_TEST(acknowledged_is_recovered)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("spool-crash");
-	TCase *tests = tcase_create("crash");
+	Suite *suite;
+	TCase *tests;
 
+	if (argc == 5 && !strcmp(argv[1], "child"))
+		return child(argv[2], argv[3], atoi(argv[4]));
+	suite = suite_create("spool-crash");
+	tests = tcase_create("crash");
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, acknowledged_is_recovered);
