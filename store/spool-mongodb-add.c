@@ -5,6 +5,7 @@
 
 #include "common/crypto.h"
 #include "store/mongodb-private.h"
+#include "store/spool-history.h"
 
 #define BATCH_DOCUMENTS 500
 #define BATCH_BYTES     (16U << 20) /* of documents in memory at once */
@@ -17,13 +18,13 @@ static int copy_text(char **to, const char *from)
 	return *to ? 0 : ERR_MEMORY;
 }
 
-/* As SQLite's rows take what an ADD says: no more than its state needs. */
+/* Only what is queued has a next attempt, or a lease when it is added. */
 static void settle_times(const struct spool_change *change,
                          struct spool_recipient *to)
 {
 	bool queue = to->state == SPOOL_QUEUED || to->state == SPOOL_DEFERRED;
 
-	if (change->kind == SPOOL_ADD && !queue)
+	if (!queue)
 		to->next_attempt_ms = 0;
 	if (change->kind == SPOOL_ADD && queue && *to->lease_owner)
 		return;
@@ -35,7 +36,7 @@ static int copy_recipient(const struct spool_change *change,
                           const struct spool_recipient *from,
                           struct spool_recipient *to)
 {
-	bool copy = change->kind == SPOOL_COPY;
+	char history[SPOOL_HISTORY_SIZE] = "";
 	int result;
 
 	*to = (struct spool_recipient){.state = from->state,
@@ -52,9 +53,12 @@ static int copy_recipient(const struct spool_change *change,
 	if (!result)
 		result = copy_text(&to->reply, from->reply);
 	if (!result)
-		result = copy_text(&to->history, copy ? from->history : "");
-	if (!result)
 		result = copy_text(&to->lease_owner, from->lease_owner);
+	if (!result && change->kind == SPOOL_COPY)
+		spool_history_keep(from->history ? from->history : "", to->by,
+		                   to->why, history);
+	if (!result)
+		result = copy_text(&to->history, history);
 	if (!result)
 		settle_times(change, to);
 	return result;

@@ -252,6 +252,8 @@ void spool_mongodb_append_turing(bson_t *document,
 	append_auth(&turing, &message->auth);
 	if (body->present)
 		append_body(&turing, body);
+	else if (!summary.final) /* a copy of what had none */
+		BSON_APPEND_BOOL(&turing, "bodiless", true);
 	append_recipients(&turing, record);
 	append_summary(&turing, "", &summary);
 	bson_append_document_end(document, &turing);
