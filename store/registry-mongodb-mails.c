@@ -62,6 +62,17 @@ static int find_candidates(struct registry_mongodb *mongo,
 	return error;
 }
 
+/* Whether it can be claimed as it was read: a server may give a document as it
+ * became right after it was found. */
+static bool is_due(const struct claim *claim,
+                   const struct registry_challenge *challenge)
+{
+	return challenge->state == CHALLENGE_STATE_OPEN &&
+	       challenge->mail == MAIL_STATE_PENDING &&
+	       challenge->mail_next_ms <= claim->now_ms &&
+	       challenge->mail_lease_ms <= claim->now_ms;
+}
+
 /* Another's claim that came later hides this one, which has ended then. */
 static enum registry_mongodb_made claimed(const bson_t *document,
                                           const void *context)
@@ -158,7 +169,7 @@ static int claim_round(struct registry_mongodb *mongo, struct claim *claim,
 		error = registry_mongodb_grow((void **)&got->page.challenges,
 		                              got->page.count, &got->capacity,
 		                              sizeof(*one), err);
-		if (!error)
+		if (!error && is_due(claim, one))
 			error = claim_one(mongo, claim, one, &made, err);
 		lost += !made;
 		if (!made)
