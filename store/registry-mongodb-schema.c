@@ -8,6 +8,22 @@
 #define HELD "{\"held\":{\"$gt\":0}}"
 
 const struct mongodb_index registry_mongodb_indexes[] = {
+    /* --- accounts ------------------------------------------------------ */
+    {REGISTRY_TENANT, "tenant_name", "name:1", true, NULL},
+    {REGISTRY_DOMAIN, "domain_of_tenant", "tenant:1,_id:1", false, NULL},
+    {REGISTRY_KEY, "key_prefix", "prefix:1", true, NULL},
+    {REGISTRY_KEY, "key_slot", "tenant:1,agent:1,slot:1", true, NULL},
+    {REGISTRY_USER, "user_login", "login:1", true, NULL},
+    {REGISTRY_USER, "user_of_tenant", "tenant:1,login:1", false, NULL},
+
+    /* --- lists -------------------------------------------------------- */
+    {REGISTRY_ENTRY, "entry_id", "id:1", false, NULL},
+    {REGISTRY_ENTRY, "entry_by_revision", "tenant:1,revision:1", false, NULL},
+    {REGISTRY_ENTRY, "entry_live", "tenant:1,id:1", false,
+     "{\"deleted\":false}"},
+    {REGISTRY_ENTRY, "entry_scanned", "tenant:1,scan:1", false,
+     "{\"scan\":true}"},
+
     /* --- registered mail ---------------------------------------------- */
     {REGISTRY_MESSAGE, "message_of_tenant", "tenant:1,_id:1", false, NULL},
     {REGISTRY_MESSAGE, "message_by_sender", "sender_normal:1,tenant:1,_id:1",
