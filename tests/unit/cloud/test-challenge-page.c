@@ -556,6 +556,60 @@ START_TEST(an_expired_link_is_closed_at_once)
 }
 END_TEST
 
+/* Deletes what is over, as retention does in time. */
+static void purge(enum registry_kind kind)
+{
+	struct error err = {0};
+	size_t deleted;
+	ok(registry_purge(page.registry, kind, clock_wall_ms() + 30 * DAY_MS,
+	                  10, &deleted, &err),
+	   &err);
+	ck_assert_uint_eq(deleted, 1);
+}
+
+static void discard_message(void)
+{
+	static char *const words[] = {(char *)"claire@town.example",
+	                              (char *)"paul@town.example"};
+	for (size_t i = 0; i < 2; i++) {
+		struct error err = {0};
+		struct registry_decision decision = {
+		    .message = challenge.message,
+		    .recipient = words[i],
+		    .verdict = REGISTRY_DISCARD,
+		    .decided_ms = clock_wall_ms()};
+		ok(registry_decide(page.registry, &tenant_id, &decision, &err),
+		   &err);
+	}
+	purge(REGISTRY_MESSAGES);
+}
+
+/* The page is whole without the message, and an answer still counts. */
+START_TEST(a_deleted_message_is_no_fault)
+{
+	discard_message();
+	ck_assert_int_eq(get_page(""), 200);
+	ck_assert_msg(says("<form"), "%s", answer);
+	ck_assert(!says("claire@") && !says("{{"));
+	ck_assert_int_eq(post("serial=1&answer=ACE234"), 200);
+	ck_assert(!says("claire@") && !says("{{"));
+	ck_assert_int_eq(solved_calls, 1);
+}
+END_TEST
+
+START_TEST(a_deleted_challenge_is_unknown)
+{
+	discard_message();
+	move(CHALLENGE_STATE_EXPIRED);
+	ck_assert_int_eq(get_page(""), 410);
+	ck_assert(!says("{{"));
+	purge(REGISTRY_CHALLENGES);
+	ck_assert_int_eq(get_page(""), 404);
+	ck_assert(says("This link is not known here"));
+	ck_assert_int_eq(post("serial=1&answer=ACE234"), 404);
+}
+END_TEST
+
 /* Changes one thing about a genuine token. */
 static void forge(int how)
 {
@@ -712,6 +766,8 @@ int main(void)
 	tcase_add_test(pages, a_long_form_is_refused);
 	tcase_add_test(pages, another_picture);
 	tcase_add_test(pages, an_expired_link_is_closed_at_once);
+	tcase_add_test(pages, a_deleted_message_is_no_fault);
+	tcase_add_test(pages, a_deleted_challenge_is_unknown);
 	tcase_add_test(pages, every_state_renders);
 	tcase_add_test(pages, right_answers_at_once_solve_once);
 	tcase_add_test(pages, guesses_at_once_count_once);
