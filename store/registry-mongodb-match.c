@@ -32,7 +32,7 @@ static void add_place(enum entry_scope scope, const char *scope_value,
 {
 	struct match *match = context;
 	uint8_t place[REGISTRY_MONGODB_PLACE];
-	char key[16];
+	char key[24];
 
 	registry_mongodb_entry_place(
 	    scope == ENTRY_SCOPE_GLOBAL ? &none : match->tenant, scope,

@@ -150,7 +150,7 @@ static void read_turns(const bson_t *policy,
                        struct registry_mongodb_policy_state *state)
 {
 	bson_t turns;
-	char key[16];
+	char key[24];
 
 	state->turn_count = 0;
 	if (!mongodb_get_document(policy, "turns", &turns))

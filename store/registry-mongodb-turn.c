@@ -112,7 +112,7 @@ static size_t prepare(struct registry_mongodb *mongo, struct turn *turn)
 static void append_pending(bson_t *policy, const struct turn *turn)
 {
 	bson_t list, one;
-	char key[16];
+	char key[24];
 	size_t n = 0;
 
 	(void)BSON_APPEND_ARRAY_BEGIN(policy, "pending", &list);
@@ -136,7 +136,7 @@ static void append_turns(bson_t *policy,
                          const struct registry_mongodb_policy_state *state)
 {
 	bson_t list;
-	char key[16];
+	char key[24];
 
 	(void)BSON_APPEND_ARRAY_BEGIN(policy, "turns", &list);
 	for (size_t i = 0; i < state->turn_count; i++) {

@@ -291,6 +291,7 @@ int registry_mongodb_watch_start(struct registry_mongodb *mongo,
 	if (!watch)
 		return registry_mongodb_memory(err);
 	mongo->watch = watch;
+	watch->version = 1;
 	(void)pthread_mutex_init(&watch->mutex, NULL);
 	(void)pthread_mutex_init(&watch->seen_mutex, NULL);
 	condition_init(&watch->changed);
