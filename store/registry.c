@@ -6,10 +6,11 @@
 
 #include <string.h>
 
-const char *const registry_backend_names[] = {"sqlite", NULL};
+const char *const registry_backend_names[] = {"sqlite", "mongodb", NULL};
 
 static const struct registry_backend *const backends[] = {
     &registry_sqlite_backend,
+    &registry_mongodb_backend,
     NULL,
 };
 
