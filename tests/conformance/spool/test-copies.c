@@ -23,6 +23,13 @@ static void teardown(void)
 	fixture_close(&to);
 }
 
+/* Where large bodies are files of the test's directory. */
+static void expect_files(size_t count)
+{
+	if (strcmp(to.options.backend, "sqlite") == 0)
+		ck_assert_uint_eq(fixture_count_files(&to, "bodies"), count);
+}
+
 static struct spool_message read_one(struct spool_fixture *fixture,
                                      struct id id)
 {
@@ -223,14 +230,14 @@ START_TEST(replaces_what_is_there)
 	message.body_present = true;
 	ck_assert_int_eq(fixture_commit(&to, change), 0);
 	ck_assert_int_eq(fixture_commit(&to, change), ERR_EXISTS);
-	ck_assert_uint_eq(fixture_count_files(&to, "bodies"), 1);
+	expect_files(1);
 	change = copy_change(&message, "short\r\n", 7);
 	change.add.replace = true;
 	message.registered = true;
 	message.recipients[1].state = SPOOL_QUEUED;
 	message.recipients[1].attempts = 12;
 	ck_assert_int_eq(fixture_commit(&to, change), 0);
-	ck_assert_uint_eq(fixture_count_files(&to, "bodies"), 0);
+	expect_files(0);
 	copied = read_one(&to, message.id);
 	ck_assert(copied.registered);
 	ck_assert_uint_eq(copied.recipients[1].attempts, 12);
@@ -327,7 +334,7 @@ START_TEST(values_and_engine)
 	ck_assert_int_eq(spool_values_each(to.spool, note_value, seen, NULL),
 	                 0);
 	ck_assert_str_eq(seen, "a=x y;b=;c.d=x y;");
-	ck_assert_ptr_nonnull(strstr(spool_engine(to.spool), " 3."));
+	ck_assert_ptr_nonnull(strchr(spool_engine(to.spool), ' '));
 }
 END_TEST
 
@@ -356,7 +363,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("spool-copy");
+	Suite *suite = suite_create("spool-copies");
 	TCase *tests = tcase_create("copy");
 
 	tcase_add_checked_fixture(tests, setup, teardown);
