@@ -12,6 +12,18 @@
 
 /* --- the location ------------------------------------------------------- */
 
+/* Cuts white space off the end and skips that at the beginning. */
+static char *trim(char *text)
+{
+	static const char white[] = " \t\r\n";
+	size_t length = strcspn(text, "\r\n");
+
+	while (length > 0 && strchr(white, text[length - 1]))
+		length--;
+	text[length] = '\0';
+	return text + strspn(text, white);
+}
+
 static int read_line(FILE *in, char **line, struct error *err)
 {
 	char text[LOCATION_MAXIMUM];
@@ -21,10 +33,8 @@ static int read_line(FILE *in, char **line, struct error *err)
 		result = error_set(err, ERR_IO, "no location could be read");
 	else if (strlen(text) == sizeof(text) - 1)
 		result = error_set(err, ERR_INVALID, "location: too long");
-	else
-		text[strcspn(text, "\r\n")] = '\0';
 	if (!result) {
-		*line = strdup(text);
+		*line = strdup(trim(text));
 		if (!*line)
 			result = error_set(err, ERR_MEMORY, "out of memory");
 	}

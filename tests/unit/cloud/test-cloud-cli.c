@@ -180,6 +180,49 @@ START_TEST(messages_are_shown_without_controls)
 }
 END_TEST
 
+/* Runs "COMMAND FOLDER/NAME" with the fixture's folder. */
+static int run_at(const char *command, const char *name)
+{
+	char *line = mem_format("%s %s/%s", command, fixture.directory, name);
+	int status = run(line, " ");
+
+	free(line);
+	return status;
+}
+
+START_TEST(the_registry_is_saved_and_put_back)
+{
+	(void)hold("friend@example.org");
+	ck_assert_int_eq(run_at("backup", "saved"), CLI_OK);
+	ck_assert_int_eq(run_at("backup", "saved"), CLI_FAILURE);
+	ck_assert_ptr_nonnull(strstr(complained, "not empty"));
+	ck_assert_int_eq(run_at("restore --check", "saved"), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "messages               1  "));
+	ck_assert_int_eq(run_at("restore", "saved"), CLI_OK);
+	ck_assert_ptr_nonnull(
+	    strstr(printed, "messages               0           1\n"));
+	ck_assert_int_eq(run_at("restore", "registry"), CLI_USAGE);
+}
+END_TEST
+
+START_TEST(the_registry_is_copied)
+{
+	(void)hold("friend@example.org");
+	ck_assert_int_eq(
+	    run_at("store copy --to-backend sqlite --to-location", "copy"),
+	    CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "same\n"));
+	ck_assert_ptr_null(strstr(printed, "DIFFERENT"));
+	ck_assert_ptr_nonnull(strstr(complained, "messages: 1\n"));
+	ck_assert_int_eq(
+	    run_at("store copy --to-backend sqlite --to-location", "registry"),
+	    CLI_FAILURE);
+	ck_assert_ptr_nonnull(strstr(complained, "registry itself"));
+	ck_assert_int_eq(run("store check", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "tenants                1  "));
+}
+END_TEST
+
 static const struct {
 	const char *line;
 	int status;
@@ -214,6 +257,17 @@ static const struct {
      "no message"},
     {"message list acme --limit 0", CLI_USAGE, "--limit"},
     {"challenge list --state lost", CLI_USAGE, "--state"},
+    {"store", CLI_USAGE, "store"},
+    {"store copy", CLI_USAGE, "--to-location"},
+    {"store copy --to-backend sqlite", CLI_USAGE, "--to-location"},
+    {"store copy --to-location=mongodb://u:pa55@h/", CLI_USAGE,
+     "unknown option --to-location\n"},
+    {"store copy --to-backend oracle --to-location /x", CLI_FAILURE, "oracle"},
+    {"store copy --to-backend sqlite --to-location -", CLI_FAILURE, "empty"},
+    {"backup", CLI_USAGE, "DIRECTORY"},
+    {"restore", CLI_USAGE, "DIRECTORY"},
+    {"restore /no/such", CLI_FAILURE, "no backup"},
+    {"restore --check /no/such", CLI_FAILURE, "no backup"},
 };
 
 START_TEST(wrong_usage)
@@ -252,6 +306,8 @@ int main(void)
 	tcase_add_test(tcase, users);
 	tcase_add_test(tcase, entries_decide_held_mail);
 	tcase_add_test(tcase, messages_are_shown_without_controls);
+	tcase_add_test(tcase, the_registry_is_saved_and_put_back);
+	tcase_add_test(tcase, the_registry_is_copied);
 	tcase_add_loop_test(tcase, wrong_usage, 0,
 	                    (int)(sizeof(wrong_rows) / sizeof(wrong_rows[0])));
 	tcase_add_test(tcase, help_and_checks);

@@ -32,7 +32,12 @@ START_TEST(locations_from_standard_input)
 	ck_assert_int_eq(result, 0);
 	ck_assert_str_eq(location, SECRET);
 	copy_location_release(location);
+	location = read_location(dash, " \t" SECRET " ", &result);
+	ck_assert_str_eq(location, SECRET);
+	copy_location_release(location);
 	ck_assert_ptr_null(read_location(dash, "\n", &result));
+	ck_assert_int_eq(result, ERR_INVALID);
+	ck_assert_ptr_null(read_location(dash, "  \n", &result));
 	ck_assert_int_eq(result, ERR_INVALID);
 }
 END_TEST
