@@ -1,7 +1,6 @@
 /* The thread that moves the write-ahead log into the database file. */
 #include "store/sqlite-checkpoint.h"
 
-#include <limits.h>
 #include <stdatomic.h>
 
 #include "store/sqlite-private.h"
@@ -14,6 +13,8 @@
 #define LARGE_PAGES 8000
 #define FEW_PAGES   64
 #define ROUNDS      4
+/* 128 MiB: a writer that is never still is made to wait after all. */
+#define HUGE_PAGES 32000
 
 struct sqlite_checkpointer {
 	struct sqlite_db *db;
@@ -47,13 +48,20 @@ static int committed(void *context, sqlite3 *handle, const char *name,
 	return SQLITE_OK;
 }
 
+/* What a checkpoint left behind. */
+struct left {
+	int pages;    /* in the log alone */
+	bool blocked; /* a reader needs some of what was there before */
+	bool huge;
+};
+
 /*
- * One checkpoint that waits for nobody; *left_pages are in the log alone then.
- * What a reader still needs of the log stays there: the next attempt is made
- * when it has grown further. False when the thread is to end.
+ * One checkpoint that waits for nobody. What a reader still needs of the log
+ * stays there: the next attempt is made when it has grown further. False when
+ * the thread is to end.
  */
 static bool checkpoint(struct sqlite_checkpointer *checkpointer,
-                       int *left_pages)
+                       struct left *left)
 {
 	int log_pages = 0;
 	int done_pages = 0;
@@ -70,7 +78,9 @@ static bool checkpoint(struct sqlite_checkpointer *checkpointer,
 	/* Busy or full: what is there waits for the next commits. */
 	checkpointer->tried_pages =
 	    failure ? checkpointer->log_pages : log_pages;
-	*left_pages = failure ? INT_MAX : checkpointer->log_pages - done_pages;
+	left->pages = checkpointer->log_pages - done_pages;
+	left->blocked = failure || done_pages < log_pages;
+	left->huge = checkpointer->log_pages >= HUGE_PAGES;
 	(void)pthread_mutex_unlock(&checkpointer->mutex);
 	return true;
 }
@@ -117,13 +127,13 @@ void sqlite_checkpointer_give_way(struct sqlite_checkpointer *checkpointer)
  * log. */
 static bool finish(struct sqlite_checkpointer *checkpointer)
 {
-	int left_pages;
+	struct left left;
 	bool go_on;
 
 	set_wants_writer(checkpointer, true);
 	(void)pthread_mutex_lock(checkpointer->writer);
 	set_wants_writer(checkpointer, false);
-	go_on = checkpoint(checkpointer, &left_pages);
+	go_on = checkpoint(checkpointer, &left);
 	(void)pthread_mutex_unlock(checkpointer->writer);
 	return go_on;
 }
@@ -133,25 +143,29 @@ static bool finish(struct sqlite_checkpointer *checkpointer)
  * that. Where a reader holds on to the log it is left to grow: no writer waits
  * for a reader.
  */
-static bool empty_log(struct sqlite_checkpointer *checkpointer, int left_pages)
+static bool empty_log(struct sqlite_checkpointer *checkpointer,
+                      struct left left)
 {
-	for (int i = 0; i < ROUNDS && left_pages > FEW_PAGES; i++)
-		if (!checkpoint(checkpointer, &left_pages))
+	for (int i = 0; i < ROUNDS && !left.blocked && left.pages > FEW_PAGES;
+	     i++)
+		if (!checkpoint(checkpointer, &left))
 			return false;
-	return left_pages > FEW_PAGES ? true : finish(checkpointer);
+	if (left.blocked || (left.pages > FEW_PAGES && !left.huge))
+		return true;
+	return finish(checkpointer);
 }
 
 static void *run(void *context)
 {
 	struct sqlite_checkpointer *checkpointer = context;
-	int left_pages = 0;
+	struct left left;
 	bool large;
 
 	while (wait_for_work(checkpointer, &large)) {
-		bool go_on = checkpoint(checkpointer, &left_pages);
+		bool go_on = checkpoint(checkpointer, &left);
 
 		if (go_on && large)
-			go_on = empty_log(checkpointer, left_pages);
+			go_on = empty_log(checkpointer, left);
 		if (!go_on)
 			break;
 	}

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "store/sqlite-checkpoint.h"
 #include "store/sqlite-db.h"
@@ -268,34 +269,99 @@ static off_t log_size(void)
 	return info.st_size;
 }
 
-/* 120 MB pass through the log, which stays well below that. */
-START_TEST(log_stays_small)
-{
-	pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
-	struct sqlite_checkpointer *checkpointer = NULL;
-	char *bytes = mem_alloc(100000);
+/* A writer with the thread behind it. */
+struct writing {
+	pthread_mutex_t writer;
+	struct sqlite_checkpointer *checkpointer;
+	char bytes[100000];
+	int64_t slowest_ms;
+};
 
-	ck_assert_int_eq(
-	    sqlite_checkpointer_start(&checkpointer, path, &writer, NULL), 0);
-	sqlite_checkpointer_watch(checkpointer, db);
-	for (int i = 0; i < 1200; i++) {
+static struct writing *start_writing(void)
+{
+	struct writing *writing = mem_alloc(sizeof(*writing));
+
+	(void)pthread_mutex_init(&writing->writer, NULL);
+	ck_assert_int_eq(sqlite_checkpointer_start(&writing->checkpointer, path,
+	                                           &writing->writer, NULL),
+	                 0);
+	sqlite_checkpointer_watch(writing->checkpointer, db);
+	return writing;
+}
+
+static void stop_writing(struct writing *writing)
+{
+	ck_assert_int_eq(sqlite_checkpointer_failure(writing->checkpointer), 0);
+	sqlite_checkpointer_stop(writing->checkpointer);
+	(void)pthread_mutex_destroy(&writing->writer);
+	free(writing);
+}
+
+static void write_rows(struct writing *writing, int count)
+{
+	for (int i = 0; i < count; i++) {
+		int64_t begin_ms = clock_monotonic_ms();
 		struct sqlite_query *query = sqlite_query(
 		    db, "INSERT INTO a VALUES (NULL, NULL, ?1, 0)");
 
-		sqlite_bind_blob(query, 1, bytes, 100000);
-		sqlite_checkpointer_give_way(checkpointer);
-		ck_assert_int_eq(pthread_mutex_lock(&writer), 0);
+		sqlite_bind_blob(query, 1, writing->bytes, 100000);
+		sqlite_checkpointer_give_way(writing->checkpointer);
+		ck_assert_int_eq(pthread_mutex_lock(&writing->writer), 0);
 		ck_assert_int_eq(sqlite_db_begin(db, NULL), 0);
 		ck_assert_int_eq(sqlite_run(query, NULL), 0);
 		ck_assert_int_eq(sqlite_db_commit(db, NULL), 0);
-		ck_assert_int_eq(pthread_mutex_unlock(&writer), 0);
+		ck_assert_int_eq(pthread_mutex_unlock(&writing->writer), 0);
+		if (clock_monotonic_ms() - begin_ms > writing->slowest_ms)
+			writing->slowest_ms = clock_monotonic_ms() - begin_ms;
 	}
-	ck_assert_int_eq(sqlite_checkpointer_failure(checkpointer), 0);
+}
+
+/* 120 MB pass through the log, which stays well below that. */
+START_TEST(log_stays_small)
+{
+	struct writing *writing = start_writing();
+
+	write_rows(writing, 1200);
 	ck_assert_int_lt(log_size(), 72 << 20);
-	sqlite_checkpointer_stop(checkpointer);
+	stop_writing(writing);
 	sqlite_checkpointer_stop(NULL);
 	ck_assert_int_eq(number(db, "SELECT count(*) FROM a"), 1200);
-	free(bytes);
+}
+END_TEST
+
+static int64_t processor_ms(void)
+{
+	struct timespec used;
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return used.tv_sec * INT64_C(1000) + used.tv_nsec / 1000000;
+}
+
+/* While a reader needs the log it grows: nobody waits for him, and nobody
+ * tries again and again; once he is gone it begins anew. */
+START_TEST(readers_hold_nobody_up)
+{
+	struct writing *writing = start_writing();
+	struct sqlite_db *reader = open_db(true);
+	int64_t begin_ms;
+
+	write_rows(writing, 10);
+	ck_assert_int_eq(sqlite_db_begin_read(reader, NULL), 0);
+	ck_assert_int_eq(number(reader, "SELECT count(*) FROM a"), 10);
+	write_rows(writing, 500);
+	ck_assert_int_gt(log_size(), 45 << 20);
+	ck_assert_int_lt(writing->slowest_ms, 2000);
+	ck_assert_int_eq(number(reader, "SELECT count(*) FROM a"), 10);
+	(void)usleep(50000);
+	begin_ms = processor_ms();
+	(void)usleep(300000);
+	ck_assert_int_lt(processor_ms() - begin_ms, 150);
+	sqlite_db_rollback(reader);
+	sqlite_db_close(reader);
+	write_rows(writing, 300);
+	ck_assert_int_lt(log_size(), 90 << 20);
+	stop_writing(writing);
+	ck_assert_int_eq(number(db, "SELECT count(*) FROM a"), 810);
 }
 END_TEST
 
@@ -314,6 +380,7 @@ int main(void)
 	tcase_add_test(tests, transactions);
 	tcase_add_test(tests, pool_of_two_for_six);
 	tcase_add_test(tests, log_stays_small);
+	tcase_add_test(tests, readers_hold_nobody_up);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
