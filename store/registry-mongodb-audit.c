@@ -153,7 +153,6 @@ static int collect(const bson_t *document, void *context, struct error *err)
 		return ERR_MEMORY;
 	record = &page->records[page->count++];
 	record->kind = REGISTRY_AUDIT;
-	record->tenant = mongodb_get_id(document, "tenant");
 	return read_line(document, &record->audit, err);
 }
 
