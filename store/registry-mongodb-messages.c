@@ -127,6 +127,7 @@ static int judge_known(struct registry_mongodb *mongo,
 		    mongodb_find_each(mongo->db, &find, judge, addition, err);
 	bson_destroy(&projection);
 	bson_destroy(&selector);
+	free(ids);
 	return error;
 }
 
