@@ -12,6 +12,7 @@
 
 /* Pages of one step, synced at once: a large sync would hold up others'. */
 #define STEP_PAGES 256
+#define PAUSE_US   2000 /* behind a step, for others' syncs */
 
 struct copying {
 	struct sqlite_db *source;
@@ -83,6 +84,8 @@ static int copy_pages(struct copying *copying, sqlite3_backup *backup,
 		store_progress_tell(copying->progress, "pages",
 		                    total - sqlite3_backup_remaining(backup),
 		                    total);
+		if (code != SQLITE_DONE)
+			(void)usleep(PAUSE_US);
 	} while (code != SQLITE_DONE);
 	return 0;
 }

@@ -355,7 +355,7 @@ START_TEST(readers_hold_nobody_up)
 	(void)usleep(50000);
 	begin_ms = processor_ms();
 	(void)usleep(300000);
-	ck_assert_int_lt(processor_ms() - begin_ms, 150);
+	ck_assert_int_lt(processor_ms() - begin_ms, 75);
 	sqlite_db_rollback(reader);
 	sqlite_db_close(reader);
 	write_rows(writing, 300);
