@@ -112,7 +112,8 @@ static bool is_ready(void *context, const char **why)
 	bool received = view->received;
 
 	replica_release(agent->replica, view);
-	if (!atomic_load(&agent->broken) && writer_failure(agent->writer))
+	if (!atomic_load(&agent->broken) &&
+	    (writer_failure(agent->writer) || writer_away(agent->writer)))
 		*why = "the store takes no commits at present";
 	else if (atomic_load(&agent->broken))
 		*why = "the spool cannot be written";

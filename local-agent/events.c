@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "local-agent/cloud-worker.h"
+#include "local-agent/trouble.h"
 
 #define PATH           "/v1/agent/events"
 #define BATCH_MESSAGES 200
@@ -19,6 +20,7 @@
 struct events {
 	struct events_options options;
 	struct cloud_worker *worker;
+	struct trouble reading;
 	struct metric *reported;
 };
 
@@ -154,11 +156,15 @@ static int64_t step(struct cloud_worker *worker, void *context)
 	struct spool_page page = {0};
 	struct error err = {.text = ""};
 	int64_t pause_ms;
+	int result;
 
-	if (spool_list(events->options.spool, &query, &page, &err)) {
-		log_error("events", "cannot read the spool: %s", err.text);
+	result = spool_list(events->options.spool, &query, &page, &err);
+	if (result) {
+		trouble_note(&events->reading, result, "cannot read the spool",
+		             err.text);
 		return CLOUD_STEP_FAILED;
 	}
+	trouble_over(&events->reading);
 	if (page.more)
 		pause_ms = CLOUD_STEP_AGAIN;
 	else
@@ -184,6 +190,7 @@ int events_start(struct events **events, const struct events_options *options,
 	int result;
 
 	made->options = *options;
+	made->reading.part = "events";
 	made->reported = metric_counter("turing_agent_events_reported_total",
 	                                "", "Ends told to the cloud");
 	result = cloud_worker_start(&made->worker, &worker, err);

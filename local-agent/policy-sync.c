@@ -10,6 +10,7 @@
 #include "common/metrics.h"
 #include "local-agent/cloud-worker.h"
 #include "local-agent/policy-wire.h"
+#include "local-agent/trouble.h"
 
 #define LIMIT           1000
 #define ANSWER_SLACK_MS 15000
@@ -17,6 +18,7 @@
 struct policy_sync {
 	struct policy_sync_options options;
 	struct cloud_worker *worker;
+	struct trouble storing, loading;
 	int64_t revision;
 	char *domains; /* as stored, or NULL */
 	bool stale;    /* the spool is ahead of the replica */
@@ -84,11 +86,11 @@ static int store_page(struct policy_sync *sync, const struct policy_page *page)
 		sync->stale = true;
 	}
 	if (result) {
-		log_error("policy", "cannot store revision %lld: %s: %s",
-		          (long long)page->revision, error_name(result),
-		          err.text);
+		trouble_note(&sync->storing, result, "cannot store the policy",
+		             err.text);
 		return result;
 	}
+	trouble_over(&sync->storing);
 	sync->revision = page->revision;
 	return 0;
 }
@@ -98,11 +100,15 @@ static int64_t refresh(struct policy_sync *sync)
 {
 	struct error err = {.text = ""};
 	int64_t start_ms = clock_monotonic_ms();
+	int result;
 
-	if (replica_load(sync->options.replica, sync->options.spool, &err)) {
-		log_error("policy", "cannot load the replica: %s", err.text);
+	result = replica_load(sync->options.replica, sync->options.spool, &err);
+	if (result) {
+		trouble_note(&sync->loading, result, "cannot load the replica",
+		             err.text);
 		return CLOUD_STEP_FAILED;
 	}
+	trouble_over(&sync->loading);
 	sync->stale = false;
 	metric_set(sync->gauge, sync->revision);
 	log_info("policy", "revision %lld in force", (long long)sync->revision);
@@ -178,6 +184,8 @@ int policy_sync_start(struct policy_sync **sync,
 	int result;
 
 	made->options = *options;
+	made->storing.part = "policy";
+	made->loading.part = "policy";
 	made->gauge = metric_gauge("turing_agent_policy_revision", "",
 	                           "Revision of the policy in force");
 	result = read_revision(made, err);

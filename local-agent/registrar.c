@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "local-agent/cloud-worker.h"
+#include "local-agent/trouble.h"
 #include "local-agent/registrar-wire.h"
 
 #define PATH            "/v1/agent/messages"
@@ -26,6 +27,7 @@ struct refused {
 struct registrar {
 	struct registrar_options options;
 	struct cloud_worker *worker;
+	struct trouble reading;
 	struct refused refused[REFUSED_MAXIMUM];
 	size_t refused_next;
 	size_t limit;    /* messages in the next batch */
@@ -209,12 +211,16 @@ static int64_t step(struct cloud_worker *worker, void *context)
 	struct spool_page page = {0};
 	struct error err = {.text = ""};
 	int64_t pause_ms = CLOUD_STEP_FAILED;
+	int result;
 
 	registrar->again = false;
-	if (spool_list(registrar->options.spool, &query, &page, &err)) {
-		log_error("registrar", "cannot read the spool: %s", err.text);
+	result = spool_list(registrar->options.spool, &query, &page, &err);
+	if (result) {
+		trouble_note(&registrar->reading, result,
+		             "cannot read the spool", err.text);
 		return CLOUD_STEP_FAILED;
 	}
+	trouble_over(&registrar->reading);
 	registrar->after = (struct id){{0}};
 	if (handle_page(registrar, worker, &page) == 0)
 		pause_ms = plan(registrar, &page);
@@ -251,6 +257,7 @@ int registrar_start(struct registrar **registrar,
 	int result;
 
 	made->options = *options;
+	made->reading.part = "registrar";
 	made->limit = BATCH_MESSAGES;
 	make_metrics(made);
 	result = cloud_worker_start(&made->worker, &worker, err);

@@ -20,6 +20,7 @@
 
 #define PAUSE_MINIMUM_MS 100
 #define PAUSE_MAXIMUM_MS 2000
+#define STALL_MS         5000
 #define PROBE_NAME       "agent.probe"
 
 struct request_list {
@@ -36,8 +37,9 @@ struct writer {
 	size_t waiting_requests, waiting_bytes;
 	bool stopping, idle;
 	atomic_bool broken;
-	atomic_int failure; /* see writer_failure() */
-	atomic_int away;    /* see writer_away() */
+	atomic_int failure;           /* see writer_failure() */
+	atomic_int away;              /* the last commit told so */
+	atomic_int_fast64_t began_ms; /* the commit under way; 0: none */
 	/* Of the thread alone. */
 	struct trouble trouble;
 	unsigned failures;    /* in a row */
@@ -238,10 +240,13 @@ static int commit(struct writer *writer, struct spool_change *changes,
 {
 	struct error err = {.text = ""};
 	int64_t start_us = now_us();
-	int result = spool_commit(writer->options.spool, changes, count, &err);
-	int code = judge(changes, count, result);
 	char what[48];
+	int result, code;
 
+	atomic_store(&writer->began_ms, clock_monotonic_ms() + 1);
+	result = spool_commit(writer->options.spool, changes, count, &err);
+	atomic_store(&writer->began_ms, 0);
+	code = judge(changes, count, result);
 	metric_observe_us(writer->duration, now_us() - start_us);
 	metric_add(writer->commits, 1);
 	metric_add(writer->changes, (int64_t)count);
@@ -423,7 +428,10 @@ int writer_start(struct writer **writer, const struct writer_options *options,
 	made->options = *options;
 	if (made->options.pause_maximum_ms <= 0)
 		made->options.pause_maximum_ms = PAUSE_MAXIMUM_MS;
+	if (made->options.stall_ms <= 0)
+		made->options.stall_ms = STALL_MS;
 	made->trouble.part = "writer";
+	atomic_init(&made->began_ms, 0);
 	atomic_init(&made->broken, false);
 	atomic_init(&made->failure, 0);
 	atomic_init(&made->away, 0);
@@ -462,8 +470,9 @@ static int enqueue(struct writer *writer, struct writer_request *request,
 
 	if (atomic_load(&writer->broken))
 		return ERR_IO;
-	if (limited && atomic_load(&writer->away))
-		return atomic_load(&writer->away);
+	result = limited ? writer_away(writer) : 0;
+	if (result)
+		return result;
 	(void)pthread_mutex_lock(&writer->lock);
 	if (limited && (writer->waiting_requests >= options->maximum_requests ||
 	                writer->waiting_bytes >= options->maximum_bytes)) {
@@ -540,6 +549,11 @@ int writer_failure(const struct writer *writer)
 
 int writer_away(const struct writer *writer)
 {
+	int64_t began_ms = atomic_load(&writer->began_ms);
+
+	if (began_ms &&
+	    clock_monotonic_ms() - began_ms > writer->options.stall_ms)
+		return ERR_UNAVAILABLE;
 	return atomic_load(&writer->away);
 }
 

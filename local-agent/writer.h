@@ -6,7 +6,7 @@
  * While the store is away (ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_UNCERTAIN,
  * ERR_DENIED) what is offered is refused at once, and what waits is told so:
  * the writer itself finds out when the store takes commits again, by a small
- * one after each pause.
+ * one after each pause. A commit that takes very long is as if it were away.
  */
 #ifndef LOCAL_AGENT_WRITER_H
 #define LOCAL_AGENT_WRITER_H
@@ -40,6 +40,7 @@ struct writer_options {
 	struct spool *spool;
 	size_t maximum_requests;  /* that wait, of writer_offer() */
 	size_t maximum_bytes;     /* likewise */
+	int64_t stall_ms;         /* a commit that takes longer; 0: 5,000 */
 	int64_t pause_maximum_ms; /* between tries while the store is away; 0:
 	                             2,000 */
 	/*

@@ -51,6 +51,7 @@ static void setup(void)
 	struct writer_options options = {.spool = &lab.spool,
 	                                 .maximum_requests = 10,
 	                                 .maximum_bytes = 200,
+	                                 .stall_ms = 300,
 	                                 .broken = on_broken};
 
 	lab_init();
@@ -230,6 +231,28 @@ START_TEST(failure_is_told_to_everybody)
 }
 END_TEST
 
+/* Nobody who comes meanwhile waits for a commit that does not end. */
+START_TEST(stalled_commit_refuses_mail)
+{
+	struct probe first, waiting, later, move;
+
+	hold_first(&first);
+	probe_init(&waiting, SPOOL_ADD);
+	ck_assert_int_eq(writer_offer(writer, &waiting.request), 0);
+	LAB_AWAIT(writer_away(writer) == ERR_UNAVAILABLE);
+	probe_init(&later, SPOOL_ADD);
+	ck_assert_int_eq(writer_offer(writer, &later.request), ERR_UNAVAILABLE);
+	probe_init(&move, SPOOL_MOVE);
+	ck_assert_int_eq(writer_submit(writer, &move.request), 0);
+	lab_gate(&lab, false);
+	LAB_AWAIT(atomic_load(&waiting.told) && atomic_load(&move.told));
+	ck_assert_int_eq(first.result, 0);
+	ck_assert_int_eq(waiting.result, 0);
+	ck_assert_int_eq(move.result, 0);
+	ck_assert_int_eq(writer_away(writer), 0);
+}
+END_TEST
+
 START_TEST(each_change_has_its_result)
 {
 	struct spool_change changes[3] = {
@@ -324,6 +347,7 @@ int main(void)
 	tcase_add_test(tests, full_medium_refuses_mail_alone);
 	tcase_add_loop_test(tests, failure_is_told_to_everybody, 0,
 	                    LAB_COUNT(failures));
+	tcase_add_test(tests, stalled_commit_refuses_mail);
 	tcase_add_test(tests, each_change_has_its_result);
 	tcase_add_test(tests, done_runs_on_the_loop);
 	tcase_add_test(tests, stop_commits_what_is_queued);
