@@ -5,6 +5,7 @@
 #include "store/registry-input.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int registry_message_add(struct registry *registry,
                          const struct registry_message *messages, size_t count,
@@ -161,6 +162,16 @@ int registry_challenge_solve(struct registry *registry, const struct id *id,
 	                                          err);
 }
 
+/* The longest due first, whatever order a backend claims them in. */
+static int compare_due(const void *a, const void *b)
+{
+	const struct registry_challenge *left = a, *right = b;
+
+	if (left->mail_next_ms != right->mail_next_ms)
+		return left->mail_next_ms < right->mail_next_ms ? -1 : 1;
+	return memcmp(left->id.bytes, right->id.bytes, sizeof(left->id.bytes));
+}
+
 int registry_challenge_claim_mail(struct registry *registry, const char *owner,
                                   int64_t now_ms, int64_t lease_ms,
                                   size_t limit,
@@ -174,8 +185,12 @@ int registry_challenge_claim_mail(struct registry *registry, const char *owner,
 		return error;
 	if (lease_ms <= 0)
 		return error_set(err, ERR_INVALID, "lease_ms: not positive");
-	return registry->backend->challenge_claim_mail(
+	error = registry->backend->challenge_claim_mail(
 	    registry, owner, now_ms, lease_ms, limit, page, err);
+	if (!error && page->count > 1)
+		qsort(page->challenges, page->count, sizeof(*page->challenges),
+		      compare_due);
+	return error;
 }
 
 int registry_challenge_mail_renew(struct registry *registry,

@@ -492,7 +492,7 @@ void registry_challenges_release(struct registry_challenges *page);
 /*
  * Claims at most limit open challenges whose mail is pending, due at now_ms
  * and not claimed (or the lease has ended); counts a mail attempt for each. No
- * challenge is claimed by two at once.
+ * challenge is claimed by two at once. The longest due comes first.
  */
 int registry_challenge_claim_mail(struct registry *registry, const char *owner,
                                   int64_t now_ms, int64_t lease_ms,
