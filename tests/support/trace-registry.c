@@ -717,12 +717,12 @@ static void step_purge(struct registry_trace *trace)
 
 static void print_record(FILE *out, const struct registry_record *record)
 {
-	trace_print_id(out, &record->tenant);
 	switch (record->kind) {
 	case REGISTRY_TENANTS:
 		(void)fprintf(out, " %s\n", record->account.name);
 		break;
 	case REGISTRY_DOMAINS:
+		trace_print_id(out, &record->tenant);
 		(void)fprintf(out, " %s\n", record->domain);
 		break;
 	case REGISTRY_KEYS:
@@ -732,12 +732,14 @@ static void print_record(FILE *out, const struct registry_record *record)
 		print_user(&record->user, out);
 		break;
 	case REGISTRY_ENTRIES:
+		trace_print_id(out, &record->tenant);
 		print_entry(out, &record->entry);
 		break;
 	case REGISTRY_MESSAGES:
 		print_message(out, &record->message);
 		break;
 	case REGISTRY_DECISIONS:
+		trace_print_id(out, &record->tenant);
 		(void)fprintf(out, " %" PRId64 " %s\n",
 		              record->decision.sequence,
 		              record->decision.recipient);
@@ -751,12 +753,14 @@ static void print_record(FILE *out, const struct registry_record *record)
 		              since(record->dead_sender.marked_ms));
 		break;
 	case REGISTRY_AUDIT:
+		trace_print_id(out, &record->audit.tenant);
 		print_line(&record->audit, out);
 		break;
 	case REGISTRY_SECRETS:
 		(void)fprintf(out, " %s\n", record->secret.name);
 		break;
 	default:
+		trace_print_id(out, &record->tenant);
 		(void)fprintf(out, " %" PRId64 " %" PRId64 "\n",
 		              record->counters.policy_revision,
 		              record->counters.decision_sequence);
