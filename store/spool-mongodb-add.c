@@ -257,6 +257,52 @@ static void hand_out(struct inserts *inserts, const int *results)
 	}
 }
 
+/* Marks the change of a document that is in the store as it was sent. */
+static int see_inserted(const bson_t *document, void *context,
+                        struct error *err)
+{
+	struct inserts *inserts = context;
+	struct id id = mongodb_get_id(document, "_id");
+	struct id version = mongodb_get_id(document, "turing.version");
+
+	(void)err;
+	for (size_t i = 0; i < inserts->count; i++) {
+		size_t index = inserts->indexes[i];
+		struct id sent =
+		    mongodb_get_id(inserts->documents[i], "turing.version");
+
+		if (!id_equal(&inserts->changes[index].add.message->id, &id) ||
+		    !id_equal(&sent, &version))
+			continue;
+		inserts->changes[index].result = 0;
+		inserts->done[index] = true;
+	}
+	return 0;
+}
+
+/* Of a write that failed as a whole some documents may be there all the same:
+ * with a full disk, or when the answer was lost. */
+static void find_inserted(struct inserts *inserts)
+{
+	bson_t *projection =
+	    BCON_NEW("_id", BCON_INT32(1), "turing.version", BCON_INT32(1));
+	bson_t *selector = bson_new();
+	/* Index: _id. */
+	struct mongodb_find find = {.collection = SPOOL_MONGODB_MESSAGES,
+	                            .selector = selector,
+	                            .projection = projection};
+	struct id ids[BATCH_DOCUMENTS];
+	struct error ignored;
+
+	for (size_t i = 0; i < inserts->count; i++)
+		ids[i] = inserts->changes[inserts->indexes[i]].add.message->id;
+	spool_mongodb_append_in(selector, "_id", ids, inserts->count);
+	(void)mongodb_find_each(inserts->spool->db, &find, see_inserted,
+	                        inserts, &ignored);
+	bson_destroy(selector);
+	bson_destroy(projection);
+}
+
 static int flush(struct inserts *inserts, struct error *err)
 {
 	int results[BATCH_DOCUMENTS];
@@ -269,9 +315,9 @@ static int flush(struct inserts *inserts, struct error *err)
 	                             inserts->count, false, results, err);
 	if (!result)
 		hand_out(inserts, results);
-	for (size_t i = 0; i < inserts->count && result < 0; i++)
-		if (result != ERR_UNCERTAIN)
-			drop_file(inserts->spool, &inserts->files[i]);
+	else if (result != ERR_UNAVAILABLE && result != ERR_DENIED)
+		find_inserted(inserts);
+	/* Files of what is not there are swept at a later open. */
 	clear(inserts);
 	return result;
 }
