@@ -45,17 +45,22 @@ static int update_surely(struct mongodb_handle *handle, const bson_t *selector,
                          bool *matched, struct error *err)
 {
 	struct mongodb_retry retry = mongodb_retry_begin();
-	int code = try_update(handle, selector, update, upsert, matched, err);
-	bool uncertain = code == ERR_UNCERTAIN;
+	bool uncertain = false, crossed = false;
+	int code;
 
-	if (code == ERR_EXISTS && upsert)
+	for (;;) {
 		code =
 		    try_update(handle, selector, update, upsert, matched, err);
-	while (uncertain && repeatable &&
-	       (code == ERR_UNCERTAIN || code == ERR_UNAVAILABLE) &&
-	       mongodb_retry_pause(&retry))
-		code =
-		    try_update(handle, selector, update, upsert, matched, err);
+		uncertain = uncertain || code == ERR_UNCERTAIN;
+		if (code == ERR_EXISTS && upsert && !crossed) {
+			crossed = true;
+			continue;
+		}
+		if (!uncertain || !repeatable ||
+		    (code != ERR_UNCERTAIN && code != ERR_UNAVAILABLE) ||
+		    !mongodb_retry_pause(&retry))
+			break;
+	}
 	if (uncertain && code == ERR_UNAVAILABLE)
 		return error_set(err, ERR_UNCERTAIN,
 		                 "MongoDB: update: the answer was lost, and "

@@ -125,7 +125,7 @@ static enum registry_mongodb_made made_revocation(const bson_t *document,
 }
 
 static int revoke_key(struct registry_mongodb *mongo, const struct id *id,
-                  const char *prefix, int64_t now_ms, struct error *err)
+                      const char *prefix, int64_t now_ms, struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, part;
 	struct id token = id_new();
