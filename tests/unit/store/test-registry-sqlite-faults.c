@@ -14,6 +14,7 @@
 #include "store/sqlite-private.h"
 #include "tests/support/fault-vfs.h"
 #include "tests/support/suite.h"
+#include "tests/unit/store/registry-schema-1.h"
 
 #define NOW   INT64_C(1700000000000)
 #define BATCH 20
@@ -251,6 +252,50 @@ START_TEST(full_disk_leaves_other_changes_undone)
 }
 END_TEST
 
+static void make_version_1(void)
+{
+	sqlite3 *db = NULL;
+
+	registry_close(registry);
+	registry = NULL;
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db,
+	                              SCHEMA_1 "INSERT INTO dead_sender"
+	                                       " VALUES (zeroblob(32), 5)",
+	                              NULL, NULL, NULL),
+	                 SQLITE_OK);
+	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+/* A migration that finds no space is made later, from where it was. */
+START_TEST(full_disk_while_migrating)
+{
+	static const uint8_t hash[CRYPTO_HASH_SIZE];
+	bool happened = true;
+	int skip = 0;
+
+	for (; happened; skip++) {
+		struct error err = {.text = ""};
+		bool dead = false;
+		int result;
+
+		make_version_1();
+		fault_vfs_arm(FAULT_WRITE, skip, SQLITE_FULL);
+		result = try_open(&err);
+		happened = fault_vfs_disarm();
+		ck_assert_int_eq(result, happened ? ERR_FULL : 0);
+		if (happened)
+			reopen();
+		ck_assert_int_eq(
+		    registry_sender_is_dead(registry, hash, &dead, &err), 0);
+		ck_assert(dead);
+		expect_sound();
+	}
+	ck_assert_int_gt(skip, 5);
+}
+END_TEST
+
 /* --- failures ----------------------------------------------------------- */
 
 static const struct {
@@ -467,6 +512,7 @@ int main(void)
 	tcase_add_test(tests, full_disk_at_every_write);
 	tcase_add_loop_test(tests, full_disk_leaves_other_changes_undone, 0,
 	                    (int)(sizeof(acts) / sizeof(*acts)));
+	tcase_add_test(tests, full_disk_while_migrating);
 	tcase_add_loop_test(tests, failure_at_every_step, 0,
 	                    (int)(sizeof(failures) / sizeof(*failures)));
 	tcase_add_test(tests, failed_checkpoint_ends_writing);
