@@ -148,6 +148,11 @@ def test_a_spool_moves_there_and_back(stack, mongo):
     stack.agent.stop()
     first = digests(stack, "turing-agent")
     assert int(first[0][1]) == MESSAGES + len(LARGE)
+    child = start_copy(stack, "turing-agent", mongo)
+    assert child.stderr.readline().startswith("copying from SQLite")
+    child.terminate()
+    text = child.communicate(timeout=30)[1]
+    assert child.returncode == 75 and "run it again" in text
     start = time.monotonic()
     kills = copy_killed(stack, "turing-agent", mongo)
     print(f"to MongoDB: {kills} kills, {time.monotonic() - start:.1f} s")

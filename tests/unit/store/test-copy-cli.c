@@ -110,6 +110,31 @@ START_TEST(a_file_gets_a_line_a_part)
 }
 END_TEST
 
+START_TEST(a_terminal_gets_one_line_a_part)
+{
+	struct copy_display display;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	struct store_progress progress = copy_display_progress(&display, out);
+
+	display.terminal = true;
+	for (int64_t i = 0; i < 1000; i++) /* within a second */
+		store_progress_tell(&progress, "messages", i, 1000);
+	display.told_ms -= 2000;
+	store_progress_tell(&progress, "messages", 500, 1000);
+	store_progress_tell(&progress, "messages", 1000, 1000);
+	store_progress_tell(&progress, "values", 2, 2);
+	copy_display_end(&display);
+	copy_display_end(&display);
+	fclose(out);
+	ck_assert_str_eq(text, "\rmessages: 500 of 1000 (50%)\x1b[K"
+	                       "\rmessages: 1000\x1b[K\n"
+	                       "\rvalues: 2\x1b[K\n");
+	free(text);
+}
+END_TEST
+
 /* What is told of a part with these counts. */
 static char *explain(struct copy_part compared, int64_t refused)
 {
@@ -176,6 +201,7 @@ int main(void)
 	tcase_add_test(tcase, a_uri_is_blotted_out);
 	tcase_add_test(tcase, one_store_under_two_names);
 	tcase_add_test(tcase, a_file_gets_a_line_a_part);
+	tcase_add_test(tcase, a_terminal_gets_one_line_a_part);
 	tcase_add_loop_test(tcase, differences_are_told, 0,
 	                    (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(tcase, nothing_is_told_of_equals);

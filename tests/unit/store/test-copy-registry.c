@@ -1,4 +1,5 @@
-/* Copies, comparisons and restores of registries. */
+/* Copies, comparisons and restores of registries: from SQLite to SQLite, and
+ * to MongoDB where a server is named. */
 #include <check.h>
 #include <ftw.h>
 #include <stdlib.h>
@@ -6,13 +7,14 @@
 
 #include "common/mem.h"
 #include "store/copy-registry.h"
+#include "tests/support/mongodb-fixture.h"
 #include "tests/support/suite.h"
 
 #define NOW      INT64_C(1795248000000)
-#define MESSAGES 1100 /* more than two pages */
+#define MESSAGES 1010 /* more than two pages */
 
 static struct registry *source, *copy;
-static char folder[64];
+static char folder[64], *uri; /* of the copy, in MongoDB */
 static struct id tenant, other_tenant;
 static struct copy_report report;
 
@@ -25,24 +27,43 @@ static struct copy_report report;
 	} while (0)
 #define E (&e_)
 
-static struct registry *open_at(const char *name)
+static struct registry *open_at(const char *backend, const char *location)
 {
-	char *location = mem_format("%s/%s", folder, name);
-	struct registry_options options = {"sqlite", location};
+	struct registry_options options = {backend, location};
 	struct registry *opened = NULL;
 
 	ok(registry_open(&opened, &options, E));
+	return opened;
+}
+
+static struct registry *open_folder(const char *name)
+{
+	char *location = mem_format("%s/%s", folder, name);
+	struct registry *opened = open_at("sqlite", location);
+
 	free(location);
 	return opened;
 }
 
-static void set_up(void)
+static void set_up_source(void)
 {
 	ck_assert_int_eq(crypto_init(), 0);
 	(void)snprintf(folder, sizeof(folder), "/tmp/turing-copy-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
-	source = open_at("source");
-	copy = open_at("copy");
+	source = open_folder("source");
+}
+
+static void set_up_sqlite(void)
+{
+	set_up_source();
+	copy = open_folder("copy");
+}
+
+static void set_up_mongodb(void)
+{
+	set_up_source();
+	uri = mongodb_fixture_uri();
+	copy = open_at("mongodb", uri);
 }
 
 static int remove_path(const char *path, const struct stat *info, int type,
@@ -59,6 +80,8 @@ static void tear_down(void)
 	ok(registry_check(copy, E));
 	registry_close(source);
 	registry_close(copy);
+	mongodb_fixture_drop(uri);
+	uri = NULL;
 	(void)nftw(folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -476,10 +499,9 @@ START_TEST(a_restore_changes_nothing_that_is_there)
 }
 END_TEST
 
-int main(void)
+static TCase *copies(const char *name, void (*set_up)(void))
 {
-	Suite *suite = suite_create("copy-registry");
-	TCase *tcase = tcase_create("copies");
+	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -494,6 +516,15 @@ int main(void)
 	tcase_add_test(tcase, a_stopped_copy_is_run_again);
 	tcase_add_test(tcase, a_restore_raises_the_counters);
 	tcase_add_test(tcase, a_restore_changes_nothing_that_is_there);
-	suite_add_tcase(suite, tcase);
+	return tcase;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("copy-registry");
+
+	suite_add_tcase(suite, copies("to SQLite", set_up_sqlite));
+	if (mongodb_fixture_present())
+		suite_add_tcase(suite, copies("to MongoDB", set_up_mongodb));
 	return suite_main(suite, NULL);
 }

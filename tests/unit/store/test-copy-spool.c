@@ -1,10 +1,12 @@
-/* Copies, comparisons and restores of spools. */
+/* Copies, comparisons and restores of spools: from SQLite to SQLite, and to
+ * MongoDB where a server is named. */
 #include <check.h>
 #include <ftw.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "store/copy-spool.h"
+#include "tests/support/mongodb-fixture.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 
@@ -15,7 +17,7 @@
 
 static struct spool_fixture fixture; /* the source */
 static struct spool *copy;
-static char copy_directory[64];
+static char copy_directory[64], *uri; /* of the copy, in MongoDB */
 
 static int remove_path(const char *path, const struct stat *info, int type,
                        struct FTW *where)
@@ -26,7 +28,7 @@ static int remove_path(const char *path, const struct stat *info, int type,
 	return remove(path);
 }
 
-static void set_up(void)
+static void open_copy(bool mongodb)
 {
 	struct spool_options options;
 	struct error err = {.text = ""};
@@ -37,9 +39,20 @@ static void set_up(void)
 	(void)snprintf(copy_directory, sizeof(copy_directory),
 	               "/tmp/turing-copy-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(copy_directory));
-	options.backend = "sqlite";
-	options.location = copy_directory;
+	uri = mongodb ? mongodb_fixture_uri() : NULL;
+	options.backend = mongodb ? "mongodb" : "sqlite";
+	options.location = mongodb ? uri : copy_directory;
 	ck_assert_msg(!spool_open(&copy, &options, &err), "%s", err.text);
+}
+
+static void set_up_sqlite(void)
+{
+	open_copy(false);
+}
+
+static void set_up_mongodb(void)
+{
+	open_copy(true);
 }
 
 static void tear_down(void)
@@ -48,6 +61,7 @@ static void tear_down(void)
 
 	ck_assert_msg(!spool_check(copy, &err), "%s", err.text);
 	spool_close(copy);
+	mongodb_fixture_drop(uri);
 	(void)nftw(copy_directory, remove_path, 16, FTW_DEPTH | FTW_PHYS);
 	fixture_close(&fixture);
 }
@@ -379,10 +393,9 @@ START_TEST(a_backup_is_a_source)
 }
 END_TEST
 
-int main(void)
+static TCase *copies(const char *name, void (*set_up)(void))
 {
-	Suite *suite = suite_create("copy-spool");
-	TCase *tcase = tcase_create("copies");
+	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -395,6 +408,15 @@ int main(void)
 	tcase_add_test(tcase, a_restore_puts_back_what_is_missing);
 	tcase_add_test(tcase, a_restore_changes_nothing_that_is_there);
 	tcase_add_test(tcase, a_backup_is_a_source);
-	suite_add_tcase(suite, tcase);
+	return tcase;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("copy-spool");
+
+	suite_add_tcase(suite, copies("to SQLite", set_up_sqlite));
+	if (mongodb_fixture_present())
+		suite_add_tcase(suite, copies("to MongoDB", set_up_mongodb));
 	return suite_main(suite, NULL);
 }
