@@ -32,6 +32,24 @@ static int need_room_for_key(struct sqlite_db *db,
 	return 0;
 }
 
+/* ERR_EXISTS when the prefix or id is in use, which counts before the limit. */
+static int need_free_key(struct sqlite_db *db, const struct registry_key *key,
+                         struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    db, "SELECT 1 FROM agent_key WHERE prefix = ?1"
+	        " UNION ALL SELECT 1 FROM agent_key WHERE id = ?2");
+	int result;
+
+	sqlite_bind_text(query, 1, key->prefix);
+	sqlite_bind_id(query, 2, &key->id);
+	result = sqlite_step(query, err);
+	sqlite_reset(query);
+	if (result > 0)
+		return error_set(err, ERR_EXISTS, "%s: in use", key->prefix);
+	return result;
+}
+
 static int add_key(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct registry_key *key = context;
@@ -39,6 +57,7 @@ static int add_key(struct sqlite_db *db, void *context, struct error *err)
 	int error;
 
 	if ((error = registry_sqlite_need_tenant(db, &key->tenant, err)) ||
+	    (error = need_free_key(db, key, err)) ||
 	    (error = need_room_for_key(db, key, err)))
 		return error;
 	query = sqlite_query(

@@ -506,12 +506,23 @@ static void print_challenge(FILE *out, const struct registry_challenge *c)
 	(void)fputc('\n', out);
 }
 
+static int by_id(const void *a, const void *b)
+{
+	return memcmp(((const struct registry_challenge *)a)->id.bytes,
+	              ((const struct registry_challenge *)b)->id.bytes,
+	              sizeof(struct id));
+}
+
+/* The contract leaves the order within a page open. */
 static void print_challenges(struct registry_trace *trace, int code,
                              struct registry_challenges *page)
 {
 	print_code(trace, code);
 	if (code)
 		return;
+	if (page->count)
+		qsort(page->challenges, page->count, sizeof(*page->challenges),
+		      by_id);
 	(void)fprintf(trace->out, "  %zu\n", page->count);
 	for (size_t i = 0; i < page->count; i++)
 		print_challenge(trace->out, &page->challenges[i]);
