@@ -90,6 +90,13 @@ int mongodb_migrate(struct mongodb_db *db, const char *kind,
                                         struct error *err),
                     size_t count, struct error *err);
 
+/*
+ * ERR_INVALID when the database holds a schema of another kind: the stores have
+ * collections of the same names.
+ */
+int mongodb_need_own(struct mongodb_db *db, const char *kind,
+                     struct error *err);
+
 /* --- clients ----------------------------------------------------------- */
 
 /*

@@ -67,3 +67,23 @@ int mongodb_migrate(struct mongodb_db *db, const char *kind,
 			return code;
 	}
 }
+
+int mongodb_need_own(struct mongodb_db *db, const char *kind, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, other, *found = NULL;
+	int code;
+
+	bson_append_document_begin(&selector, "_id", -1, &other);
+	mongodb_append_text(&other, "$ne", kind);
+	bson_append_document_end(&selector, &other);
+	/* Index: _id_. */
+	code = mongodb_find_one(db, COLLECTION, &selector, NULL, &found, err);
+	bson_destroy(&selector);
+	bson_destroy(found);
+	if (code)
+		return code == ERR_NOT_FOUND ? 0 : code;
+	return error_set(err, ERR_INVALID,
+	                 "MongoDB: the database %s holds another store: each "
+	                 "needs one of its own",
+	                 mongodb_db_name(db));
+}

@@ -50,6 +50,7 @@ static int start(struct registry_mongodb *mongo, const char *uri,
 	int error;
 
 	if ((error = mongodb_db_open(&mongo->db, &options, err)) ||
+	    (error = mongodb_need_own(mongo->db, "registry", err)) ||
 	    (error = mongodb_migrate(mongo->db, "registry", steps,
 	                             sizeof(steps) / sizeof(*steps), err)) ||
 	    (error =

@@ -87,6 +87,8 @@ static int connect_to(struct spool_mongodb *spool, const char *uri,
 	    .uri = uri, .database = DATABASE, .program = PROGRAM};
 	int result = mongodb_db_open(&spool->db, &options, err);
 
+	if (!result)
+		result = mongodb_need_own(spool->db, "spool", err);
 	return result < 0
 	           ? result
 	           : mongodb_migrate(spool->db, "spool", spool_mongodb_steps,

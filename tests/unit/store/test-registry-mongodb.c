@@ -458,6 +458,38 @@ START_TEST(slot_is_taken_once)
 }
 END_TEST
 
+/* --- the database ------------------------------------------------------- */
+
+START_TEST(spool_and_registry_live_apart)
+{
+	struct registry_options options = {"mongodb", uri};
+	struct registry *opened = NULL;
+	bson_t *schema = from_json("{\"_id\": \"spool\", \"version\": 1}");
+	struct error err = {0};
+
+	ok(mongodb_insert(db, "schema", schema, E));
+	ck_assert_int_eq(registry_open(&opened, &options, &err), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, "another store"));
+	bson_destroy(schema);
+}
+END_TEST
+
+START_TEST(newer_schema_is_refused)
+{
+	struct registry_options options = {"mongodb", uri};
+	struct registry *opened = NULL;
+	bson_t selector = BSON_INITIALIZER;
+	bson_t *update = from_json("{\"$set\": {\"version\": 99}}");
+
+	BSON_APPEND_UTF8(&selector, "_id", "registry");
+	ok(mongodb_update(db, "schema", &selector, update, false, false, NULL,
+	                  E));
+	ck_assert_int_eq(registry_open(&opened, &options, NULL), ERR_VERSION);
+	bson_destroy(update);
+	bson_destroy(&selector);
+}
+END_TEST
+
 /* --- texts -------------------------------------------------------------- */
 
 /* Bytes that are no UTF-8 are found by every search and change. */
@@ -553,6 +585,8 @@ int main(void)
 	tcase_add_test(tcase, numbers_survive_a_purge);
 	tcase_add_test(tcase, threads_share_a_log);
 	tcase_add_test(tcase, slot_is_taken_once);
+	tcase_add_test(tcase, spool_and_registry_live_apart);
+	tcase_add_test(tcase, newer_schema_is_refused);
 	tcase_add_test(tcase, any_bytes_are_a_text);
 	tcase_add_loop_test(tcase, check_finds_damage, 0,
 	                    (int)(sizeof(damages) / sizeof(*damages)));
