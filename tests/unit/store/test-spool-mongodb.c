@@ -696,6 +696,22 @@ START_TEST(newer_schema_is_refused)
 }
 END_TEST
 
+/* A registry's database is no spool's. */
+START_TEST(registry_is_refused)
+{
+	bson_t *document = BCON_NEW("_id", BCON_UTF8("registry"));
+	struct spool *other = NULL;
+	struct error err = {.text = ""};
+
+	ck_assert_int_eq(mongodb_insert(db(), "schema", document, &err), 0);
+	ck_assert_int_eq(spool_open_shared(&other, &fixture.options, &err),
+	                 ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, "registry"));
+	ck_assert_ptr_null(other);
+	bson_destroy(document);
+}
+END_TEST
+
 /* The folder for bodies: one process's, emptied when it is opened. */
 START_TEST(incoming_folder)
 {
@@ -769,6 +785,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tests, one_agent_wins);
 	tcase_add_test(tests, order_within_a_batch);
 	tcase_add_test(tests, newer_schema_is_refused);
+	tcase_add_test(tests, registry_is_refused);
 	tcase_add_test(tests, incoming_folder);
 	tcase_add_test(tests, server_is_away);
 	tcase_add_test(tests, engine_is_named);
