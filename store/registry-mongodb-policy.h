@@ -26,7 +26,8 @@ struct registry_mongodb_policy_change {
 	bson_t *document;
 	int result;
 	struct error err;
-	bool done;
+	bool settled; /* of the thread at its turn: result holds */
+	bool done;    /* with the queue's mutex: nobody else uses it */
 	struct registry_mongodb_policy_change *next;
 };
 

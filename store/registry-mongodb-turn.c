@@ -94,8 +94,8 @@ static size_t prepare(struct registry_mongodb *mongo, struct turn *turn)
 		change->result = change->prepare(
 		    mongo, change, revision + (int64_t)prepared + 1,
 		    &change->err);
-		change->done = change->result != 0;
-		if (change->done)
+		change->settled = change->result != 0;
+		if (change->settled)
 			continue;
 		if (is_blocked(turn, i)) {
 			bson_destroy(change->document);
@@ -327,10 +327,10 @@ static void run_turn(struct registry_mongodb *mongo, struct turn *turn)
 		struct registry_mongodb_policy_change *change =
 		    turn->changes[i];
 
-		if (!change->done && (error || change->document)) {
+		if (!change->settled && (error || change->document)) {
 			change->result = error;
 			change->err = err;
-			change->done = true;
+			change->settled = true;
 		}
 	}
 	forget_documents(turn);
@@ -362,15 +362,18 @@ static void take_turn(struct registry_mongodb_policy *policy, struct turn *turn)
 		policy->last = NULL;
 }
 
-/* Those that were blocked go first in the next turn. */
+/* Those that were blocked go first in the next turn; the others are their
+ * callers' own again from here on. */
 static void give_back(struct registry_mongodb_policy *policy, struct turn *turn)
 {
 	for (size_t i = turn->count; i-- > 0;) {
 		struct registry_mongodb_policy_change *change =
 		    turn->changes[i];
 
-		if (change->done)
+		if (change->settled) {
+			change->done = true;
 			continue;
+		}
 		change->next = policy->first;
 		policy->first = change;
 		if (!policy->last)
