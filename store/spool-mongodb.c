@@ -109,11 +109,12 @@ static int connect_to(struct spool_mongodb *spool, const char *uri,
 	int result = mongodb_db_open(&spool->db, &options, err);
 
 	if (!result)
-		result = mongodb_need_own(spool->db, "spool", err);
-	return result < 0
-	           ? result
-	           : mongodb_migrate(spool->db, "spool", spool_mongodb_steps,
-	                             spool_mongodb_version, err);
+		result = refuse_registry(spool, err);
+	if (!result)
+		result =
+		    mongodb_migrate(spool->db, "spool", spool_mongodb_steps,
+		                    spool_mongodb_version, err);
+	return result;
 }
 
 /* What a crash of this agent left. */
