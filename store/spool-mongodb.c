@@ -80,27 +80,6 @@ static void leave_folder(struct spool_mongodb *spool)
 
 /* --- opening ----------------------------------------------------------- */
 
-/* A registry has a collection "message" too: each needs its own database. */
-static int refuse_registry(struct spool_mongodb *spool, struct error *err)
-{
-	bson_t *selector = BCON_NEW("_id", BCON_UTF8("registry"));
-	struct error ignored;
-	bson_t *found = NULL;
-	/* Index: _id. */
-	int result = mongodb_find_one(spool->db, "schema", selector, NULL,
-	                              &found, &ignored);
-
-	bson_destroy(selector);
-	bson_destroy(found);
-	if (!result)
-		return error_set(err, ERR_INVALID,
-		                 "the database %s holds a registry",
-		                 mongodb_db_name(spool->db));
-	return result == ERR_NOT_FOUND
-	           ? 0
-	           : error_set(err, ignored.code, "%s", ignored.text);
-}
-
 static int connect_to(struct spool_mongodb *spool, const char *uri,
                       struct error *err)
 {
@@ -109,7 +88,7 @@ static int connect_to(struct spool_mongodb *spool, const char *uri,
 	int result = mongodb_db_open(&spool->db, &options, err);
 
 	if (!result)
-		result = refuse_registry(spool, err);
+		result = mongodb_need_own(spool->db, "spool", err);
 	if (!result)
 		result =
 		    mongodb_migrate(spool->db, "spool", spool_mongodb_steps,
