@@ -284,27 +284,47 @@ int registry_mongodb_policy_raise(struct registry_mongodb *mongo,
 	return raise_tenant(mongo, tenant, revision, err);
 }
 
+static int see_revision(const bson_t *document, void *context,
+                        struct error *err)
+{
+	(void)err;
+	*(int64_t *)context = mongodb_get_int(document, "revision");
+	return 0;
+}
+
+/* The highest revision of a collection's documents; a full check may read all
+ * of them. */
+static int find_highest(struct registry_mongodb *mongo, const char *collection,
+                        int64_t *revision, struct error *err)
+{
+	bson_t all = BSON_INITIALIZER, down = BSON_INITIALIZER;
+	struct mongodb_find find = {.collection = collection,
+	                            .selector = &all,
+	                            .sort = &down,
+	                            .limit = 1};
+	int error;
+
+	(void)BSON_APPEND_INT32(&down, "revision", -1);
+	error =
+	    mongodb_find_each(mongo->db, &find, see_revision, revision, err);
+	bson_destroy(&down);
+	bson_destroy(&all);
+	return error;
+}
+
+/* The documents first: what others change meanwhile only adds to the count. */
 int registry_mongodb_policy_check(struct registry_mongodb *mongo,
                                   struct error *err)
 {
-	static const char *const collections[] = {REGISTRY_ENTRY,
-	                                          REGISTRY_DOMAIN};
-	int64_t revision, count = 0;
-	int error =
-	    registry_mongodb_policy_settled(mongo, &revision, NULL, err);
+	int64_t entries = 0, domains = 0, settled = 0;
+	int error = find_highest(mongo, REGISTRY_ENTRY, &entries, err);
 
-	for (size_t i = 0; !error && !count && i < 2; i++) {
-		bson_t selector = BSON_INITIALIZER, above;
-
-		(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "revision", &above);
-		(void)BSON_APPEND_INT64(&above, "$gt", revision);
-		(void)bson_append_document_end(&selector, &above);
-		/* A full check may read all. */
-		error = mongodb_count(mongo->db, collections[i], &selector,
-		                      &count, err);
-		bson_destroy(&selector);
-	}
-	if (!error && count)
+	if (!error)
+		error = find_highest(mongo, REGISTRY_DOMAIN, &domains, err);
+	if (!error)
+		error =
+		    registry_mongodb_policy_settled(mongo, &settled, NULL, err);
+	if (!error && (entries > settled || domains > settled))
 		return error_set(err, ERR_CORRUPT,
 		                 "an entry or a domain has a revision that "
 		                 "was never given");
