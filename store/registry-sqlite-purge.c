@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
-/* Records deleted in one write: a message touches some thirty pages. */
-#define MESSAGE_STEP 20
+/* Rows deleted in one write: a message's and a recipient's touch some ten
+ * pages each. */
+#define MESSAGE_ROWS 40
 #define RECORD_STEP  100
 
 struct purge {
@@ -12,6 +13,7 @@ struct purge {
 	int64_t before_ms;
 	int64_t step;
 	int64_t deleted; /* by one write */
+	bool more;       /* there may be others */
 };
 
 /* ?1 before, ?2 how many; what has no message is purged as one statement. */
@@ -53,34 +55,68 @@ static int delete_records(struct sqlite_db *db, void *context,
 	if ((error = sqlite_run(query, err)))
 		return error;
 	purge->deleted = sqlite_db_changes(db);
+	purge->more = purge->deleted == purge->step;
 	return 0;
 }
 
-/* Those of the messages that delete_messages() is about to delete. */
-#define ENDED                                                                  \
-	"(SELECT id FROM message INDEXED BY message_ended"                     \
-	" WHERE held = 0 AND expires_ms < ?1 ORDER BY expires_ms, rowid"       \
-	" LIMIT ?2)"
+/* The next message that ended before, if there is one: 1, 0 or an error. */
+static int find_ended(struct sqlite_db *db, const struct purge *purge,
+                      struct id *id, struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(db, "SELECT id FROM message INDEXED BY message_ended"
+	                     " WHERE held = 0 AND expires_ms < ?1"
+	                     " ORDER BY expires_ms LIMIT 1");
+	int result;
 
+	sqlite_bind_int(query, 1, purge->before_ms);
+	if ((result = sqlite_step(query, err)) > 0)
+		*id = sqlite_column_id(query, 0);
+	sqlite_reset(query);
+	return result;
+}
+
+/* Deletes it with its recipients, whose number is added to *rows. */
+static int delete_message(struct sqlite_db *db, const struct id *id,
+                          int64_t *rows, struct error *err)
+{
+	static const char *const statements[] = {
+	    "DELETE FROM recipient WHERE message = ?1",
+	    "DELETE FROM message WHERE id = ?1",
+	};
+	int error = 0;
+
+	for (size_t i = 0; i < 2 && !error; i++) {
+		struct sqlite_query *query = sqlite_query(db, statements[i]);
+
+		sqlite_bind_id(query, 1, id);
+		error = sqlite_run(query, err);
+		*rows += sqlite_db_changes(db);
+	}
+	return error;
+}
+
+/* Some have a thousand recipients: rows are counted, not messages. */
 static int delete_messages(struct sqlite_db *db, void *context,
                            struct error *err)
 {
-	static const char *const statements[] = {
-	    "DELETE FROM recipient WHERE message IN " ENDED,
-	    "DELETE FROM message WHERE id IN " ENDED,
-	};
 	struct purge *purge = context;
-	int error;
+	int64_t rows = 0;
 
-	for (size_t i = 0; i < 2; i++) {
-		struct sqlite_query *query = sqlite_query(db, statements[i]);
+	purge->more = true;
+	while (purge->more && purge->deleted < purge->step &&
+	       rows < MESSAGE_ROWS) {
+		struct id id;
+		int result = find_ended(db, purge, &id, err);
 
-		sqlite_bind_int(query, 1, purge->before_ms);
-		sqlite_bind_int(query, 2, purge->step);
-		if ((error = sqlite_run(query, err)))
-			return error;
+		if (result > 0)
+			result = delete_message(db, &id, &rows, err);
+		else
+			purge->more = false;
+		if (result < 0)
+			return result;
+		purge->deleted += purge->more;
 	}
-	purge->deleted = sqlite_db_changes(db);
 	return registry_sqlite_count_up(db, "messages", -purge->deleted, err);
 }
 
@@ -90,7 +126,6 @@ int registry_sqlite_purge(struct registry *registry, enum registry_kind kind,
 {
 	registry_sqlite_job job =
 	    kind == REGISTRY_MESSAGES ? delete_messages : delete_records;
-	size_t step = kind == REGISTRY_MESSAGES ? MESSAGE_STEP : RECORD_STEP;
 	size_t total = 0;
 	struct purge purge = {.kind = kind, .before_ms = before_ms};
 
@@ -98,7 +133,7 @@ int registry_sqlite_purge(struct registry *registry, enum registry_kind kind,
 		size_t left = limit - total;
 		int error;
 
-		purge.step = (int64_t)(left < step ? left : step);
+		purge.step = (int64_t)(left < RECORD_STEP ? left : RECORD_STEP);
 		purge.deleted = 0;
 		error = registry_sqlite_write(registry, job, &purge, err);
 		if (error && !total)
@@ -106,7 +141,7 @@ int registry_sqlite_purge(struct registry *registry, enum registry_kind kind,
 		if (error)
 			break; /* what was deleted before counts */
 		total += (size_t)purge.deleted;
-	} while (purge.deleted == purge.step && total < limit);
+	} while (purge.more && total < limit);
 	*deleted = total;
 	return 0;
 }
