@@ -108,8 +108,9 @@ static int insert_recipient(struct sqlite_db *db,
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
 	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, ?16)");
-	char history[SPOOL_HISTORY_SIZE] = "";
+	char history[SPOOL_HISTORY_SIZE];
 
+	history[0] = '\0';
 	if (copy)
 		spool_history_keep(or_empty(recipient->history),
 		                   or_empty(recipient->by),
