@@ -13,6 +13,16 @@
 
 /* --- the hash ----------------------------------------------------------- */
 
+/* Names the message: discarding it lets a copy go on. */
+static int body_failed(const struct id *id, long result, struct error *err)
+{
+	char text[ID_TEXT_SIZE];
+
+	return error_set(err, (enum error_code)result,
+	                 "the body of message %s cannot be read: %s",
+	                 id_format(id, text), error_name((int)result));
+}
+
 static int hash_body(struct spool *spool, const struct id *id,
                      struct copy_hash *hash, struct error *err)
 {
@@ -35,8 +45,8 @@ static int hash_body(struct spool *spool, const struct id *id,
 	}
 	spool_body_close(body);
 	free(piece);
-	if (got < 0)
-		result = error_set(err, (enum error_code)got, "reading a body");
+	if (result < 0 || got < 0)
+		result = body_failed(id, got < 0 ? got : result, err);
 	crypto_sha256_end(&stream, sum);
 	copy_hash_int(hash, size);
 	copy_hash_bytes(hash, sum, sizeof(sum));
@@ -112,11 +122,6 @@ static int wrong_size(const struct spool_message *message, struct error *err)
 	                 id_format(&message->id, id), (long long)message->size);
 }
 
-static int read_failed(long result, struct error *err)
-{
-	return error_set(err, (enum error_code)result, "reading a body");
-}
-
 /* Room for one byte more than there should be, to see that it is not there. */
 static int read_to_heap(struct spool_body *body,
                         const struct spool_message *message, char **bytes,
@@ -136,7 +141,8 @@ static int read_to_heap(struct spool_body *body,
 		return 0;
 	}
 	free(read);
-	return got < 0 ? read_failed(got, err) : wrong_size(message, err);
+	return got < 0 ? body_failed(&message->id, got, err)
+	               : wrong_size(message, err);
 }
 
 static int write_pieces(struct spool_body *body, int fd,
@@ -156,7 +162,7 @@ static int write_pieces(struct spool_body *body, int fd,
 	}
 	free(piece);
 	if (!result && got < 0)
-		result = read_failed(got, err);
+		result = body_failed(&message->id, got, err);
 	if (!result && size != message->size)
 		result = wrong_size(message, err);
 	return result;
@@ -212,9 +218,11 @@ int copy_spool_body(struct spool *source, struct spool *destination,
 
 	*bytes = *path = NULL;
 	result = spool_body_open(source, &message->id, &body, err);
-	if (!result && message->size <= IN_MEMORY_MAXIMUM)
+	if (result < 0)
+		return body_failed(&message->id, result, err);
+	if (message->size <= IN_MEMORY_MAXIMUM)
 		result = read_to_heap(body, message, bytes, err);
-	else if (!result)
+	else
 		result = read_to_file(body, destination, message, path, err);
 	spool_body_close(body);
 	return result;

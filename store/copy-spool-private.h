@@ -4,11 +4,12 @@
 
 #include "store/copy-spool.h"
 
-/*
- * What a run does with what it finds. Stands before the first comparison of
- * modes: a restore needs no hashes, a comparison writes nothing.
- */
-enum copy_mode { COPY_ALL, COPY_COMPARE, COPY_RESTORE };
+/* What a run does with what it finds. */
+enum copy_mode {
+	COPY_ALL,     /* writes what is missing or not the same */
+	COPY_COMPARE, /* writes nothing and counts */
+	COPY_RESTORE  /* writes what is missing, without reading the rest */
+};
 
 /* A run over two spools. */
 struct copy_spool_run {

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <ftw.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/mem.h"
 #include "store/copy-spool.h"
@@ -246,6 +247,39 @@ START_TEST(a_body_that_differs_is_found_and_mended)
 }
 END_TEST
 
+/* Takes the files of all large bodies away. */
+static void lose_bodies(void)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/bodies", fixture.directory);
+	ck_assert_int_eq(nftw(path, remove_path, 16, FTW_DEPTH | FTW_PHYS), 0);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+}
+
+START_TEST(a_body_that_is_lost_is_named)
+{
+	struct error err = {.text = ""};
+	char text[ID_TEXT_SIZE];
+	struct id id;
+
+	if (strcmp(fixture.options.backend, "sqlite") != 0)
+		return;
+	(void)add(1, 100, SPOOL_HELD);
+	id = add(3, LARGE, SPOOL_HELD);
+	lose_bodies();
+	memset(&report, 0, sizeof(report));
+	ck_assert_int_lt(spool_copy(fixture.spool, copy, NULL, &report, &err),
+	                 0);
+	ck_assert_ptr_nonnull(strstr(err.text, id_format(&id, text)));
+	ck_assert_int_eq(fixture_move(&fixture, id, 0, SPOOL_DISCARDED), 0);
+	run(spool_copy);
+	run(spool_compare);
+	ck_assert(copy_report_equal(&report));
+	ck_assert_int_eq(part("messages")->source.count, 2);
+}
+END_TEST
+
 START_TEST(what_is_only_in_the_copy_is_told)
 {
 	struct spool_message message = fixture_message(1, SPOOL_HELD);
@@ -402,6 +436,7 @@ static TCase *copies(const char *name, void (*set_up)(void))
 	tcase_add_test(tcase, a_copy_is_the_same);
 	tcase_add_test(tcase, a_later_run_brings_changes);
 	tcase_add_test(tcase, a_body_that_differs_is_found_and_mended);
+	tcase_add_test(tcase, a_body_that_is_lost_is_named);
 	tcase_add_test(tcase, what_is_only_in_the_copy_is_told);
 	tcase_add_test(tcase, leases_stay_behind);
 	tcase_add_test(tcase, a_stopped_copy_is_run_again);
