@@ -11,7 +11,7 @@
 #include "store/sqlite-private.h"
 
 /* Pages of one step, synced at once: a large sync would hold up others'. */
-#define STEP_PAGES 256
+#define STEP_PAGES 64
 #define PAUSE_US   2000 /* behind a step, for others' syncs */
 
 struct copying {

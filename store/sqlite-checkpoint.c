@@ -6,10 +6,10 @@
 #include "store/sqlite-private.h"
 
 /*
- * Pages of 4 KiB: begin at 4 MiB; from 32 MiB on try to let the log begin anew,
+ * Pages of 4 KiB: begin at 1 MiB; from 32 MiB on try to let the log begin anew,
  * where so little is left to move that a writer hardly notices.
  */
-#define SMALL_PAGES 1000
+#define SMALL_PAGES 250
 #define LARGE_PAGES 8000
 #define FEW_PAGES   64
 #define ROUNDS      4
