@@ -29,7 +29,9 @@ command, TIMES 0 for all), "disarm" (answers how often), "reset", "count",
 "commands", "down", "up".
 
 usage: fault_proxy.py URI run COMMAND...   runs it with TURING_TEST_MONGODB_URI
-       leading through the proxy and TURING_TEST_FAULT_PORT the control port
+       leading through the proxy (to the primary, with short timeouts),
+       TURING_TEST_DIRECT_URI past it, and TURING_TEST_FAULT_PORT the control
+       port
 """
 import os
 import socket
@@ -325,12 +327,25 @@ class FaultProxy:
         return "ok"
 
 
+def primary_port(uri):
+    """The port of the primary of a replica set on this machine; None for a
+    server that is alone."""
+    import pymongo  # pylint: disable=import-outside-toplevel
+    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=10000) as client:
+        client.admin.command("ping")
+        return client.primary[1] if client.primary else None
+
+
 def main():
     if len(sys.argv) < 4 or sys.argv[2] != "run":
         print(__doc__, file=sys.stderr)
         return 2
-    with FaultProxy(sys.argv[1]) as proxy:
-        environment = dict(os.environ, TURING_TEST_MONGODB_URI=proxy.uri,
+    uri = sys.argv[1]
+    with FaultProxy(uri, primary_port(uri)) as proxy:
+        through = proxy.uri_for("", "socketTimeoutMS=400&"
+                                "serverSelectionTimeoutMS=3000")
+        environment = dict(os.environ, TURING_TEST_MONGODB_URI=through,
+                           TURING_TEST_DIRECT_URI=uri,
                            TURING_TEST_FAULT_PORT=str(proxy.control_port))
         return subprocess.run(sys.argv[3:], env=environment,
                               check=False).returncode
