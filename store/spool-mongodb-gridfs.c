@@ -9,9 +9,9 @@
 #include "common/fs.h"
 
 #define CHUNK_BYTES    (255 * 1024) /* what GridFS's own drivers take */
-#define CHUNKS_AT_ONCE 16
-#define SWEEP_FILES    500 /* looked at in one go */
-#define SWEEP_ROUNDS   40  /* of these at one open */
+#define CHUNKS_AT_ONCE 8            /* in memory, whatever the body's size */
+#define SWEEP_FILES    500          /* looked at in one go */
+#define SWEEP_ROUNDS   40           /* of these at one open */
 
 /*
  * Every file has an id of its own, so that a message that is added twice never
@@ -173,21 +173,46 @@ static int get_chunk(const bson_t *document, void *context, struct error *err)
 	                        : fs_write_all(download->fd, bytes, size, err);
 }
 
-static int get_chunks(struct spool_mongodb *spool, const struct id *file,
-                      struct download *download, struct error *err)
+/*
+ * The chunks from the next one on, as many as are had in memory at once: in
+ * one answer the server would send up to 16 MB, of which the driver makes
+ * several copies.
+ */
+static int get_some(struct spool_mongodb *spool, const struct id *file,
+                    struct download *download, struct error *err)
 {
 	bson_t *selector = bson_new();
 	bson_t *sort = BCON_NEW("n", BCON_INT32(1));
+	bson_t range;
 	/* Index: files_id_1_n_1. */
 	struct mongodb_find find = {.collection = SPOOL_MONGODB_CHUNKS,
 	                            .selector = selector,
-	                            .sort = sort};
+	                            .sort = sort,
+	                            .limit = CHUNKS_AT_ONCE};
 	int result;
 
 	(void)mongodb_append_id(selector, "files_id", file);
+	BSON_APPEND_DOCUMENT_BEGIN(selector, "n", &range);
+	BSON_APPEND_INT64(&range, "$gte", download->next);
+	BSON_APPEND_INT64(&range, "$lt", download->next + CHUNKS_AT_ONCE);
+	bson_append_document_end(selector, &range);
 	result = mongodb_find_each(spool->db, &find, get_chunk, download, err);
 	bson_destroy(sort);
 	bson_destroy(selector);
+	return result;
+}
+
+/* Until there are no more, that a file too long is noticed too. */
+static int get_chunks(struct spool_mongodb *spool, const struct id *file,
+                      struct download *download, struct error *err)
+{
+	int64_t first;
+	int result;
+
+	do {
+		first = download->next;
+		result = get_some(spool, file, download, err);
+	} while (!result && download->next - first == CHUNKS_AT_ONCE);
 	return result;
 }
 
