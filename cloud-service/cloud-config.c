@@ -54,7 +54,7 @@ static const struct config_field fields[] = {
 	 .choices = registry_backend_names,
 	 .help = "the registry's store"},
 	{.name = "store.location", .type = CONFIG_STRING,
-	 .offset = AT(store_location), .required = true,
+	 .offset = AT(store_location), .required = true, .secret = true,
 	 .help = "the registry's directory, or its connection URI"},
 	{.name = "store.keep_messages", .type = CONFIG_DURATION_MS,
 	 .offset = AT(keep_messages_ms), .standard = "90d",

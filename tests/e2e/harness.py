@@ -117,7 +117,9 @@ class Process:
             self.child = subprocess.Popen(
                 self.arguments, stdout=out, stderr=out, cwd=ROOT,
                 stdin=subprocess.DEVNULL,
-                env=dict(os.environ, **(self.environment or {})))
+                # Else libmongoc leaves a file in /dev/shm after kill -9.
+                env=dict(os.environ, MONGOC_DISABLE_SHM="1",
+                         **(self.environment or {})))
         if wait and self.port:
             self.wait_ready()
         return self

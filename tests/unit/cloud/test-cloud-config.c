@@ -101,8 +101,10 @@ START_TEST(slashes_and_secrets)
 
 	ck_assert_int_eq(cloud_config_load_text(
 	                     "t",
-	                     NEEDED
+	                     "challenge { from = \"a@x.test\" }\n"
 	                     "http { public_url = \"https://x.test/a//\" }\n"
+	                     "store { backend = mongodb; location = "
+	                     "\"mongodb://u:streng@h.test/d\" }\n"
 	                     "smarthost { user = me; password = \"geheim\"; "
 	                     "starttls = required }",
 	                     &config, &err),
@@ -111,7 +113,9 @@ START_TEST(slashes_and_secrets)
 	cloud_config_print(&config, out);
 	fclose(out);
 	ck_assert_ptr_null(strstr(text, "geheim"));
-	ck_assert_ptr_nonnull(strstr(text, "***"));
+	ck_assert_ptr_null(strstr(text, "streng"));
+	ck_assert_ptr_nonnull(strstr(text, "store.location = \"***\""));
+	ck_assert_ptr_nonnull(strstr(text, "password = \"***\""));
 	cloud_config_release(&config);
 }
 END_TEST
