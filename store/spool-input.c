@@ -92,6 +92,16 @@ static int check_set(const struct spool_change *change)
 	return 0;
 }
 
+static int check_renew(const struct spool_change *change)
+{
+	const char *owner = change->renew.lease_owner;
+
+	if (id_is_none(&change->renew.id) || !owner || !*owner ||
+	    strlen(owner) > SPOOL_OWNER_MAXIMUM || change->renew.until_ms < 1)
+		return ERR_INVALID;
+	return 0;
+}
+
 int spool_change_check(const struct spool_change *change)
 {
 	switch (change->kind) {
@@ -106,6 +116,8 @@ int spool_change_check(const struct spool_change *change)
 		return id_is_none(&change->mark.id) ? ERR_INVALID : 0;
 	case SPOOL_SET:
 		return check_set(change);
+	case SPOOL_RENEW:
+		return check_renew(change);
 	default:
 		return ERR_INVALID;
 	}

@@ -113,6 +113,28 @@ static int report(struct spool_mongodb_record *record, size_t index,
 	return 0;
 }
 
+/* What has a lease is queued or deferred: every move drops it. */
+static int renew(struct spool_mongodb_record *record,
+                 const struct spool_change *change, const struct id *token,
+                 bool *changed)
+{
+	size_t index = change->renew.recipient;
+	struct spool_recipient *recipient;
+
+	if (index >= record->message.recipient_count)
+		return ERR_NOT_FOUND;
+	recipient = &record->message.recipients[index];
+	if (strcmp(change->renew.lease_owner,
+	           or_empty(recipient->lease_owner)) != 0)
+		return ERR_CONFLICT;
+	if (recipient->lease_until_ms >= change->renew.until_ms)
+		return 0;
+	recipient->lease_until_ms = change->renew.until_ms;
+	touch(record, index, token);
+	*changed = true;
+	return 0;
+}
+
 int spool_mongodb_apply(struct spool_mongodb_record *record,
                         const struct spool_change *change,
                         const struct id *token, bool *changed)
@@ -122,6 +144,8 @@ int spool_mongodb_apply(struct spool_mongodb_record *record,
 		return move(record, change, token, changed);
 	case SPOOL_REPORTED:
 		return report(record, change->mark.recipient, token, changed);
+	case SPOOL_RENEW:
+		return renew(record, change, token, changed);
 	case SPOOL_REGISTERED:
 		*changed = *changed || !record->message.registered;
 		record->message.registered = true;

@@ -1,4 +1,6 @@
-/* Leases on recipients of the spool that are due for delivery. */
+/* Leases on recipients of the spool that are due for delivery: taken,
+ * prolonged.
+ */
 #include "store/spool-sqlite-private.h"
 
 static bool contains(const struct id *ids, size_t count, const struct id *id)
@@ -96,6 +98,49 @@ int spool_sqlite_claim(struct spool *base, const char *owner, int64_t now_ms,
 	else
 		*page = claimed;
 	return result;
+}
+
+static int prolong(struct sqlite_db *db, const struct spool_change *change,
+                   struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(db, "UPDATE recipient SET lease_until_ms = ?3,"
+	                     " due_ms = max(?3, next_attempt_ms)"
+	                     " WHERE message = ?1 AND position = ?2");
+
+	sqlite_bind_id(query, 1, &change->renew.id);
+	sqlite_bind_int(query, 2, (int64_t)change->renew.recipient);
+	sqlite_bind_int(query, 3, change->renew.until_ms);
+	return sqlite_run(query, err);
+}
+
+/* What has a lease is queued or deferred: every move drops it. */
+int spool_sqlite_renew(struct spool_sqlite_batch *batch,
+                       struct spool_change *change, struct error *err)
+{
+	struct sqlite_query *query = sqlite_query(
+	    batch->db, "SELECT lease_owner = ?3, lease_until_ms"
+	               " FROM recipient WHERE message = ?1 AND position = ?2");
+	bool mine;
+	int64_t until_ms;
+	int result;
+
+	sqlite_bind_id(query, 1, &change->renew.id);
+	sqlite_bind_int(query, 2, (int64_t)change->renew.recipient);
+	sqlite_bind_text(query, 3, change->renew.lease_owner);
+	result = sqlite_step(query, err);
+	if (result < 0)
+		return result;
+	mine = result && sqlite_column_int(query, 0) == 1;
+	until_ms = result ? sqlite_column_int(query, 1) : 0;
+	sqlite_reset(query);
+	if (!mine) {
+		change->result = result ? ERR_CONFLICT : ERR_NOT_FOUND;
+		return 0;
+	}
+	return until_ms >= change->renew.until_ms
+	           ? 0
+	           : prolong(batch->db, change, err);
 }
 
 int spool_sqlite_next_due(struct spool *base, int64_t *due_ms,

@@ -51,6 +51,8 @@ static int apply(struct spool_sqlite_batch *batch, size_t index,
 		                        err);
 	case SPOOL_MOVE:
 		return spool_sqlite_move(batch, change, err);
+	case SPOOL_RENEW:
+		return spool_sqlite_renew(batch, change, err);
 	case SPOOL_REGISTERED:
 	case SPOOL_REPORTED:
 		return spool_sqlite_mark(batch, change, err);

@@ -106,6 +106,10 @@ int spool_sqlite_add(struct spool_sqlite_batch *batch,
 int spool_sqlite_move(struct spool_sqlite_batch *batch,
                       struct spool_change *change, struct error *err);
 
+/* As spool_sqlite_add(), for RENEW. */
+int spool_sqlite_renew(struct spool_sqlite_batch *batch,
+                       struct spool_change *change, struct error *err);
+
 /* As spool_sqlite_add(), for REGISTERED and REPORTED. */
 int spool_sqlite_mark(struct spool_sqlite_batch *batch,
                       struct spool_change *change, struct error *err);

@@ -16,7 +16,15 @@
  *    (a failed sync is never tried again): stop, and open it anew. The batch
  *    may be found then after all, whole: a duplicate, never a loss.
  *  - Several processes may share a spool where the backend says so; a claim is
- *    a lease with an owner and an end.
+ *    a lease with an owner and an end, by the clocks of those who share it:
+ *    these must agree to a small part of a lease.
+ *  - Whoever works longer than his lease prolongs it meanwhile (SPOOL_RENEW).
+ *    Where he could not, as the store was away, and the lease has ended,
+ *    another may claim the recipient. From then on what the first one does as
+ *    its lease_owner is ERR_CONFLICT: he neither undoes the other's claim nor
+ *    writes his result over the other's. Work that can be done twice, such as
+ *    delivery, is then done twice at the most for what he had begun already:
+ *    he is to begin nothing whose lease may have ended.
  *
  * All functions may be called from any thread. Times are milliseconds since
  * 1970 in UTC. Nothing aborts when memory is out: ERR_MEMORY.
@@ -145,7 +153,8 @@ enum spool_change_kind {
 	SPOOL_REGISTERED, /* the cloud has the message */
 	SPOOL_REPORTED,   /* the cloud knows the end of one recipient */
 	SPOOL_SET,        /* a named value, such as a cursor */
-	SPOOL_COPY        /* a message as it stands in another spool */
+	SPOOL_COPY,       /* a message as it stands in another spool */
+	SPOOL_RENEW       /* the lease on one recipient is prolonged */
 };
 
 /* One record to change, and what came of it. */
@@ -189,6 +198,15 @@ struct spool_change {
 			const char *name;
 			const char *value; /* at most 1 MiB */
 		} set;
+		struct {
+			struct id id;
+			size_t recipient;
+			const char *lease_owner; /* whose it must be: else
+			                            ERR_CONFLICT */
+			int64_t until_ms;        /* a lease that ends later
+			                            stays as it is */
+		} renew; /* of a lease that has ended, too, while nobody else
+		            has taken the recipient */
 	};
 };
 

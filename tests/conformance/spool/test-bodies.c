@@ -17,8 +17,11 @@ static void teardown(void)
 	fixture_close(&fixture);
 }
 
+/* At the end those around what GridFS is read in: 8 chunks of 255 KiB. */
+#define WINDOW (8U * 255 * 1024)
 static const size_t sizes[] = {
-    0, 1, 5120, FIXTURE_LARGE, FIXTURE_LARGE + 1, 100000, 20 << 20};
+    0,      1,        5120,   FIXTURE_LARGE, FIXTURE_LARGE + 1,
+    100000, 20 << 20, WINDOW, WINDOW - 1,    2 * WINDOW + 1};
 #define SIZES (int)(sizeof(sizes) / sizeof(sizes[0]))
 
 /* Every byte value, NUL too, at no regular distance. */

@@ -137,6 +137,88 @@ START_TEST(added_claimed)
 }
 END_TEST
 
+static int renew(struct id id, size_t recipient, const char *owner,
+                 int64_t until_ms)
+{
+	struct spool_change change = {.kind = SPOOL_RENEW};
+
+	change.renew.id = id;
+	change.renew.recipient = recipient;
+	change.renew.lease_owner = owner;
+	change.renew.until_ms = until_ms;
+	return fixture_commit(&fixture, change);
+}
+
+/* Nobody else gets what is prolonged, however long it takes. */
+START_TEST(renewed_leases_last)
+{
+	struct id id = fixture_add(&fixture, 2, SPOOL_QUEUED);
+	int64_t now_ms = FIXTURE_NOW_MS;
+	struct spool_message message;
+	struct spool_change done;
+
+	ck_assert_uint_eq(claim("a", now_ms, 10), 2);
+	for (int i = 0; i < 5; i++) {
+		now_ms += LEASE_MS - 1;
+		ck_assert_int_eq(renew(id, 0, "a", now_ms + LEASE_MS), 0);
+		ck_assert_int_eq(renew(id, 1, "a", now_ms + LEASE_MS), 0);
+		ck_assert_uint_eq(claim("b", now_ms + LEASE_MS - 1, 10), 0);
+	}
+	ck_assert_int_eq(spool_read(fixture.spool, &id, &message, NULL), 0);
+	ck_assert_int_eq(message.recipients[1].lease_until_ms,
+	                 now_ms + LEASE_MS);
+	ck_assert_str_eq(message.recipients[1].history, "");
+	ck_assert_int_eq(message.recipients[1].next_attempt_ms, FIXTURE_NOW_MS);
+	spool_message_release(&message);
+	/* One of them alone; a reopened spool drops it all the same. */
+	ck_assert_int_eq(renew(id, 0, "a", now_ms + 2 * LEASE_MS), 0);
+	ck_assert_uint_eq(claim("b", now_ms + LEASE_MS, 10), 1);
+	ck_assert_uint_eq(claim("b", now_ms + 2 * LEASE_MS, 10), 2);
+	done = fixture_move_change(id, 0, SPOOL_DELIVERED);
+	done.move.lease_owner = "b";
+	ck_assert_int_eq(fixture_commit(&fixture, done), 0);
+	ck_assert_int_eq(renew(id, 0, "b", INT64_MAX / 2), ERR_CONFLICT);
+}
+END_TEST
+
+/* A lease that ended is still its owner's until another takes it. */
+START_TEST(renewing_what_is_lost)
+{
+	struct id id = fixture_add(&fixture, 1, SPOOL_QUEUED);
+	struct id held = fixture_add(&fixture, 1, SPOOL_HELD);
+	struct id none = id_new();
+	int64_t end_ms = FIXTURE_NOW_MS + LEASE_MS;
+	struct spool_change done;
+	int64_t due_ms = 0;
+	struct error err;
+
+	ck_assert_int_eq(renew(id, 0, "a", end_ms), ERR_CONFLICT);
+	ck_assert_uint_eq(claim("a", FIXTURE_NOW_MS, 10), 1);
+	ck_assert_int_eq(renew(id, 0, "b", end_ms), ERR_CONFLICT);
+	ck_assert_int_eq(renew(id, 1, "a", end_ms), ERR_NOT_FOUND);
+	ck_assert_int_eq(renew(none, 0, "a", end_ms), ERR_NOT_FOUND);
+	ck_assert_int_eq(renew(held, 0, "a", end_ms), ERR_CONFLICT);
+	ck_assert_int_eq(renew(held, 0, "", end_ms), ERR_INVALID);
+	ck_assert_int_eq(renew(id, 0, NULL, end_ms), ERR_INVALID);
+	/* An earlier end changes nothing. */
+	ck_assert_int_eq(renew(id, 0, "a", end_ms - 1), 0);
+	ck_assert_uint_eq(claim("b", end_ms - 1, 10), 0);
+	/* It has ended, at no one's harm. */
+	ck_assert_int_eq(renew(id, 0, "a", end_ms + LEASE_MS), 0);
+	ck_assert_uint_eq(claim("b", end_ms, 10), 0);
+	ck_assert_uint_eq(claim("b", end_ms + LEASE_MS, 10), 1);
+	ck_assert_int_eq(renew(id, 0, "a", end_ms + 5 * LEASE_MS),
+	                 ERR_CONFLICT);
+	/* What the loser found out does not touch the winner's claim. */
+	done = fixture_move_change(id, 0, SPOOL_FAILED);
+	done.move.lease_owner = "a";
+	ck_assert_int_eq(fixture_commit(&fixture, done), ERR_CONFLICT);
+	ck_assert_int_eq(fixture_state(&fixture, id, 0), SPOOL_QUEUED);
+	ck_assert_int_eq(spool_next_due(fixture.spool, &due_ms, &err), 0);
+	ck_assert(due_ms == INT64_MAX);
+}
+END_TEST
+
 START_TEST(limit_is_of_messages)
 {
 	for (int i = 0; i < 5; i++)
@@ -289,6 +371,8 @@ int main(void)
 	tcase_add_test(tests, only_the_owner_moves);
 	tcase_add_test(tests, open_drops_the_owners_leases);
 	tcase_add_test(tests, added_claimed);
+	tcase_add_test(tests, renewed_leases_last);
+	tcase_add_test(tests, renewing_what_is_lost);
 	tcase_add_test(tests, limit_is_of_messages);
 	tcase_add_test(tests, each_is_claimed_once);
 	tcase_add_test(tests, exactly_one_wins);
