@@ -123,6 +123,9 @@ const struct config_field agent_config_fields[] = {
 	NUMBER("queue.keep_history", CONFIG_DURATION_MS,
 	     queue_keep_history_ms, "30d", 0, 3660 * DAY_MS,
 	     "how long the record of finished mail is kept"),
+	NUMBER("queue.lease", CONFIG_DURATION_MS, queue_lease_ms, "2min", 1000,
+	     DAY_MS, "after which mail that an agent died over is delivered by "
+	     "another one of the same spool"),
 	TEXT("metrics.listen", metrics_listen, "127.0.0.1:10027",
 	     "address and port of /healthz, /readyz, /metrics; \"\": none"),
 	{.name = "log.level", .type = CONFIG_CHOICE, .offset = AT(log_level),

@@ -38,7 +38,7 @@ struct agent_config {
 	int64_t policy_hold_for_ms;
 
 	int64_t queue_retry_min_ms, queue_retry_max_ms, queue_give_up_ms;
-	int64_t queue_keep_history_ms;
+	int64_t queue_keep_history_ms, queue_lease_ms;
 
 	char *metrics_listen;
 	int64_t log_level; /* an enum log_level */

@@ -8,9 +8,8 @@
 #include "local-agent/delivery-private.h"
 
 #define CLAIM_MESSAGES 100
-#define LOOK_MS        1000  /* for what another process has changed */
-#define SWEEP_MS       60000 /* for leases that ended */
-#define EMPTY_PAUSE_MS 200   /* something was due, and another took it */
+#define LOOK_MS        1000 /* for what another process has changed */
+#define EMPTY_PAUSE_MS 200  /* something was due, and another took it */
 #define ERROR_PAUSE_MS 5000
 
 /* A claimed page on its way to the loop. */
@@ -50,10 +49,12 @@ static void take_page(struct delivery *delivery, struct claimed *claimed)
 		/* It stays claimed until it is discarded. */
 		if (disowned_has(delivery->options.disowned, &message->id))
 			continue;
+		lease_skip_kept(delivery, message);
 		parcel = parcel_new(delivery, message, claimed->lease_until_ms);
 		if (!parcel)
 			continue;
 		delivery->in_flight++;
+		lease_keep(parcel);
 		parcel_list_append(&delivery->waiting, parcel);
 	}
 }
@@ -85,14 +86,16 @@ static int64_t claim_time(struct claimer *claimer)
 static int claim_page(struct delivery *delivery, bool *any, struct error *err)
 {
 	struct claimed *claimed = mem_alloc(sizeof(*claimed));
+	const struct agent_config *config = delivery->options.config;
+	int64_t lease_ms = config->queue_lease_ms;
 	int64_t now_ms = claim_time(&delivery->claimer);
 	int result;
 
 	claimed->delivery = delivery;
-	claimed->lease_until_ms = now_ms + DELIVERY_LEASE_MS;
-	result = spool_claim(
-	    delivery->options.spool, delivery->options.config->agent_name,
-	    now_ms, DELIVERY_LEASE_MS, CLAIM_MESSAGES, &claimed->page, err);
+	claimed->lease_until_ms = now_ms + lease_ms;
+	result =
+	    spool_claim(delivery->options.spool, config->agent_name, now_ms,
+	                lease_ms, CLAIM_MESSAGES, &claimed->page, err);
 	*any = result == 0 && claimed->page.count > 0;
 	if (!*any) {
 		spool_page_release(&claimed->page);
@@ -105,6 +108,14 @@ static int claim_page(struct delivery *delivery, bool *any, struct error *err)
 	return 0;
 }
 
+/* Whether it is time to look for leases of others that ended. */
+static bool must_sweep(const struct delivery *delivery, int64_t now_ms)
+{
+	int64_t age_ms = now_ms - delivery->claimer.last_claim_ms;
+
+	return age_ms >= delivery->options.config->queue_lease_ms / 2;
+}
+
 /* Claims what is due; returns how long to wait before the next look. */
 static int64_t look(struct delivery *delivery)
 {
@@ -113,9 +124,7 @@ static int64_t look(struct delivery *delivery)
 	bool any = false;
 	int result = spool_next_due(delivery->options.spool, &due_ms, &err);
 
-	if (result == 0 &&
-	    (due_ms <= now_ms ||
-	     now_ms - delivery->claimer.last_claim_ms >= SWEEP_MS)) {
+	if (result == 0 && (due_ms <= now_ms || must_sweep(delivery, now_ms))) {
 		result = claim_page(delivery, &any, &err);
 		due_ms = any ? now_ms : now_ms + EMPTY_PAUSE_MS;
 	}

@@ -98,6 +98,7 @@ static void free_replies(struct parcel *parcel)
 
 void parcel_free(struct parcel *parcel)
 {
+	lease_drop(parcel);
 	free_replies(parcel);
 	loop_timer_free(parcel->retry);
 	spool_body_close(parcel->file);
@@ -277,6 +278,7 @@ static void submit(struct parcel *parcel)
 {
 	struct delivery *delivery = parcel->delivery;
 
+	parcel->settling = true;
 	parcel->request = (struct writer_request){
 	    .changes = parcel->changes,
 	    .count = parcel->count,

@@ -15,11 +15,15 @@
 struct parcel {
 	struct writer_request request; /* first, so that one gives the other */
 	struct parcel *next;
+	struct parcel *next_kept; /* of delivery-lease.c */
 	struct delivery *delivery;
 	struct spool_message message;
 	char *body; /* NULL: in the spool */
 	size_t body_size, reserved;
 	int64_t lease_until_ms;
+	bool kept;       /* among those whose claims are prolonged */
+	bool lost;       /* a claim is not ours any more */
+	bool settling;   /* its outcome was handed to the writer */
 	bool fresh;      /* the cloud never heard of it */
 	bool answered;   /* the next hop said something, or it was put back
 	                    once: what is lost now counts as an attempt */
@@ -65,6 +69,9 @@ struct claimer {
 	struct trouble trouble;
 };
 
+/* By the last bytes of their ids. */
+#define DELIVERY_BUCKETS 1024
+
 struct delivery {
 	struct delivery_options options;
 	struct backoff backoff;
@@ -78,6 +85,9 @@ struct delivery {
 	unsigned failures; /* connections in a row that never got ready */
 	struct loop_timer *probe;  /* while the next hop is away */
 	struct loop_timer *resume; /* while the store is away */
+	struct parcel *kept[DELIVERY_BUCKETS];
+	struct loop_timer *renewal;
+	struct renewal *renewing; /* with the writer, or NULL */
 	bool probing, stopping, cut;
 	atomic_bool away;
 	atomic_size_t reserved, handed;
@@ -86,6 +96,7 @@ struct delivery {
 	pthread_cond_t quiet;
 	bool is_quiet;
 	struct metric *delivered, *deferred, *failed, *uncertain, *connects;
+	struct metric *lost;
 };
 
 /* A parcel of message (taken over) for the recipients whose lease is ours and
@@ -145,6 +156,21 @@ void connection_release(struct delivery_connection *connection);
 
 /* Says QUIT on those that are idle; cuts all when cut. */
 void connections_close(struct delivery *delivery, bool cut);
+
+/* Prolongs the parcel's claims from now on, until it is freed. */
+void lease_keep(struct parcel *parcel);
+/* Ends that; nothing if it was not kept. */
+void lease_drop(struct parcel *parcel);
+/* Whether its claims are ours for long enough to begin now. */
+bool lease_is_safe(const struct parcel *parcel);
+/*
+ * Of a message that was claimed: the recipients that are in a parcel already,
+ * whose claim had ended meanwhile, are shown as not claimed.
+ */
+void lease_skip_kept(struct delivery *delivery, struct spool_message *message);
+/* Starts and ends prolonging. */
+void lease_start(struct delivery *delivery);
+void lease_stop(struct delivery *delivery);
 
 /* Starts the claimer's thread. */
 int claimer_start(struct delivery *delivery, struct error *err);

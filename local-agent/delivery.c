@@ -36,18 +36,19 @@ static void open_connections(struct delivery *delivery)
 }
 
 /*
- * The next one to send. One that has waited so long that its claim may end
- * before it is sent is given back: two would send it otherwise.
+ * The next one to send. One whose claim is lost, or may end before it is sent,
+ * is given back: two would send it otherwise.
  */
 static struct parcel *take_waiting(struct delivery *delivery)
 {
-	int64_t now_ms = clock_wall_ms();
 	struct parcel *parcel;
 
 	while ((parcel = parcel_list_take(&delivery->waiting))) {
-		if (parcel->lease_until_ms - now_ms > DELIVERY_LEASE_MS / 2)
+		if (lease_is_safe(parcel))
 			return parcel;
-		parcel_postpone(parcel, now_ms, "waited for a connection");
+		parcel_postpone(parcel, clock_wall_ms(),
+		                parcel->lost ? "claimed by another agent"
+		                             : "its claim was not prolonged");
 	}
 	return NULL;
 }
@@ -199,6 +200,7 @@ static void on_handed(void *argument)
 	struct delivery *delivery = parcel->delivery;
 
 	delivery->in_flight++;
+	lease_keep(parcel);
 	if (delivery->stopping || atomic_load(&delivery->away)) {
 		parcel_postpone(parcel, clock_wall_ms(),
 		                "the next hop was away");
@@ -211,7 +213,8 @@ static void on_handed(void *argument)
 void delivery_take(struct delivery *delivery, struct spool_message *message,
                    char *body, size_t body_size, size_t reserved)
 {
-	int64_t lease_until_ms = message->received_ms + DELIVERY_LEASE_MS;
+	int64_t lease_until_ms =
+	    message->received_ms + delivery->options.config->queue_lease_ms;
 	bool fresh = message->registered;
 	struct parcel *parcel = parcel_new(delivery, message, lease_until_ms);
 
@@ -250,6 +253,10 @@ static void make_metrics(struct delivery *delivery)
 	delivery->connects =
 	    metric_counter("turing_agent_delivery_connections_total", "",
 	                   "Connections opened to the next hop");
+	delivery->lost = metric_counter(
+	    "turing_agent_delivery_claims_lost_total", "",
+	    "Recipients that another agent claimed while they were ours: a "
+	    "duplicate is possible");
 }
 
 /* On the loop: timers belong to it. */
@@ -261,6 +268,7 @@ static void on_start(void *argument)
 	    loop_timer_new(delivery->options.loop, on_probe, delivery);
 	delivery->resume =
 	    loop_timer_new(delivery->options.loop, on_resume, delivery);
+	lease_start(delivery);
 	delivery_pump(delivery);
 }
 
@@ -314,6 +322,7 @@ static void on_cut(void *argument)
 
 	delivery->cut = true;
 	connections_close(delivery, true);
+	lease_stop(delivery);
 	loop_timer_free(delivery->probe);
 	loop_timer_free(delivery->resume);
 	delivery->probe = NULL;

@@ -2,6 +2,14 @@
  * Delivery to the next hop: claims due mail, sends it over a pool of
  * connections that are used for many messages, and records the outcome of
  * every recipient. One event loop.
+ *
+ * A claim lasts for queue.lease and is prolonged as long as the message waits
+ * here or is under way. Nothing is begun whose claim may end meanwhile. So when
+ * the store is away for longer than that, and another agent delivers what this
+ * one has claimed, what is delivered by both is at the most what this one had
+ * under way then. That a recipient was delivered is recorded whoever has the
+ * claim by then, for no third delivery to follow; any other outcome only while
+ * the claim is ours.
  */
 #ifndef LOCAL_AGENT_DELIVERY_H
 #define LOCAL_AGENT_DELIVERY_H
@@ -15,12 +23,6 @@
 #include "local-agent/disowned.h"
 #include "local-agent/writer.h"
 #include "store/spool.h"
-
-/*
- * How long a claim lasts: longer than any transaction may take, or two could
- * deliver the same mail.
- */
-#define DELIVERY_LEASE_MS INT64_C(7200000)
 
 struct delivery;
 

@@ -140,7 +140,9 @@ static void claim_queued(struct letter *letter, struct intake *intake)
 		recipient->lease_owner = mem_copy_string(
 		    mine ? intake->options.config->agent_name : "");
 		recipient->lease_until_ms =
-		    mine ? message->received_ms + DELIVERY_LEASE_MS : 0;
+		    mine ? message->received_ms +
+		               intake->options.config->queue_lease_ms
+		         : 0;
 	}
 }
 

@@ -252,6 +252,19 @@ static void make_move(struct spool_trace *trace, struct spool_change *change)
 	              (int)change->move.to);
 }
 
+static void make_renew(struct spool_trace *trace, struct spool_change *change)
+{
+	change->renew.id = any_id(trace);
+	change->renew.recipient = below(trace, RECIPIENTS);
+	change->renew.lease_owner = owners[below(trace, 3)];
+	change->renew.until_ms =
+	    trace->now_ms + 1000 * (int64_t)below(trace, 9);
+	(void)fputs("  renew", trace->out);
+	trace_print_id(trace->out, &change->renew.id);
+	(void)fprintf(trace->out, " %zu owner %s\n", change->renew.recipient,
+	              change->renew.lease_owner);
+}
+
 static void make_other(struct spool_trace *trace, struct spool_change *change)
 {
 	static const char *const names[] = {"decisions.after", "policy.x", "",
@@ -274,7 +287,8 @@ static void make_change(struct spool_trace *trace, struct spool_change *change)
 	static const enum spool_change_kind kinds[] = {
 	    SPOOL_ADD,      SPOOL_ADD,      SPOOL_MOVE, SPOOL_MOVE,
 	    SPOOL_MOVE,     SPOOL_MOVE,     SPOOL_MOVE, SPOOL_REGISTERED,
-	    SPOOL_REPORTED, SPOOL_REPORTED, SPOOL_SET,  SPOOL_COPY};
+	    SPOOL_REPORTED, SPOOL_REPORTED, SPOOL_SET,  SPOOL_COPY,
+	    SPOOL_RENEW};
 
 	memset(change, 0, sizeof(*change));
 	change->kind = kinds[below(trace, sizeof(kinds) / sizeof(*kinds))];
@@ -283,6 +297,8 @@ static void make_change(struct spool_trace *trace, struct spool_change *change)
 		make_add(trace, change, change->kind == SPOOL_COPY);
 	else if (change->kind == SPOOL_MOVE)
 		make_move(trace, change);
+	else if (change->kind == SPOOL_RENEW)
+		make_renew(trace, change);
 	else
 		make_other(trace, change);
 }

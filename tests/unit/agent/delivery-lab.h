@@ -16,6 +16,7 @@ static struct delivery *delivery;
 static struct failing_spool failing; /* between delivery and the store */
 static struct disowned *disowned;
 static _Atomic unsigned ends;
+static int64_t lease_of_test_ms; /* 0: that of the configuration */
 
 static inline void on_ended(void *context)
 {
@@ -30,6 +31,7 @@ static inline void setup(void)
 	failing_spool_init(&failing, store.spool);
 	disowned = disowned_new();
 	atomic_store(&ends, 0);
+	lease_of_test_ms = 0;
 }
 
 static inline void start(uint16_t port, const char *more)
@@ -47,6 +49,8 @@ static inline void start(uint16_t port, const char *more)
 	                          " connect_timeout = 2s; %s }",
 	               port, more);
 	lab_config(&config, 1, text);
+	if (lease_of_test_ms)
+		config.queue_lease_ms = lease_of_test_ms;
 	writer = lab_writer(&failing.spool);
 	ck_assert_int_eq(loop_start(&loop, "delivery", NULL), 0);
 	options.writer = writer;

@@ -73,9 +73,8 @@ struct lab_spool {
 	int once;          /* results of that kind left; 0: for ever */
 	int change_result; /* of every change, where result is 0 */
 	unsigned commits;
-	size_t largest; /* changes in one commit */
-	size_t
-	    kinds[SPOOL_RENEW + 1]; /* changes that were committed, by kind */
+	size_t largest;                /* changes in one commit */
+	size_t kinds[SPOOL_RENEW + 1]; /* changes committed, by kind */
 	enum spool_state states[LAB_SEEN_MAXIMUM]; /* of added recipients */
 	size_t state_count;
 	int64_t body_bytes; /* added */

@@ -19,6 +19,8 @@ struct hop {
 	size_t sizes[64];
 	unsigned count;
 	unsigned sessions, transactions;
+	_Atomic bool stall; /* no answer to the final dot for now */
+	int code;           /* of that answer; 0: 250 */
 };
 
 static struct hop hop;
@@ -78,7 +80,9 @@ static void hop_end(struct smtp_server *server, void *context)
 		hop.messages[hop.count++] = buffer_take(&session->body);
 	}
 	(void)pthread_mutex_unlock(&hop.lock);
-	smtp_reply_set(&reply, 250, "2.0.0", "stored");
+	while (atomic_load(&hop.stall))
+		(void)poll(NULL, 0, 2);
+	smtp_reply_set(&reply, hop.code ? hop.code : 250, "", "judged");
 	smtp_server_finish(server, &reply);
 }
 
@@ -267,7 +271,7 @@ static struct id hand_over(int64_t received_ms)
 	free(message.recipients[0].lease_owner);
 	message.recipients[0].lease_owner = mem_copy_string("agent-1");
 	message.recipients[0].lease_until_ms =
-	    message.received_ms + DELIVERY_LEASE_MS;
+	    message.received_ms + config.queue_lease_ms;
 	ck_assert_int_eq(
 	    fixture_commit(&store, fixture_add_change(&message, fresh_body,
 	                                              sizeof(fresh_body) - 1)),
@@ -304,7 +308,7 @@ START_TEST(mail_that_waited_too_long_is_given_back)
 
 	hop_start(0);
 	start(smtp_listener_port(hop.listener), "");
-	id = hand_over(clock_wall_ms() - DELIVERY_LEASE_MS / 2 - 1000);
+	id = hand_over(clock_wall_ms() - config.queue_lease_ms * 2 / 3 - 1000);
 	LAB_AWAIT(fixture_state(&store, id, 0) == SPOOL_DELIVERED);
 	stop();
 	ck_assert_uint_eq(hop.count, 1);
@@ -313,6 +317,117 @@ START_TEST(mail_that_waited_too_long_is_given_back)
 	/* From the spool, not from memory: not known to be fresh. */
 	ck_assert_uint_eq(atomic_load(&ends), 1);
 	spool_message_release(&message);
+	hop_stop();
+}
+END_TEST
+
+#define SHORT_LEASE_MS 300
+
+/* How many messages another agent gets. */
+static size_t claim_as_another(void)
+{
+	struct spool_page page = {0};
+	size_t count;
+
+	ck_assert_int_eq(spool_claim(store.spool, "agent-2", clock_wall_ms(),
+	                             60000, 10, &page, NULL),
+	                 0);
+	count = page.count;
+	spool_page_release(&page);
+	return count;
+}
+
+/* Adds two messages, the first of which the next hop has and does not answer,
+ * while the other waits. */
+static void start_stalled(struct id ids[2])
+{
+	hop_start(0);
+	atomic_store(&hop.stall, true);
+	for (int i = 0; i < 2; i++)
+		ids[i] = fixture_add(&store, 1, SPOOL_QUEUED);
+	lease_of_test_ms = SHORT_LEASE_MS;
+	start(smtp_listener_port(hop.listener), "connections = 1;");
+	LAB_AWAIT(hop_count() == 1);
+}
+
+/* A transaction, and what waits behind it, may take longer than a lease. */
+START_TEST(claims_outlast_their_lease)
+{
+	struct id ids[2];
+
+	start_stalled(ids);
+	for (int i = 0; i < 8; i++) {
+		(void)poll(NULL, 0, SHORT_LEASE_MS / 3);
+		ck_assert_uint_eq(claim_as_another(), 0);
+	}
+	atomic_store(&hop.stall, false);
+	LAB_AWAIT(fixture_state(&store, ids[0], 0) == SPOOL_DELIVERED);
+	LAB_AWAIT(fixture_state(&store, ids[1], 0) == SPOOL_DELIVERED);
+	stop();
+	ck_assert_uint_eq(hop.count, 2);
+	hop_stop();
+}
+END_TEST
+
+/* Codes of the next hop, and the state when another has the claim by then. */
+static const struct {
+	int code;
+	enum spool_state state;
+} late_answers[] = {
+    {451, SPOOL_QUEUED}, {550, SPOOL_QUEUED}, {250, SPOOL_DELIVERED}};
+
+/*
+ * Claims that could not be prolonged are another's: what waits is not begun,
+ * and no outcome but a delivery is written over the other's.
+ */
+START_TEST(lost_claims_are_let_go)
+{
+	struct spool_message message;
+	struct id ids[2], sent, waited;
+
+	start_stalled(ids);
+	hop.code = late_answers[_i].code;
+	failing_spool_commits(&failing, ERR_UNAVAILABLE, false);
+	(void)poll(NULL, 0, SHORT_LEASE_MS + 100);
+	ck_assert_uint_eq(claim_as_another(), 2);
+	failing_spool_commits(&failing, 0, false);
+	/* The writer finds out that the store is back. */
+	LAB_AWAIT(writer_away(writer) == 0);
+	atomic_store(&hop.stall, false);
+	(void)poll(NULL, 0, 2 * SHORT_LEASE_MS);
+	stop();
+	ck_assert_uint_eq(hop.count, 1);
+	sent = ids[0];
+	waited = ids[1];
+	ck_assert_int_eq(spool_read(store.spool, &sent, &message, NULL), 0);
+	ck_assert_int_eq(message.recipients[0].state, late_answers[_i].state);
+	ck_assert_str_eq(message.recipients[0].lease_owner,
+	                 late_answers[_i].code == 250 ? "" : "agent-2");
+	spool_message_release(&message);
+	ck_assert_int_eq(spool_read(store.spool, &waited, &message, NULL), 0);
+	ck_assert_str_eq(message.recipients[0].lease_owner, "agent-2");
+	spool_message_release(&message);
+	hop_stop();
+}
+END_TEST
+
+/* A claim of our own that ended is not begun a second time beside itself. */
+START_TEST(own_claims_that_ended)
+{
+	struct id ids[2];
+
+	start_stalled(ids);
+	failing_spool_commits(&failing, ERR_UNAVAILABLE, false);
+	(void)poll(NULL, 0, SHORT_LEASE_MS + 100);
+	delivery_wake(delivery);
+	(void)poll(NULL, 0, SHORT_LEASE_MS);
+	failing_spool_commits(&failing, 0, false);
+	LAB_AWAIT(writer_away(writer) == 0);
+	atomic_store(&hop.stall, false);
+	LAB_AWAIT(fixture_state(&store, ids[0], 0) == SPOOL_DELIVERED);
+	LAB_AWAIT(fixture_state(&store, ids[1], 0) == SPOOL_DELIVERED);
+	stop();
+	ck_assert_uint_eq(hop.count, 2);
 	hop_stop();
 }
 END_TEST
@@ -578,6 +693,10 @@ int main(void)
 	tcase_add_test(tests, released_mail_is_noticed);
 	tcase_add_test(tests, fresh_mail_is_handed_over);
 	tcase_add_test(tests, mail_that_waited_too_long_is_given_back);
+	tcase_add_test(tests, claims_outlast_their_lease);
+	tcase_add_loop_test(tests, lost_claims_are_let_go, 0,
+	                    LAB_COUNT(late_answers));
+	tcase_add_test(tests, own_claims_that_ended);
 	tcase_add_test(tests, memory_is_bounded);
 	tcase_add_test(tests, absent_next_hop_is_waited_for);
 	tcase_add_test(tests, stale_connection_costs_no_attempt);
