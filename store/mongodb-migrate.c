@@ -3,11 +3,14 @@
 
 #define COLLECTION "schema"
 
-/* The version stored; 0 for a database that has none yet. Index: _id_. */
+/* The version stored; 0 for a database that has none yet. One that cannot be
+ * read is never taken for none: what is there would be migrated anew. Index:
+ * _id_. */
 static int read_version(struct mongodb_db *db, const char *kind,
                         int64_t *version, struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, *found;
+	bson_iter_t iter;
 	int code;
 
 	mongodb_append_text(&selector, "_id", kind);
@@ -16,8 +19,15 @@ static int read_version(struct mongodb_db *db, const char *kind,
 	*version = 0;
 	if (code)
 		return code == ERR_NOT_FOUND ? 0 : code;
-	*version = mongodb_get_int(found, "version");
+	if (bson_iter_init_find(&iter, found, "version") &&
+	    BSON_ITER_HOLDS_NUMBER(&iter))
+		*version = bson_iter_as_int64(&iter);
 	bson_destroy(found);
+	if (*version < 1)
+		return error_set(err, ERR_CORRUPT,
+		                 "MongoDB: the schema's document of the %s "
+		                 "has no version",
+		                 kind);
 	return 0;
 }
 
@@ -52,11 +62,13 @@ int mongodb_migrate(struct mongodb_db *db, const char *kind,
 
 		if (code)
 			return code;
-		if (version > (int64_t)count || version < 0)
+		if (version > (int64_t)count)
 			return error_set(err, ERR_VERSION,
 			                 "MongoDB: the %s was written by a "
-			                 "newer version of this program",
-			                 kind);
+			                 "newer version of this program: "
+			                 "schema version %lld, this one knows "
+			                 "%zu",
+			                 kind, (long long)version, count);
 		if (version == (int64_t)count)
 			return 0;
 		if (steps[version])

@@ -86,6 +86,67 @@ int mongodb_update(struct mongodb_db *db, const char *collection,
 	return code;
 }
 
+/* --- several ------------------------------------------------------------ */
+
+static int try_replace_each(struct mongodb_handle *handle,
+                            const bson_t *const *selectors,
+                            const bson_t *const *documents, size_t count,
+                            struct error *err)
+{
+	bson_t options = BSON_INITIALIZER, reply;
+	mongoc_bulk_operation_t *bulk;
+	bson_error_t error;
+	int code = 0;
+
+	bson_append_bool(&options, "ordered", -1, false);
+	bulk = mongoc_collection_create_bulk_operation_with_opts(
+	    handle->collection, &options);
+	bson_destroy(&options);
+	for (size_t i = 0; i < count && !code; i++)
+		if (!mongoc_bulk_operation_replace_one_with_opts(
+		        bulk, selectors[i], documents[i], NULL, &error))
+			code = mongodb_failure("MongoDB: replace", &error, NULL,
+			                       false, err);
+	if (!code) {
+		if (!mongoc_bulk_operation_execute(bulk, &reply, &error))
+			code = mongodb_write_failure(handle->db,
+			                             "MongoDB: replace", &error,
+			                             &reply, err);
+		bson_destroy(&reply);
+	}
+	mongoc_bulk_operation_destroy(bulk);
+	return code;
+}
+
+int mongodb_replace_each(struct mongodb_db *db, const char *collection,
+                         const bson_t *const *selectors,
+                         const bson_t *const *documents, size_t count,
+                         struct error *err)
+{
+	struct mongodb_retry retry = mongodb_retry_begin();
+	struct mongodb_handle handle = {0};
+	bool uncertain = false;
+	int code;
+
+	if (!count)
+		return 0;
+	if ((code = mongodb_handle_take(&handle, db, collection, err)))
+		return code;
+	do {
+		code =
+		    try_replace_each(&handle, selectors, documents, count, err);
+		uncertain = uncertain || code == ERR_UNCERTAIN;
+	} while (uncertain &&
+	         (code == ERR_UNCERTAIN || code == ERR_UNAVAILABLE) &&
+	         mongodb_retry_pause(&retry));
+	mongodb_handle_give(&handle);
+	if (uncertain && code == ERR_UNAVAILABLE)
+		return error_set(err, ERR_UNCERTAIN,
+		                 "MongoDB: replace: the answer was lost, and "
+		                 "the server did not come back in time");
+	return code;
+}
+
 int mongodb_update_many(struct mongodb_db *db, const char *collection,
                         const bson_t *selector, const bson_t *update,
                         int64_t *count, struct error *err)

@@ -158,15 +158,21 @@ static int check_domain(struct registry_mongodb *mongo,
 	const struct domain *domain = change->context;
 	bson_t *found = NULL;
 	struct id owner;
-	int error = read_domain(mongo, domain->name, &found, err);
+	int error = 0;
 
-	if (error && error != ERR_NOT_FOUND)
-		return error;
-	if (!domain->deleted && error)
-		return registry_mongodb_need_tenant(mongo, change->tenant, err);
+	if (!domain->deleted)
+		error =
+		    registry_mongodb_need_tenant(mongo, change->tenant, err);
 	if (error)
+		return error;
+	error = read_domain(mongo, domain->name, &found, err);
+	if (error == ERR_NOT_FOUND && !domain->deleted)
+		return 0;
+	if (error == ERR_NOT_FOUND)
 		return error_set(err, ERR_NOT_FOUND, "%s: no such domain",
 		                 domain->name);
+	if (error)
+		return error;
 	owner = mongodb_get_id(found, "tenant");
 	bson_destroy(found);
 	if (!domain->deleted)

@@ -222,11 +222,11 @@ static int list_due(struct sqlite_db *db, void *context, struct error *err)
 	        ? sqlite_query(db,
 	                       CHALLENGES "INDEXED BY challenge_expiry"
 	                                  " WHERE state = 0 AND expires_ms < ?2"
-	                                  " ORDER BY expires_ms LIMIT ?3")
+	                                  " ORDER BY expires_ms, id LIMIT ?3")
 	        : sqlite_query(db, CHALLENGES
 	                       "INDEXED BY challenge_changed"
 	                       " WHERE state = ?1 AND changed_ms < ?2"
-	                       " ORDER BY changed_ms LIMIT ?3");
+	                       " ORDER BY changed_ms, id LIMIT ?3");
 
 	if (due->state != CHALLENGE_STATE_OPEN)
 		sqlite_bind_int(query, 1, due->state);

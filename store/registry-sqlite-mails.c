@@ -18,7 +18,7 @@ static int claim_mails(struct sqlite_db *db, void *context, struct error *err)
 	        " mail_attempts = mail_attempts + 1 WHERE id IN"
 	        " (SELECT id FROM challenge INDEXED BY challenge_mail"
 	        " WHERE state = 0 AND mail = 0 AND mail_next_ms <= ?3"
-	        " AND mail_lease_ms <= ?3 ORDER BY mail_next_ms LIMIT ?4)"
+	        " AND mail_lease_ms <= ?3 ORDER BY mail_next_ms, id LIMIT ?4)"
 	        " RETURNING " CHALLENGE_COLUMNS);
 
 	sqlite_bind_text(query, 1, claim->owner);

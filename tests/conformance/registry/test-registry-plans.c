@@ -217,6 +217,11 @@ static const struct {
     /* All tenants are asked for, or counted. */
     {"SCAN tenant", "FROM tenant ORDER BY name"},
     {"SCAN tenant", "SELECT (SELECT count(*) FROM tenant)"},
+    /* Those of one millisecond are put in the order of their ids. */
+    {"USE TEMP B-TREE FOR RIGHT PART OF ORDER BY",
+     "ORDER BY mail_next_ms, id"},
+    {"USE TEMP B-TREE FOR RIGHT PART OF ORDER BY", "ORDER BY expires_ms, id"},
+    {"USE TEMP B-TREE FOR RIGHT PART OF ORDER BY", "ORDER BY changed_ms, id"},
     /* Only what is pending is in it. */
     {"SCAN challenge USING INDEX challenge_mail", "count(*)"},
     /* A message's recipients; searches of the cloud's own jobs. */
