@@ -37,6 +37,9 @@ int api_check_key(struct registry *registry, const char *authorization,
 	result = registry_key_find(registry, prefix, &key, err);
 	if (result == ERR_NOT_FOUND)
 		return error_set(err, ERR_DENIED, "unknown key");
+	/* It is the cloud that the store denies, not the agent. */
+	if (result == ERR_DENIED)
+		return error_set(err, ERR_UNAVAILABLE, "the store refuses us");
 	if (result)
 		return result;
 	crypto_sha256(authorization, API_KEY_SIZE - 1, hash);

@@ -2,6 +2,7 @@
 #include "store/mongodb-private.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* The longest database name that every version of the server takes. */
 #define NAME_MAXIMUM 63
@@ -94,6 +95,25 @@ static bool has_odd_host(const mongoc_uri_t *uri)
 	return host != NULL;
 }
 
+/* Of a file that cannot be read the library says that no server was found. */
+static int check_files(const mongoc_uri_t *uri, struct error *err)
+{
+	static const char *const options[] = {MONGOC_URI_TLSCAFILE,
+	                                      MONGOC_URI_TLSCERTIFICATEKEYFILE};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		const char *path =
+		    mongoc_uri_get_option_as_utf8(uri, options[i], NULL);
+
+		if (path && access(path, R_OK))
+			return error_set(err, ERR_INVALID,
+			                 "MongoDB: the file of the URI's "
+			                 "option %s cannot be read",
+			                 options[i]);
+	}
+	return 0;
+}
+
 static int check(const mongoc_uri_t *uri, struct error *err)
 {
 	int error = check_writes(uri, err);
@@ -102,6 +122,8 @@ static int check(const mongoc_uri_t *uri, struct error *err)
 		error = check_reads(uri, err);
 	if (!error)
 		error = check_name(mongoc_uri_get_database(uri), err);
+	if (!error)
+		error = check_files(uri, err);
 	return error;
 }
 

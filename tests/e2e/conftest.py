@@ -1,7 +1,8 @@
 """Fixtures of the end-to-end tests. TURING_E2E_STORE=sqlite|mongodb chooses the
 store of agent and cloud, TURING_E2E_CLOUDS=N how many clouds there are, behind
 HAProxy when more than one. What is marked sqlite or mongodb is about that store
-and runs with it alone."""
+and runs with it alone; what is marked mongod wants MongoDB itself, and is left
+out where there is none."""
 import os
 import sys
 
@@ -16,12 +17,19 @@ import stores  # noqa: E402
 def pytest_configure(config):
     for name in ("sqlite", "mongodb"):
         config.addinivalue_line("markers", f"{name}: about {name} alone")
+    config.addinivalue_line("markers", "mongod: wants MongoDB itself")
 
 
 def pytest_collection_modifyitems(config, items):
     others = {"sqlite", "mongodb"} - {stores.STORE}
     left = [item for item in items
             if any(item.get_closest_marker(name) for name in others)]
+    if "mongodb" == stores.STORE and not stores.server_module().find_mongod():
+        absent = [item for item in items if item.get_closest_marker("mongod")]
+        for name in sorted({item.module.__name__ for item in absent}):
+            print(f"left out, for want of a mongod: what {name} asks of"
+                  " MongoDB itself")
+        left += absent
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]

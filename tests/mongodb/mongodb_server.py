@@ -268,16 +268,25 @@ class MongodbServer:
             self.processes.append(_Process(
                 [mongod, "--replSet", "turing", "--dbpath", data, "--port",
                  str(port), "--bind_ip", "127.0.0.1",
-                 "--wiredTigerCacheSizeGB", "0.25", "--quiet"], port,
+                 "--wiredTigerCacheSizeGB", "0.25", "--quiet",
+                 *self.more_arguments()], port,
                 os.path.join(self.folder, f"log-{i}")))
             hosts.append(f"127.0.0.1:{port}")
         for process in self.processes:
             process.start()
         self.uri = f"mongodb://{','.join(hosts)}/?replicaSet=turing"
         self._initiate(hosts)
+        self.after_initiation(hosts)
         self.wait_writable()
         self.version = self.client().server_info()["version"]
         self.name = f"MongoDB {self.version} ({self.members} members)"
+
+    def more_arguments(self):
+        """What else each mongod is started with."""
+        return []
+
+    def after_initiation(self, hosts):
+        """What is done once the set has its members, before the first use."""
 
     def _initiate(self, hosts):
         config = {"_id": "turing", "version": 1,
@@ -291,11 +300,15 @@ class MongodbServer:
 
     # --- talking to it ---------------------------------------------------
 
-    @staticmethod
-    def _member_client(host):
+    def _member_client(self, host):
         import pymongo  # pylint: disable=import-outside-toplevel
         return pymongo.MongoClient("mongodb://" + host, directConnection=True,
-                                   serverSelectionTimeoutMS=5000)
+                                   serverSelectionTimeoutMS=5000,
+                                   **self.client_options())
+
+    def client_options(self):
+        """What pymongo wants to know beside hosts and users."""
+        return {}
 
     def client(self, **options):
         """A pymongo client of it."""
