@@ -45,6 +45,35 @@ int input_tenant_name(const char *name, struct error *err)
 	return 0;
 }
 
+int input_language(const char *language, struct error *err)
+{
+	int error = input_required("language", language, err);
+
+	if (error)
+		return error;
+	if (strcmp(language, "fr") != 0 && strcmp(language, "en") != 0)
+		return error_set(err, ERR_INVALID, "language: fr or en");
+	return 0;
+}
+
+int input_role(const char *role, const struct id *tenant, struct error *err)
+{
+	int error = input_required("role", role, err);
+	bool is_operator;
+
+	if (error)
+		return error;
+	is_operator = strcmp(role, "operator") == 0;
+	if (strcmp(role, "admin") != 0 && strcmp(role, "recipient") != 0 &&
+	    !is_operator)
+		return error_set(err, ERR_INVALID,
+		                 "role: admin, recipient or operator");
+	if (id_is_none(tenant) != is_operator)
+		return error_set(err, ERR_INVALID,
+		                 "role: an operator goes without a tenant");
+	return 0;
+}
+
 static int input_recipient(const struct registry_recipient *recipient,
                            struct error *err)
 {

@@ -21,6 +21,12 @@ int input_limit(size_t limit, size_t maximum, struct error *err);
 /* A tenant's name: [a-z0-9-]{1,63}. */
 int input_tenant_name(const char *name, struct error *err);
 
+/* A tenant's language. */
+int input_language(const char *language, struct error *err);
+
+/* A user's role, which must fit the tenant, or none, that he is of. */
+int input_role(const char *role, const struct id *tenant, struct error *err);
+
 /* A message without a look at its recipients, of which it must have some. */
 int input_message_head(const struct registry_message *message,
                        struct error *err);

@@ -23,7 +23,7 @@ static int input_account(const struct registry_tenant *tenant,
 	if ((error = input_id("id", &tenant->id, err)) ||
 	    (error = input_tenant_name(tenant->name, err)))
 		return error;
-	return input_required("language", tenant->language, err);
+	return input_language(tenant->language, err);
 }
 
 static int input_key(const struct registry_key *key, struct error *err)
@@ -43,9 +43,9 @@ static int input_user(const struct registry_user *user, struct error *err)
 
 	if ((error = input_id("id", &user->id, err)) ||
 	    (error = input_required("login", user->login, err)) ||
-	    (error = input_required("role", user->role, err)))
+	    (error = input_required("password", user->password, err)))
 		return error;
-	return input_required("password", user->password, err);
+	return input_role(user->role, &user->tenant, err);
 }
 
 /* A tombstone is judged as the entry it was. */

@@ -91,11 +91,8 @@ int registry_tenant_add(struct registry *registry,
 
 	if ((error = input_id("id", &tenant->id, err)) ||
 	    (error = input_tenant_name(tenant->name, err)) ||
-	    (error = input_required("language", tenant->language, err)))
+	    (error = input_language(tenant->language, err)))
 		return error;
-	if (strcmp(tenant->language, "fr") != 0 &&
-	    strcmp(tenant->language, "en") != 0)
-		return error_set(err, ERR_INVALID, "language: fr or en");
 	return registry->backend->tenant_add(registry, tenant, err);
 }
 
@@ -201,22 +198,13 @@ int registry_key_each(struct registry *registry, const struct id *tenant,
 int registry_user_add(struct registry *registry,
                       const struct registry_user *user, struct error *err)
 {
-	bool is_operator;
 	int error;
 
 	if ((error = input_id("id", &user->id, err)) ||
 	    (error = input_required("login", user->login, err)) ||
-	    (error = input_required("role", user->role, err)) ||
-	    (error = input_required("password", user->password, err)))
+	    (error = input_required("password", user->password, err)) ||
+	    (error = input_role(user->role, &user->tenant, err)))
 		return error;
-	is_operator = strcmp(user->role, "operator") == 0;
-	if (strcmp(user->role, "admin") != 0 &&
-	    strcmp(user->role, "recipient") != 0 && !is_operator)
-		return error_set(err, ERR_INVALID,
-		                 "role: admin, recipient or operator");
-	if (id_is_none(&user->tenant) != is_operator)
-		return error_set(err, ERR_INVALID,
-		                 "role: an operator goes without a tenant");
 	return registry->backend->user_add(registry, user, err);
 }
 
