@@ -263,7 +263,9 @@ static int commit_move(struct spool *spool, const struct action *action,
 	if (result) {
 		(void)fprintf(stderr, "turing-agent: <%s>: %s %s\n",
 		              current->address, error_name(result), err.text);
-		return CLI_FAILURE;
+		return result == ERR_FULL || result == ERR_UNAVAILABLE
+		           ? CLI_TEMPORARY
+		           : CLI_FAILURE;
 	}
 	(void)fputs("<", stdout);
 	cli_print_safely(current->address);

@@ -18,6 +18,11 @@
 #define EXPIRE_LIMIT 200
 #define PURGE_LIMIT  500
 #define PURGE_ROUNDS 20
+/*
+ * Whatever the configuration says: the store's own work, and the end of what
+ * was taken already, need some space.
+ */
+#define FLOOR_BYTES (INT64_C(8) << 20)
 
 struct maintenance {
 	struct maintenance_options options;
@@ -39,7 +44,7 @@ static void watch_space(struct maintenance *maintenance)
 		return;
 	bytes = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
 	metric_set(maintenance->free, bytes);
-	low = bytes < options->config->spool_min_free;
+	low = bytes < options->config->spool_min_free || bytes < FLOOR_BYTES;
 	if (low == maintenance->low)
 		return;
 	maintenance->low = low;

@@ -94,8 +94,9 @@ static int open_connections(struct registry_sqlite *sqlite, struct error *err)
 	                                    &sqlite->data_version, err)) ||
 	    (error = registry_sqlite_read_changes(sqlite->writer,
 	                                          &sqlite->changes, err)) ||
-	    (error = sqlite_checkpointer_start(&sqlite->checkpointer, path,
-	                                       &sqlite->writer_mutex, err)) ||
+	    (error =
+	         sqlite_checkpointer_start(&sqlite->checkpointer, path, NULL,
+	                                   &sqlite->writer_mutex, err)) ||
 	    (error = sqlite_pool_open(&sqlite->readers, path, READERS, err)))
 		return error;
 	sqlite_checkpointer_watch(sqlite->checkpointer, sqlite->writer);

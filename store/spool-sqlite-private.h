@@ -12,7 +12,7 @@
 struct spool_sqlite {
 	struct spool base;
 	char *path; /* of the database */
-	char *incoming, *bodies;
+	char *incoming, *bodies, *reserve;
 	int64_t large_body_bytes;
 	int lock_fd;
 	struct sqlite_pool *readers;

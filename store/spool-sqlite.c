@@ -25,7 +25,9 @@ static int set_paths(struct spool_sqlite *spool, const char *location,
 	spool->path = spool_sqlite_join(location, "spool.db");
 	spool->incoming = spool_sqlite_join(location, "incoming");
 	spool->bodies = spool_sqlite_join(location, "bodies");
-	if (!spool->path || !spool->incoming || !spool->bodies)
+	spool->reserve = spool_sqlite_join(location, "reserve");
+	if (!spool->path || !spool->incoming || !spool->bodies ||
+	    !spool->reserve)
 		return error_set(err, ERR_MEMORY, "out of memory");
 	return 0;
 }
@@ -89,8 +91,9 @@ static int open_database(struct spool_sqlite *spool, bool shared,
 
 static int start_checkpointer(struct spool_sqlite *spool, struct error *err)
 {
-	int result = sqlite_checkpointer_start(
-	    &spool->checkpointer, spool->path, &spool->writer, err);
+	int result =
+	    sqlite_checkpointer_start(&spool->checkpointer, spool->path,
+	                              spool->reserve, &spool->writer, err);
 
 	if (result < 0)
 		return result;
@@ -135,6 +138,7 @@ static void close_spool(struct spool *base)
 	(void)pthread_mutex_destroy(&spool->writer);
 	free(spool->path);
 	free(spool->incoming);
+	free(spool->reserve);
 	free(spool->bodies);
 	free(spool);
 }

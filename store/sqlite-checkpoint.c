@@ -3,7 +3,10 @@
 
 #include <stdatomic.h>
 
+#include "common/clock.h"
+#include "common/condition.h"
 #include "store/sqlite-private.h"
+#include "store/sqlite-reserve.h"
 
 /*
  * Pages of 4 KiB: begin at 1 MiB; from 32 MiB on try to let the log begin anew,
@@ -15,9 +18,13 @@
 #define ROUNDS      4
 /* 128 MiB: a writer that is never still is made to wait after all. */
 #define HUGE_PAGES 32000
+/* How often the space on the disk is looked at. */
+#define LOOK_MS 1000
 
 struct sqlite_checkpointer {
 	struct sqlite_db *db;
+	struct sqlite_reserve reserve;
+	int64_t looked_ms;
 	pthread_mutex_t *writer;
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows */
@@ -85,19 +92,31 @@ static bool checkpoint(struct sqlite_checkpointer *checkpointer,
 	return true;
 }
 
-/* Waits until there is work; false when it is time to stop. */
-static bool wait_for_work(struct sqlite_checkpointer *checkpointer, bool *large)
+struct work {
+	bool due;   /* the log has grown */
+	bool large; /* very much */
+};
+
+static bool is_due(const struct sqlite_checkpointer *checkpointer)
 {
-	bool stop;
+	return checkpointer->log_pages - checkpointer->tried_pages >=
+	       SMALL_PAGES;
+}
+
+/* Waits for work, for a second at most; false when it is time to stop. */
+static bool wait_for_work(struct sqlite_checkpointer *checkpointer,
+                          struct work *work)
+{
+	int64_t until_ms = clock_monotonic_ms() + LOOK_MS;
+	bool stop, in_time = true;
 
 	(void)pthread_mutex_lock(&checkpointer->mutex);
-	while (!checkpointer->stop &&
-	       checkpointer->log_pages - checkpointer->tried_pages <
-	           SMALL_PAGES)
-		(void)pthread_cond_wait(&checkpointer->wake,
-		                        &checkpointer->mutex);
+	while (!checkpointer->stop && !is_due(checkpointer) && in_time)
+		in_time = condition_wait_until(&checkpointer->wake,
+		                               &checkpointer->mutex, until_ms);
 	stop = checkpointer->stop;
-	*large = checkpointer->log_pages >= LARGE_PAGES;
+	work->due = is_due(checkpointer);
+	work->large = checkpointer->log_pages >= LARGE_PAGES;
 	(void)pthread_mutex_unlock(&checkpointer->mutex);
 	return !stop;
 }
@@ -155,26 +174,43 @@ static bool empty_log(struct sqlite_checkpointer *checkpointer,
 	return finish(checkpointer);
 }
 
+/*
+ * On a full disk the log is moved at once, however little it holds and
+ * whichever process wrote it, for its blocks are all that there is to write to.
+ */
+static void look_at_space(struct sqlite_checkpointer *checkpointer,
+                          struct work *work)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - checkpointer->looked_ms < LOOK_MS)
+		return;
+	checkpointer->looked_ms = now_ms;
+	if (sqlite_reserve_watch(&checkpointer->reserve))
+		work->due = work->large = true;
+}
+
 static void *run(void *context)
 {
 	struct sqlite_checkpointer *checkpointer = context;
+	struct work work;
 	struct left left;
-	bool large;
 
-	while (wait_for_work(checkpointer, &large)) {
-		bool go_on = checkpoint(checkpointer, &left);
-
-		if (go_on && large)
-			go_on = empty_log(checkpointer, left);
-		if (!go_on)
+	while (wait_for_work(checkpointer, &work)) {
+		look_at_space(checkpointer, &work);
+		if (!work.due)
+			continue;
+		if (!checkpoint(checkpointer, &left))
+			break;
+		if (work.large && !empty_log(checkpointer, left))
 			break;
 	}
 	return NULL;
 }
 
 int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
-                              const char *path, pthread_mutex_t *writer,
-                              struct error *err)
+                              const char *path, const char *reserve,
+                              pthread_mutex_t *writer, struct error *err)
 {
 	struct sqlite_db_options options = {.path = path, .cache_kib = 64};
 	struct sqlite_checkpointer *started = calloc(1, sizeof(*started));
@@ -187,9 +223,10 @@ int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
 		free(started);
 		return result;
 	}
+	started->reserve.path = reserve;
 	started->writer = writer;
 	(void)pthread_mutex_init(&started->mutex, NULL);
-	(void)pthread_cond_init(&started->wake, NULL);
+	condition_init(&started->wake);
 	(void)pthread_cond_init(&started->had_writer, NULL);
 	result = pthread_create(&started->thread, NULL, run, started);
 	if (result) {

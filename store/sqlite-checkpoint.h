@@ -15,11 +15,12 @@ struct sqlite_checkpointer;
  * nevertheless, it moves the last few pages with *writer locked, so that the
  * log can begin anew. While a reader holds on to the log, it grows and nobody
  * waits. *writer is the mutex that every writer of this process holds
- * for its transactions.
+ * for its transactions. reserve is the file that sets space aside (see
+ * sqlite-reserve.h), NULL for none; the three stay the caller's until the stop.
  */
 int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
-                              const char *path, pthread_mutex_t *writer,
-                              struct error *err);
+                              const char *path, const char *reserve,
+                              pthread_mutex_t *writer, struct error *err);
 
 /* Has the thread told of what db commits. db is closed before the stop. */
 void sqlite_checkpointer_watch(struct sqlite_checkpointer *checkpointer,

@@ -173,7 +173,7 @@ static void open_bench(struct bench *bench, const char *directory)
 	(void)pthread_mutex_init(&bench->writer, NULL);
 	if (sqlite_db_open(&bench->db, &options, &err) ||
 	    sqlite_db_migrate(bench->db, steps, 1, &err) ||
-	    sqlite_checkpointer_start(&bench->checkpointer, bench->path,
+	    sqlite_checkpointer_start(&bench->checkpointer, bench->path, NULL,
 	                              &bench->writer, &err))
 		fail("open", &err);
 	sqlite_checkpointer_watch(bench->checkpointer, bench->db);

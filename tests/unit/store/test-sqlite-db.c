@@ -283,7 +283,8 @@ static struct writing *start_writing(void)
 
 	(void)pthread_mutex_init(&writing->writer, NULL);
 	ck_assert_int_eq(sqlite_checkpointer_start(&writing->checkpointer, path,
-	                                           &writing->writer, NULL),
+	                                           NULL, &writing->writer,
+	                                           NULL),
 	                 0);
 	sqlite_checkpointer_watch(writing->checkpointer, db);
 	return writing;
