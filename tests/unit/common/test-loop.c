@@ -149,7 +149,7 @@ START_TEST(test_timers)
 	int i;
 
 	loop_post(loop, start_timers, NULL);
-	for (i = 0; i < 200 && count < 3; i++)
+	for (i = 0; i < 1500 && count < 3; i++)
 		usleep(10000);
 	usleep(50000);
 	loop_post(loop, free_timers, NULL);
@@ -159,7 +159,8 @@ START_TEST(test_timers)
 	ck_assert_int_eq(fired[2], 1);
 	ck_assert_int_ge(fired_ms[0] - begin, 75);
 	ck_assert_int_ge(fired_ms[2] - begin, 195);
-	ck_assert_int_lt(fired_ms[2] - begin, 1000);
+	/* Loose: a busy machine is late. */
+	ck_assert_int_lt(fired_ms[2] - begin, 10000);
 	start();
 }
 END_TEST
