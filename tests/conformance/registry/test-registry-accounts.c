@@ -121,6 +121,29 @@ START_TEST(domain_has_one_tenant)
 }
 END_TEST
 
+/* Whether the domain is free or taken. */
+START_TEST(domain_needs_its_tenant)
+{
+	struct id unknown = id_of(99);
+	int64_t before, after;
+
+	ok(registry_domain_add(registry, &tenant_a, "taken.example", E));
+	ok(registry_policy_revision(registry, &tenant_a, &before, E));
+	fails(ERR_NOT_FOUND,
+	      registry_domain_add(registry, &unknown, "free.example", NULL));
+	fails(ERR_NOT_FOUND,
+	      registry_domain_add(registry, &unknown, "taken.example", NULL));
+	fails(ERR_NOT_FOUND, registry_domain_remove(registry, &unknown,
+	                                            "taken.example", NULL));
+	fails(ERR_NOT_FOUND, registry_domain_remove(registry, &tenant_b,
+	                                            "taken.example", NULL));
+	fails(ERR_EXISTS,
+	      registry_domain_add(registry, &tenant_b, "taken.example", NULL));
+	ok(registry_policy_revision(registry, &tenant_a, &after, E));
+	ck_assert_int_eq(before, after);
+}
+END_TEST
+
 START_TEST(domain_moves_after_removal)
 {
 	int64_t before = 0, after = 0;
@@ -283,6 +306,52 @@ START_TEST(user_reads_back)
 }
 END_TEST
 
+static void append_user(const struct registry_user *user, void *context)
+{
+	ck_assert_int_eq(user->created_ms, NOW);
+	append(context, user->login);
+	append(context, user->role);
+}
+
+static void add_user(unsigned number, const struct id *tenant,
+                     const char *login, const char *role)
+{
+	struct registry_user user = {.id = id_of(number),
+	                             .tenant = *tenant,
+	                             .login = (char *)login,
+	                             .role = (char *)role,
+	                             .password = (char *)"x",
+	                             .created_ms = NOW};
+
+	ok(registry_user_add(registry, &user, E));
+}
+
+/* By login, whatever the order of ids; each tenant's alone. */
+START_TEST(users_come_by_login)
+{
+	struct id unknown = id_of(99);
+	char text[256] = "";
+
+	add_user(1, &tenant_a, "z@a.example", "admin");
+	add_user(3, &tenant_a, "a@a.example", "recipient");
+	add_user(2, &tenant_a, "m@a.example", "recipient");
+	add_user(4, &tenant_b, "b@b.example", "admin");
+	add_user(5, &no_id, "o@cloud.example", "operator");
+	ok(registry_user_each(registry, &tenant_a, append_user, text, E));
+	ck_assert_str_eq(text, "a@a.example,recipient,m@a.example,recipient,"
+	                       "z@a.example,admin,");
+	text[0] = '\0';
+	ok(registry_user_each(registry, &tenant_b, append_user, text, E));
+	ck_assert_str_eq(text, "b@b.example,admin,");
+	text[0] = '\0';
+	ok(registry_user_each(registry, &no_id, append_user, text, E));
+	ck_assert_str_eq(text, "o@cloud.example,operator,");
+	text[0] = '\0';
+	ok(registry_user_each(registry, &unknown, append_user, text, E));
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
 static void append_line(const struct registry_audit *line, void *context)
 {
 	append(context, line->object);
@@ -335,6 +404,7 @@ int main(void)
 	                    sizeof(bad_tenants) / sizeof(*bad_tenants));
 	tcase_add_test(tcase, tenants_come_by_name);
 	tcase_add_test(tcase, domain_has_one_tenant);
+	tcase_add_test(tcase, domain_needs_its_tenant);
 	tcase_add_test(tcase, domain_moves_after_removal);
 	tcase = case_in(suite, "keys");
 	tcase_add_test(tcase, key_reads_back);
@@ -344,6 +414,7 @@ int main(void)
 	tcase = case_in(suite, "users");
 	tcase_add_loop_test(tcase, user_reads_back, 0,
 	                    sizeof(users) / sizeof(*users));
+	tcase_add_test(tcase, users_come_by_login);
 	tcase = case_in(suite, "audit");
 	tcase_add_test(tcase, audit_pages_by_tenant);
 	return suite_main(suite, NULL);
