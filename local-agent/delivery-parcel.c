@@ -99,6 +99,8 @@ static void free_replies(struct parcel *parcel)
 void parcel_free(struct parcel *parcel)
 {
 	lease_drop(parcel);
+	if (parcel->counted)
+		parcel->delivery->uncommitted--;
 	free_replies(parcel);
 	loop_timer_free(parcel->retry);
 	spool_body_close(parcel->file);
@@ -344,6 +346,7 @@ static void on_commit(struct writer_request *request, int result)
 		delivery->options.ended(delivery->options.context);
 	parcel_free(parcel);
 	delivery_parcel_ended(delivery);
+	delivery_pump(delivery);
 }
 
 static void end_transaction(struct parcel *parcel)
@@ -368,6 +371,8 @@ static void on_done(void *context)
 		delivery_requeue(parcel->delivery, parcel);
 		return;
 	}
+	parcel->counted = true;
+	parcel->delivery->uncommitted++;
 	submit(parcel);
 }
 

@@ -24,6 +24,7 @@ struct parcel {
 	bool kept;       /* among those whose claims are prolonged */
 	bool lost;       /* a claim is not ours any more */
 	bool settling;   /* its outcome was handed to the writer */
+	bool counted;    /* in the delivery's uncommitted */
 	bool fresh;      /* the cloud never heard of it */
 	bool answered;   /* the next hop said something, or it was put back
 	                    once: what is lost now counts as an attempt */
@@ -81,8 +82,9 @@ struct delivery {
 	struct delivery_connection *connections;
 	int64_t connection_count;
 	unsigned connecting;
-	size_t in_flight;  /* parcels begun or waiting for their commit */
-	unsigned failures; /* connections in a row that never got ready */
+	size_t in_flight;   /* parcels begun or waiting for their commit */
+	size_t uncommitted; /* of these, what the next hop has answered */
+	unsigned failures;  /* connections in a row that never got ready */
 	struct loop_timer *probe;  /* while the next hop is away */
 	struct loop_timer *resume; /* while the store is away */
 	struct parcel *kept[DELIVERY_BUCKETS];

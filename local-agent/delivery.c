@@ -13,6 +13,7 @@
 #define PROBE_FIRST_MS   1000 /* pause before an absent next hop is tried */
 #define PROBE_MAXIMUM_MS 15000
 #define HANDED_MAXIMUM   5000 /* parcels that wait in memory */
+#define UNCOMMITTED      32   /* outcomes, before more is begun */
 #define STORE_PAUSE_MS   500  /* before a store that was away is tried */
 
 static void tell_if_quiet(struct delivery *delivery)
@@ -73,7 +74,9 @@ void delivery_pump(struct delivery *delivery)
 
 	if (!delivery->stopping && store_is_away(delivery))
 		return;
+	/* What the store does not know of, a crash delivers again. */
 	while (!delivery->stopping && delivery->waiting.first &&
+	       delivery->uncommitted < UNCOMMITTED &&
 	       (connection = connection_find(delivery))) {
 		parcel = take_waiting(delivery);
 		if (parcel)

@@ -635,6 +635,43 @@ START_TEST(store_that_is_away_is_waited_for)
 }
 END_TEST
 
+static unsigned hop_transactions(void)
+{
+	unsigned count;
+
+	(void)pthread_mutex_lock(&hop.lock);
+	count = hop.transactions;
+	(void)pthread_mutex_unlock(&hop.lock);
+	return count;
+}
+
+static int64_t delivered_count(void)
+{
+	struct spool_totals totals;
+
+	ck_assert_int_eq(spool_count(store.spool, &totals, NULL), 0);
+	return totals.recipients[SPOOL_DELIVERED];
+}
+
+/* What a crash would deliver again is bounded, whatever the store does. */
+START_TEST(little_is_sent_that_is_not_recorded)
+{
+	hop_start(0);
+	for (int i = 0; i < 100; i++)
+		(void)fixture_add(&store, 1, SPOOL_QUEUED);
+	failing_spool_commits(&failing, ERR_FULL, false);
+	start(smtp_listener_port(hop.listener), "connections = 4;");
+	LAB_AWAIT(hop_transactions() >= 32);
+	(void)poll(NULL, 0, 300);
+	ck_assert_uint_le(hop_transactions(), 32 + 4);
+	failing_spool_commits(&failing, 0, false);
+	LAB_AWAIT(delivered_count() == 100);
+	ck_assert_uint_eq(hop_transactions(), 100);
+	stop();
+	hop_stop();
+}
+END_TEST
+
 /* A body that cannot be read for now costs no attempt. */
 START_TEST(body_of_a_store_that_is_away)
 {
@@ -703,6 +740,7 @@ int main(void)
 	tcase_add_test(tests, body_cut_short_is_not_delivered);
 	tcase_add_test(tests, stop_gives_mail_back);
 	tcase_add_test(tests, store_that_is_away_is_waited_for);
+	tcase_add_test(tests, little_is_sent_that_is_not_recorded);
 	tcase_add_test(tests, body_of_a_store_that_is_away);
 	tcase_add_test(tests, disowned_mail_is_not_sent);
 	suite_add_tcase(suite, tests);
