@@ -365,6 +365,7 @@ int cli_queue(const struct agent_config *config, int argc, char **argv)
 	    .location = config->spool_location,
 	    .owner = config->agent_name,
 	    .large_body_bytes = config->spool_large_body,
+	    .incoming = config->spool_incoming,
 	};
 	struct arguments arguments = {0};
 	struct spool *spool = NULL;

@@ -126,8 +126,11 @@ static struct spool_options options_of(const struct agent_config *config,
 
 static struct spool_options own_options(const struct agent_config *config)
 {
-	return options_of(config, config->spool_backend,
-	                  config->spool_location);
+	struct spool_options options =
+	    options_of(config, config->spool_backend, config->spool_location);
+
+	options.incoming = config->spool_incoming;
+	return options;
 }
 
 /* Checks a spool and prints what is in it. */
@@ -186,6 +189,9 @@ static int open_and_copy(const struct agent_config *config, const char *backend,
 	struct error err = {.text = ""};
 	int status, result;
 
+	/* SQLite's has a folder of its own, and one folder serves one spool. */
+	if (strcmp(from.backend, backend) != 0)
+		to.incoming = config->spool_incoming;
 	result = spool_open(&source, &from, &err);
 	if (result)
 		return fail(result == ERR_EXISTS
