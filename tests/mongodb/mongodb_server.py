@@ -216,11 +216,15 @@ class MongodbServer:
     def restart(self):
         """Starts what does not run, same ports, same data (those of "memory"
         are gone), and waits until it can be written to."""
+        self.start_missing()
+        self.wait_writable()
+
+    def start_missing(self):
+        """As restart(), but waits for no more than open ports."""
         self._must_be_ours()
         for process in self.processes:
             if not process.running():
                 process.start()
-        self.wait_writable()
 
     def freeze(self, seconds):
         """Stops every process for that long (SIGSTOP): it answers late."""
@@ -365,6 +369,23 @@ class MongodbServer:
             except Exception:  # pylint: disable=broad-except
                 continue
         return None
+
+    def states(self):
+        """For each process whether it is a primary or a secondary now."""
+        found = []
+        for process in self.processes:
+            if not process.running():
+                found.append(False)
+                continue
+            try:
+                client = self._member_client(f"127.0.0.1:{process.port}")
+                with client:
+                    told = client.admin.command("isMaster")
+                found.append(bool(told.get("ismaster") or
+                                  told.get("secondary")))
+            except Exception:  # pylint: disable=broad-except
+                found.append(False)
+        return found
 
     def kill_primary(self):
         """kill -9 of the primary alone; restart() brings it back."""
