@@ -1,0 +1,490 @@
+/*
+ * Older schemas of both stores in SQLite, brought to today's: every row reads
+ * back the same, wherever a kill comes, and however many do it at once.
+ */
+#include <ftw.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/crypto.h"
+#include "common/fs.h"
+#include "common/mem.h"
+#include "store/registry-sqlite.h"
+#include "store/spool.h"
+#include "tests/support/suite.h"
+#include "tests/unit/store/registry-schema-1.h"
+
+#define RACERS 4
+
+static char folder[64];
+static char *location;
+
+static void setup(void)
+{
+	ck_assert_int_eq(crypto_init(), 0);
+	(void)snprintf(folder, sizeof(folder), "/tmp/turing-migrate-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	location = mem_format("%s/data", folder);
+}
+
+static int remove_path(const char *name, const struct stat *info, int type,
+                       struct FTW *where)
+{
+	(void)info;
+	(void)type;
+	(void)where;
+	return remove(name);
+}
+
+static void teardown(void)
+{
+	(void)nftw(folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	free(location);
+}
+
+/* --- the versions there were --------------------------------------------- */
+
+#define ID(n) "x'000000000000000000000000000000" n "'"
+#define HASH(n)                                                                \
+	"x'0000000000000000000000000000000000000000000000000000000000"         \
+	"0000" n "'"
+#define ROW "INSERT INTO "
+
+/* A row or more in each table; bytes that are no UTF-8 among the texts. */
+#define ROWS_ACCOUNTS                                                                                                       \
+	ROW "tenant VALUES (" ID(                                                                                           \
+	    "01") ", 'acme', 'fr', 5, 2, 1),"                                                                               \
+	          " (" ID(                                                                                                  \
+	              "02") ", 'beta', 'en', 6, 0, 0);" ROW                                                                 \
+	                    "domain VALUES ('acme.test', " ID("01") ");" ROW "agent_key VALUES ('tk_1', " ID("03") ", " ID( \
+	                        "01") ", 'mx',"                                                                             \
+	                              " " HASH("03") ", 7, 0), ('tk_2', " ID("04") ", " ID(                                 \
+	                                  "01") ","                                                                         \
+	                                        " 'mx', " HASH(                                                             \
+	                                            "04") ", 7, 8);" ROW                                                    \
+	                                                  "user VALUES "                                                    \
+	                                                  "('u@acme.test',"                                                 \
+	                                                  " " ID(                                                           \
+	                                                      "05") ","                                                     \
+	                                                            " " ID(                                                 \
+	                                                                "0"                                                 \
+	                                                                "1") ","                                            \
+	                                                                     " 'admin', 'x', 9);" ROW                       \
+	                                                                     "lease VALUES ('expiry', 'one', 10);" ROW      \
+	                                                                     "secret VALUES ('sender-hash', " HASH(         \
+	                                                                         "06") ");" ROW                             \
+	                                                                               "audit VALUES (zeroblob(16), " ID(   \
+	                                                                                   "07") ", 11, 'cli', 'a', 'b',"   \
+	                                                                                         " 'c');"
+
+#define ROWS_LISTS                                                             \
+	ROW "entry VALUES (" ID("08") ", " ID(                                 \
+	    "01") ", 1, '', 4, 's@x', 0, 2,"                                   \
+	          " 0, 0, 0, 6, 2, CAST(x'6e6f7465ff' AS TEXT)),"              \
+	          " (" ID(                                                     \
+	              "09") ", zeroblob(16), 0, '', 1, '192.0.2.0/24', 1, 1,"  \
+	                    " 0, 1, 12, 6, 1, '');"
+
+#define ROWS_MAIL                                                                                                                                                              \
+	ROW "message VALUES (" ID("10") ", " ID("01") ", " ID(                                                                                                                 \
+	    "13") ", 1, 1,"                                                                                                                                                    \
+	          " 2, 3, 4, 's@x', 's@x', 'f', 'Hello', 'm', '192.0.2.1', "                                                                                                   \
+	          "'h',"                                                                                                                                                       \
+	          " 'why', 1, 1, 1, 2, 3, 'd', 'e'), (" ID("11") ", " ID(                                                                                                      \
+	              "01") ","                                                                                                                                                \
+	                    " NULL, 0, 1, 2, 3, 4, 's@x', 's@x', '',"                                                                                                          \
+	                    " CAST(x'e9ff' AS TEXT), '', '', '', '', 0, 0, "                                                                                                   \
+	                    "0, 0, 0, '',"                                                                                                                                     \
+	                    " '');" ROW "recipient VALUES (" ID(                                                                                                               \
+	                        "10") ", 'r@acme.test',"                                                                                                                       \
+	                              " " ID("01") ", 0, 0, 2, '', ''), (" ID(                                                                                                 \
+	                                  "11") ", 'r@acme.test',"                                                                                                             \
+	                                        " " ID("01") ", 0, 1, 7, "                                                                                                     \
+	                                                     "'list', "                                                                                                        \
+	                                                     "'white');" ROW                                                                                                   \
+	                                                     "decision "                                                                                                       \
+	                                                     "VALUES (" ID(                                                                                                    \
+	                                                         "0"                                                                                                           \
+	                                                         "1") ", "                                                                                                     \
+	                                                              "1,"                                                                                                     \
+	                                                              " " ID("11") ", "                                                                                        \
+	                                                                           "'r@"                                                                                       \
+	                                                                           "acme."                                                                                     \
+	                                                                           "test'"                                                                                     \
+	                                                                           ","                                                                                         \
+	                                                                           " 0, "                                                                                      \
+	                                                                           "'list"                                                                                     \
+	                                                                           "', "                                                                                       \
+	                                                                           "'whit"                                                                                     \
+	                                                                           "e', "                                                                                      \
+	                                                                           "7)"                                                                                        \
+	                                                                           ";" ROW                                                                                     \
+	                                                                           "chall"                                                                                     \
+	                                                                           "enge "                                                                                     \
+	                                                                           "VALUE"                                                                                     \
+	                                                                           "S "                                                                                        \
+	                                                                           "(" ID("13") ", " ID("01") ", " ID(                                                         \
+	                                                                               "1"                                                                                     \
+	                                                                               "0") ","                                                                                \
+	                                                                                    " " HASH("13") ", " HASH(                                                          \
+	                                                                                        "14") ", 0, 1, 2, 0, 's@x', 'CODE', 1,"                                        \
+	                                                                                              " 2, 0, 3, 4, 'w', 5, '451'), (" ID("14") ", " ID(                       \
+	                                                                                                  "01") ","                                                            \
+	                                                                                                        " " ID("10") ", " HASH("13") ", " HASH(                        \
+	                                                                                                            "14") ", 2, 1, 2, 3,"                                      \
+	                                                                                                                  " 's@x', '', 0, 0, 1, 1, 0, '', 0, '250');" ROW      \
+	                                                                                                                  "dead_sender VALUES (" HASH(                         \
+	                                                                                                                      "15") ", 12);"                                   \
+	                                                                                                                            "UPDATE counter SET value = 2"             \
+	                                                                                                                            " WHERE name IN ('revision', 'messages');" \
+	                                                                                                                            "UPDATE counter SET value = 1"             \
+	                                                                                                                            " WHERE name IN ('recipients-held', 'global-policy');"
+
+static int open_registry(void)
+{
+	struct registry_options options = {"sqlite", location};
+	struct registry *opened = NULL;
+	struct error err = {.text = ""};
+	int result = registry_open(&opened, &options, &err);
+
+	if (!result)
+		result = registry_check(opened, &err);
+	if (result)
+		(void)fprintf(stderr, "%s\n", err.text);
+	registry_close(opened);
+	return result;
+}
+
+static int open_spool(void)
+{
+	struct spool_options options = {.backend = "sqlite",
+	                                .location = location,
+	                                .owner = "agent",
+	                                .large_body_bytes = 1000};
+	struct spool *opened = NULL;
+	struct error err = {.text = ""};
+	int result = spool_open(&opened, &options, &err);
+
+	if (!result)
+		result = spool_check(opened, &err);
+	if (result)
+		(void)fprintf(stderr, "%s\n", err.text);
+	spool_close(opened);
+	return result;
+}
+
+/* Each version of each store, and how to open it. A file that is empty is
+ * version 0: a first start that was killed. */
+static const struct old {
+	const char *name, *file, *sql;
+	int64_t version;
+	int (*open)(void);
+	bool shared; /* several may open it at once */
+} olds[] = {
+    {"registry 0", "registry.db", "", 0, open_registry, true},
+    {"registry 1", "registry.db", SCHEMA_1 ROWS_ACCOUNTS ROWS_LISTS ROWS_MAIL,
+     1, open_registry, true},
+    {"spool 0", "spool.db", "", 0, open_spool, false},
+};
+
+/* --- files --------------------------------------------------------------- */
+
+static sqlite3 *open_raw(const struct old *old)
+{
+	char *path = mem_format("%s/%s", location, old->file);
+	sqlite3 *db = NULL;
+
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	free(path);
+	return db;
+}
+
+static void make(const struct old *old)
+{
+	sqlite3 *db;
+	char *text = NULL;
+	int code;
+
+	(void)nftw(location, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	ck_assert_int_eq(fs_make_directory(location, NULL), 0);
+	db = open_raw(old);
+	code = sqlite3_exec(db, old->sql, NULL, NULL, &text);
+	ck_assert_msg(code == SQLITE_OK, "%s", text ? text : "");
+	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+static void print_rows(sqlite3 *db, const char *table, FILE *out)
+{
+	char *sql = sqlite3_mprintf("SELECT * FROM \"%w\" ORDER BY 1", table);
+	sqlite3_stmt *rows = NULL;
+
+	ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &rows, NULL),
+	                 SQLITE_OK);
+	while (sqlite3_step(rows) == SQLITE_ROW) {
+		(void)fprintf(out, "%s:", table);
+		for (int i = 0; i < sqlite3_column_count(rows); i++) {
+			const uint8_t *bytes = sqlite3_column_blob(rows, i);
+			int size = sqlite3_column_bytes(rows, i);
+
+			(void)fprintf(out,
+			              " %s%d=", sqlite3_column_name(rows, i),
+			              sqlite3_column_type(rows, i));
+			for (int j = 0; j < size; j++)
+				(void)fprintf(out, "%02x", bytes[j]);
+		}
+		(void)fputc('\n', out);
+	}
+	(void)sqlite3_finalize(rows);
+	sqlite3_free(sql);
+}
+
+/* All rows of all tables, to the byte. */
+static char *dump(const struct old *old)
+{
+	sqlite3 *db = open_raw(old);
+	sqlite3_stmt *names = NULL;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_int_eq(
+	    sqlite3_prepare_v2(db,
+	                       "SELECT name FROM sqlite_schema"
+	                       " WHERE type = 'table' ORDER BY name",
+	                       -1, &names, NULL),
+	    SQLITE_OK);
+	while (sqlite3_step(names) == SQLITE_ROW)
+		print_rows(db, (const char *)sqlite3_column_text(names, 0),
+		           out);
+	(void)sqlite3_finalize(names);
+	(void)sqlite3_close(db);
+	(void)fclose(out);
+	return text;
+}
+
+static int64_t number(const struct old *old, const char *sql)
+{
+	sqlite3 *db = open_raw(old);
+	sqlite3_stmt *statement = NULL;
+	int64_t found;
+
+	ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL),
+	                 SQLITE_OK);
+	ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
+	found = sqlite3_column_int64(statement, 0);
+	(void)sqlite3_finalize(statement);
+	(void)sqlite3_close(db);
+	return found;
+}
+
+static int64_t version_of(const struct old *old)
+{
+	return number(old, "PRAGMA user_version");
+}
+
+/* What a new store of this kind has. */
+static int64_t newest(const struct old *old)
+{
+	struct old fresh = {.file = old->file, .sql = "", .open = old->open};
+	int64_t version;
+
+	make(&fresh);
+	ck_assert_int_eq(old->open(), 0);
+	version = version_of(old);
+	ck_assert_int_gt(version, old->version);
+	return version;
+}
+
+static void expect_rows(const struct old *old, const char *before)
+{
+	char *now = dump(old);
+
+	if (old->version)
+		ck_assert_str_eq(now, before);
+	free(now);
+}
+
+/* --- tests --------------------------------------------------------------- */
+
+START_TEST(every_row_stays)
+{
+	const struct old *old = &olds[_i];
+	int64_t wanted = newest(old);
+	char *before;
+
+	make(old);
+	before = dump(old);
+	ck_assert_int_eq(version_of(old), old->version);
+	ck_assert_int_eq(old->open(), 0);
+	ck_assert_int_eq(version_of(old), wanted);
+	expect_rows(old, before);
+	/* Once is enough. */
+	ck_assert_int_eq(old->open(), 0);
+	expect_rows(old, before);
+	free(before);
+}
+END_TEST
+
+/* The fixture has a row in each table that its version had. */
+START_TEST(fixture_is_complete)
+{
+	static const char *const tables[] = {
+	    "tenant",    "domain",   "agent_key", "user",       "lease",
+	    "secret",    "counter",  "audit",     "entry",      "message",
+	    "recipient", "decision", "challenge", "dead_sender"};
+
+	make(&olds[1]);
+	ck_assert_int_eq(number(&olds[1], "SELECT count(*) FROM sqlite_schema"
+	                                  " WHERE type = 'table'"),
+	                 (int64_t)(sizeof(tables) / sizeof(*tables)));
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		char *sql =
+		    mem_format("SELECT count(*) FROM \"%s\"", tables[i]);
+
+		ck_assert_msg(number(&olds[1], sql) > 0, "%s", tables[i]);
+		free(sql);
+	}
+}
+END_TEST
+
+/* The child is killed when SQLite has worked so many times five steps. */
+static long kill_after;
+
+static int count_down(void *context)
+{
+	(void)context;
+	if (kill_after-- <= 0)
+		(void)kill(getpid(), SIGKILL);
+	return 0;
+}
+
+static int count_steps(sqlite3 *db, char **text,
+                       const struct sqlite3_api_routines *api)
+{
+	(void)text;
+	(void)api;
+	sqlite3_progress_handler(db, 5, count_down, NULL);
+	return SQLITE_OK;
+}
+
+/* Whether the opening was killed. */
+static bool open_killed(const struct old *old, long after)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	ck_assert_int_ge(child, 0);
+	if (!child) {
+		kill_after = after;
+		(void)sqlite3_auto_extension((void (*)(void))count_steps);
+		_exit(old->open() ? 1 : 0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	if (WIFSIGNALED(status))
+		return true;
+	ck_assert_int_eq(status, 0);
+	return false;
+}
+
+/* Whatever it was doing, one version or the next is there, whole. */
+START_TEST(kills_do_no_harm)
+{
+	const struct old *old = &olds[_i];
+	int64_t wanted = newest(old), seen_old = 0, seen_new = 0;
+	bool killed = true;
+	char *before;
+
+	make(old);
+	before = dump(old);
+	for (long after = 0; killed; after += after / 3 + 1) {
+		make(old);
+		killed = open_killed(old, after);
+		ck_assert_int_ge(version_of(old), old->version);
+		ck_assert_int_le(version_of(old), wanted);
+		seen_old += version_of(old) == old->version;
+		seen_new += version_of(old) > old->version;
+		expect_rows(old, before);
+		ck_assert_int_eq(old->open(), 0);
+		ck_assert_int_eq(version_of(old), wanted);
+		expect_rows(old, before);
+	}
+	ck_assert_int_gt(seen_old, 3);
+	ck_assert_int_gt(seen_new, 1);
+	free(before);
+}
+END_TEST
+
+/* Each of several processes finds it as new, or makes it so. */
+START_TEST(processes_migrate_at_once)
+{
+	const struct old *old = &olds[_i];
+	int64_t wanted = newest(old);
+	pid_t children[RACERS];
+	char *before;
+
+	if (!old->shared)
+		return;
+	make(old);
+	before = dump(old);
+	for (int i = 0; i < RACERS; i++) {
+		children[i] = fork();
+		ck_assert_int_ge(children[i], 0);
+		if (!children[i])
+			_exit(old->open() ? 1 : 0);
+	}
+	for (int i = 0; i < RACERS; i++) {
+		int status = -1;
+
+		ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
+		ck_assert_int_eq(status, 0);
+	}
+	ck_assert_int_eq(version_of(old), wanted);
+	expect_rows(old, before);
+	free(before);
+}
+END_TEST
+
+/* Versions that no program wrote yet, or ever will. */
+START_TEST(other_versions_are_refused)
+{
+	static const char *const pragmas[] = {"PRAGMA user_version = 99",
+	                                      "PRAGMA user_version = -1"};
+	const struct old *old = &olds[_i];
+	char *before;
+
+	(void)newest(old);
+	before = dump(old);
+	for (size_t i = 0; i < 2; i++) {
+		sqlite3 *db = open_raw(old);
+		char *after;
+
+		ck_assert_int_eq(sqlite3_exec(db, pragmas[i], NULL, NULL, NULL),
+		                 SQLITE_OK);
+		ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+		ck_assert_int_eq(old->open(), ERR_VERSION);
+		after = dump(old);
+		ck_assert_str_eq(after, before);
+		free(after);
+	}
+	free(before);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sqlite-migrations");
+	TCase *tests = tcase_create("migrations");
+	const int count = (int)(sizeof(olds) / sizeof(*olds));
+
+	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, fixture_is_complete);
+	tcase_add_loop_test(tests, every_row_stays, 0, count);
+	tcase_add_loop_test(tests, kills_do_no_harm, 0, count);
+	tcase_add_loop_test(tests, processes_migrate_at_once, 0, count);
+	tcase_add_loop_test(tests, other_versions_are_refused, 0, count);
+	suite_add_tcase(suite, tests);
+	return suite_main(suite, NULL);
+}
