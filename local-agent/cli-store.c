@@ -325,6 +325,18 @@ static int open_for_restore(struct spool **spool,
 	return result;
 }
 
+/* A backup of an older version is brought to today's where it is; a newer one
+ * is ERR_VERSION. */
+static int open_backup(struct spool **backup,
+                       const struct spool_options *options, struct error *err)
+{
+	int result = spool_open_shared(backup, options, err);
+
+	if (result == ERR_VERSION)
+		result = spool_open(backup, options, err);
+	return result;
+}
+
 static int restore_into_own(const struct agent_config *config,
                             struct spool *backup,
                             const struct copy_control *control,
@@ -363,7 +375,7 @@ int cli_restore(const struct agent_config *config, int argc, char **argv)
 	if (crypto_init())
 		return CLI_TEMPORARY;
 	options = options_of(config, BACKUP_BACKEND, arguments.words[0]);
-	result = spool_open_shared(&backup, &options, &err);
+	result = open_backup(&backup, &options, &err);
 	if (result)
 		return fail("cannot open the backup", result, &err);
 	status = arguments.check

@@ -1,6 +1,7 @@
 /* The commands that move and save the spool: what they print, how they exit. */
 #include <check.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -134,6 +135,47 @@ START_TEST(the_spool_is_saved_and_put_back)
 }
 END_TEST
 
+static void change_saved(const char *sql)
+{
+	char *path = mem_format("%s/saved/spool.db", fixture.directory);
+	sqlite3 *db = NULL;
+
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+	free(path);
+}
+
+/* Takes the backup back to version 0, which had no tables. */
+static void make_saved_old(void)
+{
+	char *path = mem_format("%s/saved/spool.db", fixture.directory);
+
+	ck_assert_int_eq(truncate(path, 0), 0);
+	free(path);
+	change_saved("VACUUM; PRAGMA user_version = 0");
+}
+
+/* An older backup is brought to today's version, a newer one is refused. */
+START_TEST(backups_of_other_versions)
+{
+	(void)fixture_add(&fixture, 1, SPOOL_HELD);
+	ck_assert_int_eq(run("backup %/saved"), CLI_OK);
+	change_saved("PRAGMA user_version = 99");
+	ck_assert_int_eq(run("restore %/saved"), CLI_FAILURE);
+	ck_assert(has_complained("schema version 99"));
+	ck_assert_int_eq(run("restore --check %/saved"), CLI_FAILURE);
+	ck_assert(has_complained("schema version 99"));
+	make_saved_old();
+	ck_assert_int_eq(run("restore --check %/saved"), CLI_OK);
+	ck_assert(has_printed("messages               0  "));
+	make_saved_old();
+	ck_assert_int_eq(run("restore %/saved"), CLI_OK);
+	ck_assert_int_eq(run("store check"), CLI_OK);
+	ck_assert(has_printed("messages               1  "));
+}
+END_TEST
+
 START_TEST(the_spool_is_copied)
 {
 	const char *line =
@@ -212,6 +254,7 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, the_spool_is_saved_and_put_back);
+	tcase_add_test(tcase, backups_of_other_versions);
 	tcase_add_test(tcase, the_spool_is_copied);
 	tcase_add_loop_test(tcase, wrong_usage, 0,
 	                    (int)(sizeof(wrong_rows) / sizeof(wrong_rows[0])));

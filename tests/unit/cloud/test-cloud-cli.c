@@ -1,13 +1,16 @@
 /* The command line of turing-cloud: what it prints and how it exits. */
 #include <check.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cloud-service/api-auth.h"
 #include "cloud-service/cli.h"
+#include "common/fs.h"
 #include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
+#include "tests/unit/store/registry-schema-1.h"
 
 static struct cloud_fixture fixture;
 static char config_path[96];
@@ -205,6 +208,47 @@ START_TEST(the_registry_is_saved_and_put_back)
 }
 END_TEST
 
+static void make_saved(const char *name, const char *sql)
+{
+	char *place = mem_format("%s/%s", fixture.directory, name);
+	char *path = mem_format("%s/registry.db", place);
+	sqlite3 *db = NULL;
+
+	ck_assert_int_eq(fs_make_directory(place, NULL), 0);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+	free(path);
+	free(place);
+}
+
+/* An older backup is brought to today's version, a newer one is refused. */
+START_TEST(backups_of_other_versions)
+{
+	static const char *const old =
+	    SCHEMA_1 "INSERT INTO tenant VALUES"
+	             " (x'00000000000000000000000000000001', 'older', 'fr', 5,"
+	             " 0, 0); INSERT INTO dead_sender VALUES (zeroblob(32), 5)";
+
+	make_saved("old", old);
+	ck_assert_int_eq(run_at("restore --check", "old"), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "tenants                1  "));
+	make_saved("older", old);
+	ck_assert_int_eq(run_at("restore", "older"), CLI_OK);
+	ck_assert_ptr_nonnull(
+	    strstr(printed, "dead-senders           1           0\n"));
+	ck_assert_int_eq(run("tenant list", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "older\tfr\t"));
+	ck_assert_int_eq(run_at("backup", "saved"), CLI_OK);
+	make_saved("saved", "PRAGMA user_version = 99");
+	ck_assert_int_eq(run_at("restore", "saved"), CLI_FAILURE);
+	ck_assert_ptr_nonnull(strstr(complained, "schema version 99"));
+	ck_assert_int_eq(run_at("restore --check", "saved"), CLI_FAILURE);
+	ck_assert_ptr_nonnull(strstr(complained, "schema version 99"));
+	ck_assert_int_eq(run("store check", " "), CLI_OK);
+}
+END_TEST
+
 START_TEST(the_registry_is_copied)
 {
 	(void)hold("friend@example.org");
@@ -307,6 +351,7 @@ int main(void)
 	tcase_add_test(tcase, entries_decide_held_mail);
 	tcase_add_test(tcase, messages_are_shown_without_controls);
 	tcase_add_test(tcase, the_registry_is_saved_and_put_back);
+	tcase_add_test(tcase, backups_of_other_versions);
 	tcase_add_test(tcase, the_registry_is_copied);
 	tcase_add_loop_test(tcase, wrong_usage, 0,
 	                    (int)(sizeof(wrong_rows) / sizeof(wrong_rows[0])));
