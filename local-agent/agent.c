@@ -38,6 +38,7 @@ struct agent {
 	struct spool *spool;
 	struct replica *replica;
 	struct writer *writer;
+	struct writer *outcomes; /* delivery's; may be the same */
 	struct disowned *disowned;
 	struct loop *delivery_loop;
 	struct delivery *delivery;
@@ -154,6 +155,20 @@ static int start_libraries(struct error *err)
 	return 0;
 }
 
+/*
+ * Where the store can, what became of mail is committed beside the mail that
+ * comes in: what is not recorded when the agent crashes is delivered again.
+ */
+static int start_outcomes(struct agent *agent,
+                          const struct writer_options *options,
+                          struct error *err)
+{
+	if (spool_commits_at_once(options->spool))
+		return writer_start(&agent->outcomes, options, err);
+	agent->outcomes = agent->writer;
+	return 0;
+}
+
 static int start_store(struct agent *agent, struct error *err)
 {
 	const struct agent_config *config = agent->config;
@@ -181,6 +196,8 @@ static int start_store(struct agent *agent, struct error *err)
 	result = replica_load(agent->replica, agent->spool, err);
 	if (result == 0)
 		result = writer_start(&agent->writer, &writer, err);
+	if (result == 0)
+		result = start_outcomes(agent, &writer, err);
 	return result;
 }
 
@@ -189,7 +206,7 @@ static int start_delivery(struct agent *agent, struct error *err)
 	struct delivery_options options = {
 	    .config = agent->config,
 	    .spool = agent->spool,
-	    .writer = agent->writer,
+	    .writer = agent->outcomes,
 	    .disowned = agent->disowned,
 	    .memory_bytes = DELIVERY_BYTES,
 	    .ended = on_ended,
@@ -413,6 +430,8 @@ void agent_stop(struct agent *agent)
 	if (agent->delivery)
 		delivery_stop(agent->delivery, DELIVERY_STOP_MS);
 	events_stop(agent->events);
+	if (agent->outcomes != agent->writer)
+		writer_stop(agent->outcomes);
 	writer_stop(agent->writer);
 	for (i = 0; i < agent->loop_count; i++)
 		loop_stop(agent->loops[i]);

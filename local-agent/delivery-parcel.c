@@ -99,8 +99,7 @@ static void free_replies(struct parcel *parcel)
 void parcel_free(struct parcel *parcel)
 {
 	lease_drop(parcel);
-	if (parcel->counted)
-		parcel->delivery->uncommitted--;
+	delivery_closed(parcel->delivery, parcel);
 	free_replies(parcel);
 	loop_timer_free(parcel->retry);
 	spool_body_close(parcel->file);
@@ -368,11 +367,10 @@ static void on_done(void *context)
 	connection_release(connection);
 	if (again) {
 		parcel->answered = true;
+		delivery_closed(parcel->delivery, parcel);
 		delivery_requeue(parcel->delivery, parcel);
 		return;
 	}
-	parcel->counted = true;
-	parcel->delivery->uncommitted++;
 	submit(parcel);
 }
 
@@ -405,9 +403,12 @@ int parcel_begin(struct parcel *parcel, struct delivery_connection *connection)
 	    .done = on_done,
 	    .context = parcel,
 	};
+	delivery_opened(parcel->delivery, parcel);
 	result = smtp_dialer_begin(connection->dialer, &parcel->transaction);
-	if (result)
+	if (result) {
+		delivery_closed(parcel->delivery, parcel);
 		end_transaction(parcel);
+	}
 	return result;
 }
 

@@ -24,7 +24,7 @@ struct parcel {
 	bool kept;       /* among those whose claims are prolonged */
 	bool lost;       /* a claim is not ours any more */
 	bool settling;   /* its outcome was handed to the writer */
-	bool counted;    /* in the delivery's uncommitted */
+	bool open;       /* begun, and its outcome is not committed */
 	bool fresh;      /* the cloud never heard of it */
 	bool answered;   /* the next hop said something, or it was put back
 	                    once: what is lost now counts as an attempt */
@@ -82,9 +82,11 @@ struct delivery {
 	struct delivery_connection *connections;
 	int64_t connection_count;
 	unsigned connecting;
-	size_t in_flight;   /* parcels begun or waiting for their commit */
-	size_t uncommitted; /* of these, what the next hop has answered */
-	unsigned failures;  /* connections in a row that never got ready */
+	size_t in_flight;  /* parcels begun or waiting for their commit */
+	size_t open;       /* of these, what a crash could deliver again */
+	size_t window;     /* how many of them there may be */
+	size_t committed;  /* since it grew */
+	unsigned failures; /* connections in a row that never got ready */
 	struct loop_timer *probe;  /* while the next hop is away */
 	struct loop_timer *resume; /* while the store is away */
 	struct parcel *kept[DELIVERY_BUCKETS];
@@ -136,6 +138,15 @@ void delivery_parcel_ended(struct delivery *delivery);
 
 /* Puts a parcel back at the end of those that wait. */
 void delivery_requeue(struct delivery *delivery, struct parcel *parcel);
+
+/*
+ * A parcel begins, and what became of it is committed (or it is put back). So
+ * many may be between the two: few at first, so that an agent that crashes
+ * again and again delivers little again, and more with every one that was
+ * committed.
+ */
+void delivery_opened(struct delivery *delivery, struct parcel *parcel);
+void delivery_closed(struct delivery *delivery, struct parcel *parcel);
 
 /* The next hop answered: it is not away (any more). */
 void delivery_reached(struct delivery *delivery);

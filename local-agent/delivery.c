@@ -13,7 +13,7 @@
 #define PROBE_FIRST_MS   1000 /* pause before an absent next hop is tried */
 #define PROBE_MAXIMUM_MS 15000
 #define HANDED_MAXIMUM   5000 /* parcels that wait in memory */
-#define UNCOMMITTED      32   /* outcomes, before more is begun */
+#define WINDOW_FIRST     4    /* parcels begun and not yet recorded */
 #define STORE_PAUSE_MS   500  /* before a store that was away is tried */
 
 static void tell_if_quiet(struct delivery *delivery)
@@ -32,6 +32,7 @@ static void open_connections(struct delivery *delivery)
 
 	while (!delivery->probing && !atomic_load(&delivery->away) &&
 	       delivery->waiting.count > delivery->connecting &&
+	       delivery->open + delivery->connecting < delivery->window &&
 	       delivery->connection_count < limit)
 		connection_open(delivery);
 }
@@ -76,7 +77,7 @@ void delivery_pump(struct delivery *delivery)
 		return;
 	/* What the store does not know of, a crash delivers again. */
 	while (!delivery->stopping && delivery->waiting.first &&
-	       delivery->uncommitted < UNCOMMITTED &&
+	       delivery->open < delivery->window &&
 	       (connection = connection_find(delivery))) {
 		parcel = take_waiting(delivery);
 		if (parcel)
@@ -93,6 +94,27 @@ void delivery_parcel_ended(struct delivery *delivery)
 {
 	delivery->in_flight--;
 	tell_if_quiet(delivery);
+}
+
+void delivery_opened(struct delivery *delivery, struct parcel *parcel)
+{
+	parcel->open = true;
+	delivery->open++;
+}
+
+void delivery_closed(struct delivery *delivery, struct parcel *parcel)
+{
+	int64_t connections = delivery->options.config->next_hop_connections;
+
+	if (!parcel->open)
+		return;
+	parcel->open = false;
+	delivery->open--;
+	if (++delivery->committed < delivery->window ||
+	    delivery->window >= 2 * (size_t)connections)
+		return;
+	delivery->committed = 0;
+	delivery->window++;
 }
 
 void delivery_requeue(struct delivery *delivery, struct parcel *parcel)
@@ -294,6 +316,7 @@ int delivery_start(struct delivery **delivery,
 	(void)pthread_mutex_init(&made->lock, NULL);
 	condition_init(&made->quiet);
 	made->reading.part = "delivery";
+	made->window = WINDOW_FIRST;
 	make_metrics(made);
 	result = claimer_start(made, err);
 	if (result) {

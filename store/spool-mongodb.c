@@ -175,6 +175,7 @@ static const char *incoming_directory(const struct spool *base)
 
 const struct spool_backend spool_mongodb_backend = {
     .name = "mongodb",
+    .commits_at_once = true,
     .open = open_spool,
     .close = close_spool,
     .engine = engine,

@@ -7,6 +7,7 @@
 /* The contracts are those of the functions of spool.h with the same names. */
 struct spool_backend {
 	const char *name;
+	bool commits_at_once; /* see spool_commits_at_once() */
 	int (*open)(struct spool **spool, const struct spool_options *options,
 	            bool shared, struct error *err);
 	void (*close)(struct spool *spool);

@@ -134,6 +134,11 @@ const char *spool_engine(const struct spool *spool)
 	return spool->backend->engine(spool);
 }
 
+bool spool_commits_at_once(const struct spool *spool)
+{
+	return spool->backend->commits_at_once;
+}
+
 const char *spool_incoming_directory(const struct spool *spool)
 {
 	return spool->backend->incoming_directory(spool);

@@ -246,6 +246,12 @@ void spool_close(struct spool *spool);
 /* What the spool is kept in, for a log line: "SQLite 3.40.1"; no secrets. */
 const char *spool_engine(const struct spool *spool);
 
+/*
+ * Whether commits of several threads are made at once; else each waits for the
+ * one before, and one large commit is cheaper than two.
+ */
+bool spool_commits_at_once(const struct spool *spool);
+
 /* Where large bodies are written to before they are added. */
 const char *spool_incoming_directory(const struct spool *spool);
 
