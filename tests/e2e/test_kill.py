@@ -72,8 +72,8 @@ def test_agent_killed_while_it_delivers(capsys):
                   f" twice {sum(c > 1 for c in copies)},"
                   f" different {len(different)}")
         assert not different
-        # At most what was in flight at each kill: one a connection.
-        assert sum(c - 1 for c in copies) <= DELIVERY_ROUNDS * 20
+        # What was open at each kill: little, so soon after a start.
+        assert sum(c - 1 for c in copies) <= DELIVERY_ROUNDS * 10
 
 
 def test_cloud_killed_while_mail_is_registered(stack, capsys):
