@@ -7,9 +7,6 @@
 
 #define KEY "SELECT " KEY_COLUMNS " FROM agent_key "
 
-/* How many keys of an agent may be valid at once, for rotation. */
-#define VALID_KEYS 2
-
 /* ERR_LIMIT when the agent has its share of valid keys. */
 static int need_room_for_key(struct sqlite_db *db,
                              const struct registry_key *key, struct error *err)
@@ -26,9 +23,9 @@ static int need_room_for_key(struct sqlite_db *db,
 		return result;
 	valid = sqlite_column_int(query, 0);
 	sqlite_reset(query);
-	if (valid >= VALID_KEYS)
+	if (valid >= REGISTRY_SQLITE_VALID_KEYS)
 		return error_set(err, ERR_LIMIT, "%s has %d valid keys",
-		                 key->agent, VALID_KEYS);
+		                 key->agent, REGISTRY_SQLITE_VALID_KEYS);
 	return 0;
 }
 

@@ -55,6 +55,30 @@ static int import_domain(struct sqlite_db *db,
 	"INSERT INTO agent_key (" KEY_COLUMNS ")"                              \
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
 
+/* ERR_EXISTS where the agent has as many other valid keys as he may. */
+static int need_place_of_key(struct sqlite_db *db,
+                             const struct registry_key *key, struct error *err)
+{
+	struct sqlite_query *query;
+	int result;
+
+	if (key->revoked_ms)
+		return 0;
+	query = sqlite_query(db, "SELECT count(*) FROM agent_key"
+	                         " WHERE tenant = ?1 AND agent = ?2"
+	                         " AND revoked_ms = 0 AND id <> ?3");
+	sqlite_bind_id(query, 1, &key->tenant);
+	sqlite_bind_text(query, 2, key->agent);
+	sqlite_bind_id(query, 3, &key->id);
+	if ((result = sqlite_step(query, err)) < 0)
+		return result;
+	result = sqlite_column_int(query, 0) >= REGISTRY_SQLITE_VALID_KEYS
+	             ? ERR_EXISTS
+	             : 0;
+	sqlite_reset(query);
+	return result;
+}
+
 static int import_key(struct sqlite_db *db,
                       const struct registry_record *record, bool replace,
                       struct error *err)
@@ -66,7 +90,10 @@ static int import_key(struct sqlite_db *db,
 	           " agent = excluded.agent, prefix = excluded.prefix,"
 	           " hash = excluded.hash, created_ms = excluded.created_ms,"
 	           " revoked_ms = excluded.revoked_ms");
+	int error = need_place_of_key(db, key, err);
 
+	if (error)
+		return error;
 	sqlite_bind_id(query, 1, &key->id);
 	sqlite_bind_id(query, 2, &key->tenant);
 	sqlite_bind_text(query, 3, key->agent);
@@ -121,7 +148,8 @@ static void bind_entry(struct sqlite_query *query, const struct entry *entry)
 	registry_sqlite_bind(query, 13, entry->note);
 }
 
-/* A revision that is in use was given out, whatever the counters say. */
+/* A revision counts as given out, whatever becomes of the entry: so it is on
+ * every backend. */
 static int import_entry(struct sqlite_db *db,
                         const struct registry_record *record, bool replace,
                         struct error *err)
@@ -135,20 +163,21 @@ static int import_entry(struct sqlite_db *db,
 	    " deleted = excluded.deleted, expires_ms = excluded.expires_ms,"
 	    " created_ms = excluded.created_ms, revision = excluded.revision,"
 	    " note = excluded.note, tenant = excluded.tenant");
-	int error;
+	int error = registry_sqlite_raise_policy(db, &record->tenant,
+	                                         record->entry.revision, err);
 
+	if (error)
+		return error;
 	bind_entry(query, &record->entry);
 	sqlite_bind_id(query, 14, &record->tenant);
-	error = sqlite_run(query, err);
-	return error ? error
-	             : registry_sqlite_raise_policy(
-	                   db, &record->tenant, record->entry.revision, err);
+	return sqlite_run(query, err);
 }
 
 #define DECISION_INSERT                                                        \
 	"INSERT INTO decision (" DECISION_COLUMNS ", tenant)"                  \
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
 
+/* As a revision is, so is a sequence. */
 static int import_decision(struct sqlite_db *db,
                            const struct registry_record *record, bool replace,
                            struct error *err)
@@ -162,8 +191,11 @@ static int import_decision(struct sqlite_db *db,
 	           " decided_ms = excluded.decided_ms,"
 	           " recipient = excluded.recipient, by = excluded.by,"
 	           " why = excluded.why");
-	int error;
+	int error = registry_sqlite_raise_sequence(db, &record->tenant,
+	                                           decision->sequence, err);
 
+	if (error)
+		return error;
 	sqlite_bind_int(query, 1, decision->sequence);
 	sqlite_bind_id(query, 2, &decision->message);
 	sqlite_bind_int(query, 3, decision->verdict);
@@ -172,10 +204,7 @@ static int import_decision(struct sqlite_db *db,
 	registry_sqlite_bind(query, 6, decision->by);
 	registry_sqlite_bind(query, 7, decision->why);
 	sqlite_bind_id(query, 8, &record->tenant);
-	error = sqlite_run(query, err);
-	return error ? error
-	             : registry_sqlite_raise_sequence(db, &record->tenant,
-	                                              decision->sequence, err);
+	return sqlite_run(query, err);
 }
 
 static int import_challenge(struct sqlite_db *db,

@@ -15,6 +15,9 @@
 	"sequence, message, verdict, decided_ms, recipient, by, why"
 #define AUDIT_COLUMNS "tenant, id, at_ms, actor, action, object, detail"
 
+/* How many keys of an agent may be valid at once, for rotation. */
+#define REGISTRY_SQLITE_VALID_KEYS 2
+
 /*
  * Each reads the query's row into a zeroed struct, which the caller releases,
  * on failure too.

@@ -661,10 +661,11 @@ int registry_export(struct registry *registry, enum registry_kind kind,
 /*
  * Puts records of one kind in as they are. results[i] is 0, or ERR_EXISTS
  * where the record's key (see registry_export(); also a unique name, prefix,
- * login, open sender or an entry's place that another record has) is taken;
- * with replace a record with the same key is replaced instead. Counters only
- * grow: the higher value stays. Nothing else is numbered, decided or logged.
- * 0 when each record has its result.
+ * login, open sender, an entry's place or an agent's second valid key that
+ * another record has) is taken; with replace a record with the same key is
+ * replaced instead. Counters only grow: the higher value stays; revisions and
+ * sequences count as given out, also of what is not put in. Nothing else is
+ * numbered, decided or logged. 0 when each record has its result.
  */
 int registry_import(struct registry *registry,
                     const struct registry_record *records, size_t count,

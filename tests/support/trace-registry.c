@@ -4,21 +4,13 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "tests/support/trace.h"
+#include "tests/support/trace-registry.h"
 
 #define TENANTS    3 /* of which the last is never made */
 #define MESSAGES   50
 #define CHALLENGES 40
 #define SENDERS    8
 #define BATCH      4
-
-struct registry_trace {
-	struct registry *registry;
-	const struct registry_options *options;
-	struct trace_random random;
-	FILE *out;
-	int64_t now_ms;
-};
 
 static const char *const owners[] = {"one", "two", "three"};
 static const char *const words[] = {"",
@@ -712,18 +704,23 @@ static void step_count(struct registry_trace *trace)
 	              totals.mails_pending);
 }
 
+/* Which of those of one moment go first is a backend's affair, so all go. */
 static void step_purge(struct registry_trace *trace)
 {
 	enum registry_kind kind =
 	    (enum registry_kind)below(trace, REGISTRY_KIND_COUNT);
-	size_t deleted = 0;
-	int code =
-	    registry_purge(trace->registry, kind,
-	                   trace->now_ms - 1000 * (int64_t)below(trace, 200),
-	                   1000, &deleted, NULL);
+	int64_t before = trace->now_ms - 1000 * (int64_t)below(trace, 200);
+	size_t limit = below(trace, 8), deleted;
+	int code;
 
-	(void)fprintf(trace->out, "  %s %s %zu\n", registry_kind_name(kind),
-	              error_name(code), deleted);
+	do {
+		deleted = 99;
+		code = registry_purge(trace->registry, kind, before, limit,
+		                      &deleted, NULL);
+		(void)fprintf(trace->out, "  %s %s %zu\n",
+		              registry_kind_name(kind), error_name(code),
+		              deleted);
+	} while (!code && deleted == limit);
 }
 
 static void print_record(FILE *out, const struct registry_record *record)
@@ -864,6 +861,8 @@ static const struct {
                          {"count", 3, step_count},
                          {"purge", 3, step_purge},
                          {"copy", 4, step_copy},
+                         {"import", 10, trace_registry_import},
+                         {"refused", 4, trace_registry_refused},
                          {"check", 1, step_check},
                          {"reopen", 1, step_reopen}};
 
@@ -900,7 +899,8 @@ void trace_registry(const struct registry_options *options, uint64_t seed,
 
 		while (drawn >= steps_of_registry[kind].weight)
 			drawn -= steps_of_registry[kind++].weight;
-		trace.now_ms = TRACE_NOW + (int64_t)step * 1000;
+		/* Some steps are of one moment. */
+		trace.now_ms = TRACE_NOW + (int64_t)(step / 3) * 1000;
 		(void)fprintf(out, "%u %s\n", step,
 		              steps_of_registry[kind].name);
 		steps_of_registry[kind].run(&trace);

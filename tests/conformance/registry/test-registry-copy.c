@@ -365,6 +365,41 @@ START_TEST(keys_that_are_taken)
 }
 END_TEST
 
+static struct registry_record key_record(unsigned last, char *prefix,
+                                         bool revoked)
+{
+	return (struct registry_record){
+	    .kind = REGISTRY_KEYS,
+	    .key = {.id = id_of(last),
+	            .tenant = tenant_a,
+	            .agent = (char *)"agent",
+	            .prefix = prefix,
+	            .created_ms = NOW,
+	            .revoked_ms = revoked ? NOW : 0}};
+}
+
+/* An agent has two valid keys at the most, by whatever way they came. */
+START_TEST(keys_of_an_agent)
+{
+	char prefixes[][3] = {"k1", "k2", "k3", "k4"};
+
+	ck_assert_int_eq(import(key_record(1, prefixes[0], false), false), 0);
+	ck_assert_int_eq(import(key_record(2, prefixes[1], false), true), 0);
+	ck_assert_int_eq(import(key_record(3, prefixes[2], false), false),
+	                 ERR_EXISTS);
+	ck_assert_int_eq(import(key_record(3, prefixes[2], false), true),
+	                 ERR_EXISTS);
+	ck_assert_int_eq(import(key_record(4, prefixes[3], true), false), 0);
+	ck_assert_int_eq(import(key_record(4, prefixes[3], false), true),
+	                 ERR_EXISTS);
+	ck_assert_int_eq(import(key_record(1, prefixes[0], false), true), 0);
+	ck_assert_int_eq(import(key_record(5, prefixes[0], true), true),
+	                 ERR_EXISTS);
+	ck_assert_int_eq(import(key_record(1, prefixes[0], true), true), 0);
+	ck_assert_int_eq(import(key_record(3, prefixes[2], false), false), 0);
+}
+END_TEST
+
 /* Of a batch, what is taken is told and the rest is put in. */
 START_TEST(batches_have_a_result_each)
 {
@@ -428,9 +463,13 @@ START_TEST(counters_only_grow)
 	expect_counters(12, 31);
 	ck_assert_int_eq(import(tenant_record(A, "renamed"), true), 0);
 	expect_counters(12, 31);
+	/* What is not put in was given out all the same. */
+	ck_assert_int_eq(import(entry_record(4, "s@x", 15), true), ERR_EXISTS);
+	ck_assert_int_eq(import(decision_record(31), false), ERR_EXISTS);
+	expect_counters(15, 31);
 	ck_assert_int_eq(
 	    registry_entry_put(registry, &tenant_a, &put, &put, &err), 0);
-	ck_assert_int_eq(put.revision, 13);
+	ck_assert_int_eq(put.revision, 16);
 	ck_assert_int_eq(registry_check(registry, &err), 0);
 }
 END_TEST
@@ -459,6 +498,7 @@ int main(void)
 	tcase_add_test(tcase, kinds_are_not_mixed);
 	tcase = case_in(suite, "taken");
 	tcase_add_test(tcase, keys_that_are_taken);
+	tcase_add_test(tcase, keys_of_an_agent);
 	tcase_add_test(tcase, batches_have_a_result_each);
 	tcase_add_test(tcase, counters_only_grow);
 	tcase_add_test(tcase, kinds_have_names);
