@@ -93,19 +93,24 @@ int mongodb_find_one(struct mongodb_db *db, const char *collection,
 }
 
 int mongodb_count(struct mongodb_db *db, const char *collection,
-                  const bson_t *selector, int64_t *count, struct error *err)
+                  const bson_t *selector, const char *hint, int64_t *count,
+                  struct error *err)
 {
 	struct mongodb_handle handle = {0};
+	bson_t options = BSON_INITIALIZER;
 	bson_error_t error;
 	int64_t counted = -1;
 	int code = mongodb_handle_take(&handle, db, collection, err);
 
 	if (code)
 		return code;
+	if (hint)
+		(void)BSON_APPEND_UTF8(&options, "hint", hint);
 	for (int tries = 0; tries < 2 && counted < 0; tries++) {
 		counted = mongoc_collection_count_documents(
-		    handle.collection, selector, NULL, NULL, NULL, &error);
+		    handle.collection, selector, &options, NULL, NULL, &error);
 	}
+	bson_destroy(&options);
 	mongodb_handle_give(&handle);
 	if (counted < 0)
 		return mongodb_failure("MongoDB: count", &error, NULL, false,

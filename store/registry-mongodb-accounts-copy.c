@@ -260,8 +260,8 @@ static int has_domain(struct registry_mongodb *mongo,
 	(void)mongodb_append_id(&selector, "tenant", &record->tenant);
 	(void)BSON_APPEND_BOOL(&selector, "deleted", false);
 	/* Index: _id. */
-	error =
-	    mongodb_count(mongo->db, REGISTRY_DOMAIN, &selector, &count, err);
+	error = mongodb_count(mongo->db, REGISTRY_DOMAIN, &selector, NULL,
+	                      &count, err);
 	bson_destroy(&selector);
 	*has = count > 0;
 	return error;

@@ -95,8 +95,8 @@ static int count_open(struct registry_mongodb *mongo, bool pending,
 	(void)BSON_APPEND_UTF8(&selector, "state", "open");
 	if (pending)
 		(void)BSON_APPEND_UTF8(&selector, "mail", "pending");
-	error =
-	    mongodb_count(mongo->db, REGISTRY_CHALLENGE, &selector, count, err);
+	error = mongodb_count(mongo->db, REGISTRY_CHALLENGE, &selector,
+	                      pending ? "challenge_mail" : NULL, count, err);
 	bson_destroy(&selector);
 	return error;
 }

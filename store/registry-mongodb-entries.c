@@ -130,21 +130,30 @@ static int bury(struct registry_mongodb_policy_change *change,
 	return error;
 }
 
+static int keep(const bson_t *document, void *context, struct error *err)
+{
+	*(bson_t **)context = bson_copy(document);
+	return *(bson_t **)context ? 0 : registry_mongodb_memory(err);
+}
+
 static int prepare_removal(struct registry_mongodb *mongo,
                            struct registry_mongodb_policy_change *change,
                            int64_t revision, struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, *found = NULL;
+	struct mongodb_find find = {.collection = REGISTRY_ENTRY,
+	                            .selector = &selector,
+	                            .limit = 1,
+	                            .hint = "entry_id"};
 	int error;
 
 	(void)mongodb_append_id(&selector, "id", change->context);
 	(void)mongodb_append_id(&selector, "tenant", change->tenant);
 	(void)BSON_APPEND_BOOL(&selector, "deleted", false);
 	/* Index: entry_id. */
-	error = mongodb_find_one(mongo->db, REGISTRY_ENTRY, &selector, NULL,
-	                         &found, err);
+	error = mongodb_find_each(mongo->db, &find, keep, &found, err);
 	bson_destroy(&selector);
-	if (error == ERR_NOT_FOUND)
+	if (!error && !found)
 		return error_set(err, ERR_NOT_FOUND, "no such entry");
 	if (!error)
 		error = bury(change, found, revision, err);
@@ -193,15 +202,16 @@ static int collect(const bson_t *document, void *context, struct error *err)
 }
 
 static int list(struct registry_mongodb *mongo, const bson_t *selector,
-                const char *order, size_t limit, struct registry_entries *page,
-                struct error *err)
+                const char *order, const char *hint, size_t limit,
+                struct registry_entries *page, struct error *err)
 {
 	bson_t sort = BSON_INITIALIZER;
 	struct listing listing = {.limit = limit};
 	struct mongodb_find find = {.collection = REGISTRY_ENTRY,
 	                            .selector = selector,
 	                            .sort = &sort,
-	                            .limit = (int64_t)limit + 1};
+	                            .limit = (int64_t)limit + 1,
+	                            .hint = hint};
 	int error;
 
 	(void)BSON_APPEND_INT32(&sort, order, 1);
@@ -226,8 +236,8 @@ int registry_mongodb_entry_list(struct registry *registry,
 	(void)BSON_APPEND_BOOL(&selector, "deleted", false);
 	(void)registry_mongodb_append_after(&selector, "id", after);
 	/* Index: entry_live. */
-	error =
-	    list(registry_mongodb(registry), &selector, "id", limit, page, err);
+	error = list(registry_mongodb(registry), &selector, "id", "entry_live",
+	             limit, page, err);
 	bson_destroy(&selector);
 	return error;
 }
@@ -251,7 +261,8 @@ int registry_mongodb_entry_changes(struct registry *registry,
 	(void)BSON_APPEND_INT64(&range, "$lte", settled);
 	(void)bson_append_document_end(&selector, &range);
 	/* Index: entry_by_revision, once for each owner, merged. */
-	error = list(mongo, &selector, "revision", limit, page, err);
+	error = list(mongo, &selector, "revision", "entry_by_revision", limit,
+	             page, err);
 	bson_destroy(&selector);
 	return error;
 }

@@ -177,7 +177,7 @@ START_TEST(many_are_split)
 		ck_assert_int_eq(results[i], 0);
 		bson_destroy(documents[i]);
 	}
-	must(mongodb_count(db, "a", &all, &count, &err));
+	must(mongodb_count(db, "a", &all, NULL, &count, &err));
 	ck_assert_int_eq(count, COUNT);
 	bson_destroy(&all);
 }
@@ -439,10 +439,11 @@ START_TEST(exhausted)
 	must(mongodb_db_open(&tight, &options, &err));
 	client = mongodb_take(tight, &err);
 	ck_assert_ptr_nonnull(client);
-	ck_assert_int_eq(mongodb_count(tight, "a", &selector, &count, &err),
-	                 ERR_UNAVAILABLE);
+	ck_assert_int_eq(
+	    mongodb_count(tight, "a", &selector, NULL, &count, &err),
+	    ERR_UNAVAILABLE);
 	mongodb_give(tight, client);
-	must(mongodb_count(tight, "a", &selector, &count, &err));
+	must(mongodb_count(tight, "a", &selector, NULL, &count, &err));
 	mongodb_db_close(tight);
 	bson_destroy(&selector);
 	free(small);
