@@ -233,7 +233,7 @@ START_TEST(many_at_once)
 		must(insert(i, i));
 	must(mongodb_update_many(db, "a", above, add, &count, &err));
 	ck_assert_int_eq(count, 2);
-	must(mongodb_count(db, "a", above, &count, &err));
+	must(mongodb_count(db, "a", above, NULL, &count, &err));
 	ck_assert_int_eq(count, 2);
 	must(mongodb_delete(db, "a", above, true, &count, &err));
 	ck_assert_int_eq(count, 1);

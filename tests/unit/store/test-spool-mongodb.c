@@ -54,8 +54,9 @@ static int64_t count_in(const char *collection)
 	struct error err = {.text = ""};
 	int64_t count = -1;
 
-	ck_assert_msg(!mongodb_count(db(), collection, &selector, &count, &err),
-	              "%s", err.text);
+	ck_assert_msg(
+	    !mongodb_count(db(), collection, &selector, NULL, &count, &err),
+	    "%s", err.text);
 	return count;
 }
 
