@@ -356,6 +356,29 @@ START_TEST(event_moves_where_allowed)
 }
 END_TEST
 
+/* Every (state, verdict): a recipient leaves held once, to the verdict's state,
+ * and what is refused is not in the log. */
+START_TEST(decision_moves_where_allowed)
+{
+	enum registry_state from =
+	    (enum registry_state)(_i / (REGISTRY_EXPIRE + 1));
+	enum registry_verdict verdict =
+	    (enum registry_verdict)(_i % (REGISTRY_EXPIRE + 1));
+	bool may = from == REGISTRY_HELD;
+	int64_t last = -1;
+
+	put_message(&tenant_a, 1, "s", "r@a", NULL);
+	if (!may)
+		ok(tell(&tenant_a, 1, from));
+	fails(may ? 0 : ERR_CONFLICT, decide(&tenant_a, 1, "r@a", verdict));
+	ck_assert_int_eq(state_of(&tenant_a, 1, "r@a"),
+	                 may ? verdicts[verdict].state : from);
+	ok(registry_decision_last(registry, &tenant_a, &last, E));
+	ck_assert_int_eq(last, may);
+	ok(registry_check(registry, E));
+}
+END_TEST
+
 /* The release, the event, and what is on record then. */
 static const struct {
 	const char *released_why;
@@ -476,6 +499,8 @@ int main(void)
 	tcase_add_loop_test(tcase, decision_is_logged, 0,
 	                    sizeof(verdicts) / sizeof(*verdicts));
 	tcase_add_test(tcase, decision_is_final);
+	tcase_add_loop_test(tcase, decision_moves_where_allowed, 0,
+	                    REGISTRY_STATE_COUNT * (REGISTRY_EXPIRE + 1));
 	tcase_add_test(tcase, sequences_are_the_tenants);
 	tcase = case_in(suite, "events");
 	tcase_add_loop_test(tcase, event_moves_where_allowed, 0,
