@@ -184,7 +184,8 @@ def test_no_request_fails_when_instances_are_replaced(capsys):
                   f" long-polls {requests.polls}, failed"
                   f" {len(requests.failed)}; longest {requests.longest:.2f} s")
         assert not requests.failed, requests.failed[:5]
-        assert min(requests.pages, requests.calls, requests.polls) > 5
+        assert min(requests.pages, requests.calls) > 50
+        assert requests.polls >= 3
         assert not re.search(r"Z (error|warning) ", stack.agent.text()), \
             stack.agent.text()[-2000:]
         wait_for(lambda: stack.count_messages() ==

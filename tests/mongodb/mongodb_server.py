@@ -21,9 +21,11 @@ Every process started here ends with this one. ServerAbsent is raised when
 there is none to be had.
 """
 import atexit
+import contextlib
 import fcntl
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -60,9 +62,14 @@ def choose_kind(private=False):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on: not one of those that the system takes
+    for connections, for it is bound some time later and again after a kill."""
+    while True:
+        port = random.randrange(26000, 32000)
+        with socket.socket() as probe:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 def fetch_stand_in():
