@@ -82,7 +82,8 @@ int mongodb_ensure_indexes(struct mongodb_db *db,
 /*
  * Brings the schema, kept in the document named kind of the collection
  * "schema", to version count: steps[i] (NULL: nothing to do) leads from version
- * i to i + 1 and must be repeatable. ERR_VERSION when a newer program wrote it.
+ * i to i + 1 and must be repeatable. ERR_VERSION when a newer program wrote it,
+ * ERR_CORRUPT when the document has no version: it is never taken for none.
  * Safe when several processes do it at once.
  */
 int mongodb_migrate(struct mongodb_db *db, const char *kind,
