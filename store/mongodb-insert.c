@@ -221,22 +221,25 @@ static void set_open(struct many *many, int result)
  */
 static int send_all(struct many *many, struct error *err)
 {
-	bson_t options = BSON_INITIALIZER, reply;
+	bson_t options = BSON_INITIALIZER, each = BSON_INITIALIZER, reply;
 	mongoc_bulk_operation_t *bulk;
 	bson_error_t error;
 	int code = 0;
 
 	bson_append_bool(&options, "ordered", -1, many->ordered);
+	/* Texts were looked at when they were appended: not once more. */
+	bson_append_bool(&each, "validate", -1, false);
 	bulk = mongoc_collection_create_bulk_operation_with_opts(
 	    many->handle.collection, &options);
 	bson_destroy(&options);
 	for (size_t i = 0; i < many->count && !code; i++) {
 		if (many->results[i] == OPEN &&
 		    !mongoc_bulk_operation_insert_with_opts(
-		        bulk, many->documents[i], NULL, &error))
+		        bulk, many->documents[i], &each, &error))
 			code = mongodb_failure("MongoDB: insert", &error, NULL,
 			                       false, err);
 	}
+	bson_destroy(&each);
 	if (code) {
 		mongoc_bulk_operation_destroy(bulk);
 		return code;

@@ -12,9 +12,33 @@ bool mongodb_append_id(bson_t *document, const char *key, const struct id *id)
 	                          id->bytes, sizeof(id->bytes));
 }
 
+/* How many bytes at the start are plain ASCII, in steps of eight. */
+static size_t plain_length(const char *text, size_t size)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080);
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	size_t length = 0;
+
+	while (size - length >= sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, text + length, sizeof(word));
+		/* A byte of 0 borrows from what is above it. */
+		if ((word | (word - ones)) & high)
+			break;
+		length += sizeof(word);
+	}
+	return length;
+}
+
+/* libbson looks at every byte by itself: mail is ASCII for the most part. */
 bool mongodb_is_text(const void *text, size_t size)
 {
-	return bson_utf8_validate(text, size, false);
+	const char *start = text;
+	size_t plain = plain_length(start, size);
+
+	return plain == size ||
+	       bson_utf8_validate(start + plain, size - plain, false);
 }
 
 bool mongodb_append_bytes(bson_t *document, const char *key, const void *bytes,

@@ -50,6 +50,29 @@ static const struct {
     {"\xf5\x80\x80\x80", BSON_TYPE_BINARY}, /* above U+10FFFF */
 };
 
+/* Wherever in it a byte is, and whatever stands around, as libbson has it. */
+START_TEST(texts_of_any_length)
+{
+	static const char *const odd[] = {
+	    "\x7f", "\x01", "\x80",         "\xff",         "\xc3\xa9", "\xc3",
+	    "\xa9", "",     "\xe2\x82\xac", "\xed\xa0\x80", "\xc0\x80"};
+
+	for (size_t o = 0; o < sizeof(odd) / sizeof(odd[0]); o++)
+		for (size_t length = 0; length < 40; length++)
+			for (size_t place = 0; place <= length; place++) {
+				size_t more = *odd[o] ? strlen(odd[o]) : 1;
+				char bytes[48];
+
+				memset(bytes, 'a', sizeof(bytes));
+				memcpy(bytes + place, odd[o], more);
+				ck_assert_int_eq(
+				    mongodb_is_text(bytes, length + more),
+				    bson_utf8_validate(bytes, length + more,
+				                       false));
+			}
+}
+END_TEST
+
 START_TEST(text)
 {
 	bson_t document = BSON_INITIALIZER;
@@ -154,6 +177,7 @@ int main(void)
 	TCase *all = tcase_create("values");
 
 	tcase_add_test(all, ids);
+	tcase_add_test(all, texts_of_any_length);
 	tcase_add_loop_test(all, text, 0,
 	                    (int)(sizeof(texts) / sizeof(texts[0])));
 	tcase_add_test(all, bytes);
