@@ -324,13 +324,15 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("mongodb-migrations");
-	TCase *tests = tcase_create("migrations");
+	Suite *suite;
+	TCase *tests;
 
 	if (argc == 4 && !strcmp(argv[1], "open"))
 		return open_here(argv[2], argv[3]);
 	if (!mongodb_fixture_present())
 		return 0;
+	suite = suite_create("mongodb-migrations");
+	tests = tcase_create("migrations");
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 120);
 	tcase_add_loop_test(tests, none_is_the_oldest, 0, STORES);

@@ -179,11 +179,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("registry-mongodb-exchanges");
-	TCase *tests = tcase_create("exchanges");
+	Suite *suite;
+	TCase *tests;
 
 	if (!mongodb_fixture_present())
 		return 0;
+	suite = suite_create("registry-mongodb-exchanges");
+	tests = tcase_create("exchanges");
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 300);
 	tcase_add_test(tests, imports_are_batched);
