@@ -110,7 +110,7 @@ void delivery_closed(struct delivery *delivery, struct parcel *parcel)
 		return;
 	parcel->open = false;
 	delivery->open--;
-	if (++delivery->committed < delivery->window ||
+	if (++delivery->committed < 2 * delivery->window ||
 	    delivery->window >= 2 * (size_t)connections)
 		return;
 	delivery->committed = 0;

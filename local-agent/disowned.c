@@ -107,14 +107,16 @@ void disowned_add(struct disowned *disowned, const struct id *id)
 
 bool disowned_has(struct disowned *disowned, const struct id *id)
 {
-	bool found;
+	struct item *item;
 
 	if (!disowned || !atomic_load(&disowned->count))
 		return false;
 	(void)pthread_mutex_lock(&disowned->lock);
-	found = find(disowned, id) != NULL;
+	item = find(disowned, id);
+	if (item)
+		item->next_ms = 0; /* who asks has seen it */
 	(void)pthread_mutex_unlock(&disowned->lock);
-	return found;
+	return item != NULL;
 }
 
 size_t disowned_count(struct disowned *disowned)

@@ -30,8 +30,9 @@ void disowned_free(struct disowned *disowned);
 void disowned_add(struct disowned *disowned, const struct id *id);
 
 /*
- * Whether the message is one of them: it is not to be delivered. Any thread;
- * NULL is an empty list.
+ * Whether the message, which was found in the store, is one of them: it is not
+ * to be delivered, and looked for soon, before its claim ends. Any thread; NULL
+ * is an empty list.
  */
 bool disowned_has(struct disowned *disowned, const struct id *id);
 
