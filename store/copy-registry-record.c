@@ -10,28 +10,6 @@ static int order_ids(const struct id *a, const struct id *b)
 	return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
 }
 
-static const struct id *id_of(const struct registry_record *record)
-{
-	switch (record->kind) {
-	case REGISTRY_TENANTS:
-		return &record->account.id;
-	case REGISTRY_KEYS:
-		return &record->key.id;
-	case REGISTRY_USERS:
-		return &record->user.id;
-	case REGISTRY_ENTRIES:
-		return &record->entry.id;
-	case REGISTRY_MESSAGES:
-		return &record->message.id;
-	case REGISTRY_CHALLENGES:
-		return &record->challenge.id;
-	case REGISTRY_AUDIT:
-		return &record->audit.id;
-	default:
-		return &record->tenant;
-	}
-}
-
 static int order_audit(const struct registry_audit *a,
                        const struct registry_audit *b)
 {
@@ -69,7 +47,7 @@ int copy_record_order(const struct registry_record *a,
 	case REGISTRY_SECRETS:
 		return strcmp(a->secret.name, b->secret.name);
 	default:
-		return order_ids(id_of(a), id_of(b));
+		return order_ids(registry_record_id(a), registry_record_id(b));
 	}
 }
 

@@ -187,6 +187,28 @@ static void release_audit(struct registry_audit *line)
 	free(line->detail);
 }
 
+const struct id *registry_record_id(const struct registry_record *record)
+{
+	switch (record->kind) {
+	case REGISTRY_TENANTS:
+		return &record->account.id;
+	case REGISTRY_KEYS:
+		return &record->key.id;
+	case REGISTRY_USERS:
+		return &record->user.id;
+	case REGISTRY_ENTRIES:
+		return &record->entry.id;
+	case REGISTRY_MESSAGES:
+		return &record->message.id;
+	case REGISTRY_CHALLENGES:
+		return &record->challenge.id;
+	case REGISTRY_AUDIT:
+		return &record->audit.id;
+	default:
+		return &record->tenant;
+	}
+}
+
 void registry_record_release(struct registry_record *record)
 {
 	switch (record->kind) {

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct id none;
-
 /* --- one row each ------------------------------------------------------- */
 
 typedef int (*row_reader)(struct sqlite_db *db, struct sqlite_query *query,
@@ -193,26 +191,6 @@ static void bind_start(struct sqlite_query *query, enum registry_kind kind)
 	sqlite_bind_blob(query, 2, NULL, 0);
 }
 
-static const struct id *record_id(const struct registry_record *record)
-{
-	switch (record->kind) {
-	case REGISTRY_TENANTS:
-		return &record->account.id;
-	case REGISTRY_KEYS:
-		return &record->key.id;
-	case REGISTRY_USERS:
-		return &record->user.id;
-	case REGISTRY_ENTRIES:
-		return &record->entry.id;
-	case REGISTRY_MESSAGES:
-		return &record->message.id;
-	case REGISTRY_CHALLENGES:
-		return &record->challenge.id;
-	default:
-		return &none;
-	}
-}
-
 static void bind_after(struct sqlite_query *query,
                        const struct registry_record *after)
 {
@@ -236,11 +214,8 @@ static void bind_after(struct sqlite_query *query,
 	case REGISTRY_SECRETS:
 		registry_sqlite_bind(query, 1, after->secret.name);
 		break;
-	case REGISTRY_COUNTERS:
-		sqlite_bind_id(query, 1, &after->tenant);
-		break;
 	default:
-		sqlite_bind_id(query, 1, record_id(after));
+		sqlite_bind_id(query, 1, registry_record_id(after));
 		break;
 	}
 }

@@ -635,6 +635,12 @@ struct registry_record {
 	};
 };
 
+/*
+ * The id of a record that has one, else that of the tenant it belongs to. It is
+ * the record's.
+ */
+const struct id *registry_record_id(const struct registry_record *record);
+
 /* Frees what the record holds. */
 void registry_record_release(struct registry_record *record);
 
