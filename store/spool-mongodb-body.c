@@ -11,13 +11,6 @@
 /* What is looked at of a large body: its header. */
 #define HEAD_BYTES (256 * 1024)
 
-struct mongodb_body {
-	struct spool_body base;
-	int fd;      /* of an unlinked temporary file, or -1 */
-	char *bytes; /* otherwise */
-	size_t size, offset;
-};
-
 static int out_of_memory(struct error *err)
 {
 	return error_set(err, ERR_MEMORY, "out of memory");
@@ -180,7 +173,7 @@ static int make_temporary(const char *directory, int *opened, struct error *err)
  * open reads it to its end, and no client of the pool waits for him.
  */
 static int fetch_file(struct spool_mongodb *spool, const struct id *file,
-                      struct mongodb_body *body, struct error *err)
+                      struct spool_body *body, struct error *err)
 {
 	int result = make_temporary(spool->incoming, &body->fd, err);
 
@@ -192,7 +185,7 @@ static int fetch_file(struct spool_mongodb *spool, const struct id *file,
 	return result;
 }
 
-static int copy_bytes(const bson_t *document, struct mongodb_body *body,
+static int copy_bytes(const bson_t *document, struct spool_body *body,
                       struct error *err)
 {
 	size_t size = 0;
@@ -212,7 +205,7 @@ static int copy_bytes(const bson_t *document, struct mongodb_body *body,
 
 /* One look at the document; *file tells where else the body is. */
 static int find_body(struct spool_mongodb *spool, const struct id *id,
-                     struct mongodb_body *body, struct id *file,
+                     struct spool_body *body, struct id *file,
                      struct error *err)
 {
 	bson_t *projection =
@@ -241,7 +234,7 @@ static int find_body(struct spool_mongodb *spool, const struct id *id,
 }
 
 static int fill(struct spool_mongodb *spool, const struct id *id,
-                struct mongodb_body *body, struct error *err)
+                struct spool_body *body, struct error *err)
 {
 	struct id file = {{0}}, again = {{0}};
 	int result = find_body(spool, id, body, &file, err);
@@ -262,49 +255,8 @@ static int fill(struct spool_mongodb *spool, const struct id *id,
 }
 
 int spool_mongodb_body_open(struct spool *base, const struct id *id,
-                            struct spool_body **opened, struct error *err)
+                            struct spool_body *body, struct error *err)
 {
-	struct mongodb_body *body = calloc(1, sizeof(*body));
-	int result;
-
-	if (!body)
-		return out_of_memory(err);
-	body->base.backend = &spool_mongodb_backend;
-	body->fd = -1;
-	result = fill((struct spool_mongodb *)base, id, body, err);
-	if (result < 0)
-		spool_mongodb_body_close(&body->base);
-	else
-		*opened = &body->base;
-	return result;
-}
-
-long spool_mongodb_body_read(struct spool_body *base, void *bytes, size_t size)
-{
-	struct mongodb_body *body = (struct mongodb_body *)base;
-	size_t left = body->size - body->offset;
-	ssize_t got;
-
-	if (body->fd < 0) {
-		if (size > left)
-			size = left;
-		if (size)
-			memcpy(bytes, body->bytes + body->offset, size);
-		body->offset += size;
-		return (long)size;
-	}
-	do
-		got = read(body->fd, bytes, size);
-	while (got < 0 && errno == EINTR);
-	return got < 0 ? ERR_UNAVAILABLE : (long)got;
-}
-
-void spool_mongodb_body_close(struct spool_body *base)
-{
-	struct mongodb_body *body = (struct mongodb_body *)base;
-
-	if (body->fd >= 0)
-		(void)close(body->fd);
-	free(body->bytes);
-	free(body);
+	body->read_error = ERR_UNAVAILABLE;
+	return fill((struct spool_mongodb *)base, id, body, err);
 }

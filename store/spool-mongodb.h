@@ -257,13 +257,7 @@ int spool_mongodb_read(struct spool *base, const struct id *id,
 
 /* See spool_body_open(). */
 int spool_mongodb_body_open(struct spool *base, const struct id *id,
-                            struct spool_body **body, struct error *err);
-
-/* See spool_body_read(). */
-long spool_mongodb_body_read(struct spool_body *base, void *bytes, size_t size);
-
-/* See spool_body_close(). */
-void spool_mongodb_body_close(struct spool_body *base);
+                            struct spool_body *body, struct error *err);
 
 /* See spool_claim(). */
 int spool_mongodb_claim(struct spool *base, const char *owner, int64_t now_ms,

@@ -18,9 +18,7 @@ struct spool_backend {
 	int (*read)(struct spool *spool, const struct id *id,
 	            struct spool_message *message, struct error *err);
 	int (*body_open)(struct spool *spool, const struct id *id,
-	                 struct spool_body **body, struct error *err);
-	long (*body_read)(struct spool_body *body, void *bytes, size_t size);
-	void (*body_close)(struct spool_body *body);
+	                 struct spool_body *body, struct error *err);
 	int (*claim)(struct spool *spool, const char *owner, int64_t now_ms,
 	             int64_t lease_ms, size_t limit, struct spool_page *page,
 	             struct error *err);
@@ -54,9 +52,13 @@ struct spool {
 	const struct spool_backend *backend;
 };
 
-/* As struct spool, for bodies. */
+/* body_open() fills one of fd and bytes, with its size; ours even when it
+ * fails. */
 struct spool_body {
-	const struct spool_backend *backend;
+	int fd;         /* of a file to read to its end, or -1 */
+	char *bytes;    /* on the heap; otherwise */
+	int read_error; /* what a failing read of fd is */
+	size_t size, offset;
 };
 
 extern const struct spool_backend spool_sqlite_backend;

@@ -13,13 +13,6 @@
  */
 #define FILE_NAME_SIZE (ID_TEXT_SIZE + 17)
 
-struct sqlite_body {
-	struct spool_body base;
-	int fd;      /* of the file, or -1 */
-	char *bytes; /* otherwise */
-	size_t size, offset;
-};
-
 static int out_of_memory(struct error *err)
 {
 	return error_set(err, ERR_MEMORY, "out of memory");
@@ -362,7 +355,7 @@ static int open_file(struct spool_sqlite *spool, const char *name, int *fd,
 	return result;
 }
 
-static int copy_bytes(struct sqlite_query *query, struct sqlite_body *body,
+static int copy_bytes(struct sqlite_query *query, struct spool_body *body,
                       struct error *err)
 {
 	const void *bytes = sqlite_column_blob(query, 2, &body->size);
@@ -379,7 +372,7 @@ static int copy_bytes(struct sqlite_query *query, struct sqlite_body *body,
 
 /* One look at the row; *file tells whether the body is in one. */
 static int find_body(struct spool_sqlite *spool, struct sqlite_db *db,
-                     const struct id *id, struct sqlite_body *body, bool *file,
+                     const struct id *id, struct spool_body *body, bool *file,
                      struct error *err)
 {
 	struct sqlite_query *query = sqlite_query(
@@ -403,18 +396,14 @@ static int find_body(struct spool_sqlite *spool, struct sqlite_db *db,
 }
 
 int spool_sqlite_body_open(struct spool *base, const struct id *id,
-                           struct spool_body **opened, struct error *err)
+                           struct spool_body *body, struct error *err)
 {
 	struct spool_sqlite *spool = (struct spool_sqlite *)base;
-	struct sqlite_body *body = calloc(1, sizeof(*body));
 	struct sqlite_db *db = NULL;
 	bool file = false;
 	int result;
 
-	if (!body)
-		return out_of_memory(err);
-	body->base.backend = &spool_sqlite_backend;
-	body->fd = -1;
+	body->read_error = ERR_IO;
 	result = sqlite_pool_take(spool->readers, &db, err);
 	if (!result)
 		result = find_body(spool, db, id, body, &file, err);
@@ -427,39 +416,5 @@ int spool_sqlite_body_open(struct spool *base, const struct id *id,
 			                   "the file of a body is missing");
 	}
 	sqlite_pool_give(spool->readers, db);
-	if (result < 0)
-		spool_sqlite_body_close(&body->base);
-	else
-		*opened = &body->base;
 	return result;
-}
-
-long spool_sqlite_body_read(struct spool_body *base, void *bytes, size_t size)
-{
-	struct sqlite_body *body = (struct sqlite_body *)base;
-	size_t left = body->size - body->offset;
-	ssize_t got;
-
-	if (body->fd < 0) {
-		if (size > left)
-			size = left;
-		if (size)
-			memcpy(bytes, body->bytes + body->offset, size);
-		body->offset += size;
-		return (long)size;
-	}
-	do
-		got = read(body->fd, bytes, size);
-	while (got < 0 && errno == EINTR);
-	return got < 0 ? ERR_IO : (long)got;
-}
-
-void spool_sqlite_body_close(struct spool_body *base)
-{
-	struct sqlite_body *body = (struct sqlite_body *)base;
-
-	if (body->fd >= 0)
-		(void)close(body->fd);
-	free(body->bytes);
-	free(body);
 }

@@ -59,11 +59,13 @@ static int read_message(struct spool *spool, const struct id *id,
 }
 
 static int body_open(struct spool *spool, const struct id *id,
-                     struct spool_body **body, struct error *err)
+                     struct spool_body *body, struct error *err)
 {
 	int code = fail_read(spool, err);
 
-	return code ? code : spool_body_open(of(spool)->inner, id, body, err);
+	return code ? code
+	            : of(spool)->inner->backend->body_open(of(spool)->inner, id,
+	                                                   body, err);
 }
 
 static int claim(struct spool *spool, const char *owner, int64_t now_ms,
