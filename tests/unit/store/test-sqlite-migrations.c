@@ -46,101 +46,68 @@ static void teardown(void)
 
 /* --- the versions there were --------------------------------------------- */
 
-#define ID(n) "x'000000000000000000000000000000" n "'"
-#define HASH(n)                                                                \
-	"x'0000000000000000000000000000000000000000000000000000000000"         \
-	"0000" n "'"
-#define ROW "INSERT INTO "
+/*
+ * A row or more in each table; bytes that are no UTF-8 among the texts. $07
+ * stands for the id that ends with this byte, #07 for such a hash.
+ */
+static const char rows_1[] =
+    "INSERT INTO tenant VALUES ($01, 'acme', 'fr', 5, 2, 1),"
+    " ($02, 'beta', 'en', 6, 0, 0);"
+    "INSERT INTO domain VALUES ('acme.test', $01);"
+    "INSERT INTO agent_key VALUES"
+    " ('tk_1', $03, $01, 'mx', #03, 7, 0),"
+    " ('tk_2', $04, $01, 'mx', #04, 7, 8);"
+    "INSERT INTO user VALUES"
+    " ('u@acme.test', $05, $01, 'admin', 'x', 9);"
+    "INSERT INTO lease VALUES ('expiry', 'one', 10);"
+    "INSERT INTO secret VALUES ('sender-hash', #06);"
+    "INSERT INTO audit VALUES"
+    " (zeroblob(16), $07, 11, 'cli', 'a', 'b', 'c');"
+    "INSERT INTO entry VALUES"
+    " ($08, $01, 1, '', 4, 's@x', 0, 2, 0, 0, 0, 6, 2,"
+    " CAST(x'6e6f7465ff' AS TEXT)),"
+    " ($09, zeroblob(16), 0, '', 1, '192.0.2.0/24', 1, 1, 0, 1, 12, 6, 1,"
+    " '');"
+    "INSERT INTO message VALUES"
+    " ($10, $01, $13, 1, 1, 2, 3, 4, 's@x', 's@x', 'f', 'Hello', 'm',"
+    " '192.0.2.1', 'h', 'why', 1, 1, 1, 2, 3, 'd', 'e'),"
+    " ($11, $01, NULL, 0, 1, 2, 3, 4, 's@x', 's@x', '',"
+    " CAST(x'e9ff' AS TEXT), '', '', '', '', 0, 0, 0, 0, 0, '', '');"
+    "INSERT INTO recipient VALUES"
+    " ($10, 'r@acme.test', $01, 0, 0, 2, '', ''),"
+    " ($11, 'r@acme.test', $01, 0, 1, 7, 'list', 'white');"
+    "INSERT INTO decision VALUES"
+    " ($01, 1, $11, 'r@acme.test', 0, 'list', 'white', 7);"
+    "INSERT INTO challenge VALUES"
+    " ($13, $01, $10, #13, #14, 0, 1, 2, 0, 's@x', 'CODE', 1, 2, 0, 3, 4,"
+    " 'w', 5, '451'),"
+    " ($14, $01, $10, #13, #14, 2, 1, 2, 3, 's@x', '', 0, 0, 1, 1, 0, '', 0,"
+    " '250');"
+    "INSERT INTO dead_sender VALUES (#15, 12);"
+    "UPDATE counter SET value = 2 WHERE name IN ('revision', 'messages');"
+    "UPDATE counter SET value = 1"
+    " WHERE name IN ('recipients-held', 'global-policy');";
 
-/* A row or more in each table; bytes that are no UTF-8 among the texts. */
-#define ROWS_ACCOUNTS                                                                                                       \
-	ROW "tenant VALUES (" ID(                                                                                           \
-	    "01") ", 'acme', 'fr', 5, 2, 1),"                                                                               \
-	          " (" ID(                                                                                                  \
-	              "02") ", 'beta', 'en', 6, 0, 0);" ROW                                                                 \
-	                    "domain VALUES ('acme.test', " ID("01") ");" ROW "agent_key VALUES ('tk_1', " ID("03") ", " ID( \
-	                        "01") ", 'mx',"                                                                             \
-	                              " " HASH("03") ", 7, 0), ('tk_2', " ID("04") ", " ID(                                 \
-	                                  "01") ","                                                                         \
-	                                        " 'mx', " HASH(                                                             \
-	                                            "04") ", 7, 8);" ROW                                                    \
-	                                                  "user VALUES "                                                    \
-	                                                  "('u@acme.test',"                                                 \
-	                                                  " " ID(                                                           \
-	                                                      "05") ","                                                     \
-	                                                            " " ID(                                                 \
-	                                                                "0"                                                 \
-	                                                                "1") ","                                            \
-	                                                                     " 'admin', 'x', 9);" ROW                       \
-	                                                                     "lease VALUES ('expiry', 'one', 10);" ROW      \
-	                                                                     "secret VALUES ('sender-hash', " HASH(         \
-	                                                                         "06") ");" ROW                             \
-	                                                                               "audit VALUES (zeroblob(16), " ID(   \
-	                                                                                   "07") ", 11, 'cli', 'a', 'b',"   \
-	                                                                                         " 'c');"
+/* The SQL with its ids and hashes written out; the caller frees it. */
+static char *write_out(const char *sql)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
 
-#define ROWS_LISTS                                                             \
-	ROW "entry VALUES (" ID("08") ", " ID(                                 \
-	    "01") ", 1, '', 4, 's@x', 0, 2,"                                   \
-	          " 0, 0, 0, 6, 2, CAST(x'6e6f7465ff' AS TEXT)),"              \
-	          " (" ID(                                                     \
-	              "09") ", zeroblob(16), 0, '', 1, '192.0.2.0/24', 1, 1,"  \
-	                    " 0, 1, 12, 6, 1, '');"
-
-#define ROWS_MAIL                                                                                                                                                              \
-	ROW "message VALUES (" ID("10") ", " ID("01") ", " ID(                                                                                                                 \
-	    "13") ", 1, 1,"                                                                                                                                                    \
-	          " 2, 3, 4, 's@x', 's@x', 'f', 'Hello', 'm', '192.0.2.1', "                                                                                                   \
-	          "'h',"                                                                                                                                                       \
-	          " 'why', 1, 1, 1, 2, 3, 'd', 'e'), (" ID("11") ", " ID(                                                                                                      \
-	              "01") ","                                                                                                                                                \
-	                    " NULL, 0, 1, 2, 3, 4, 's@x', 's@x', '',"                                                                                                          \
-	                    " CAST(x'e9ff' AS TEXT), '', '', '', '', 0, 0, "                                                                                                   \
-	                    "0, 0, 0, '',"                                                                                                                                     \
-	                    " '');" ROW "recipient VALUES (" ID(                                                                                                               \
-	                        "10") ", 'r@acme.test',"                                                                                                                       \
-	                              " " ID("01") ", 0, 0, 2, '', ''), (" ID(                                                                                                 \
-	                                  "11") ", 'r@acme.test',"                                                                                                             \
-	                                        " " ID("01") ", 0, 1, 7, "                                                                                                     \
-	                                                     "'list', "                                                                                                        \
-	                                                     "'white');" ROW                                                                                                   \
-	                                                     "decision "                                                                                                       \
-	                                                     "VALUES (" ID(                                                                                                    \
-	                                                         "0"                                                                                                           \
-	                                                         "1") ", "                                                                                                     \
-	                                                              "1,"                                                                                                     \
-	                                                              " " ID("11") ", "                                                                                        \
-	                                                                           "'r@"                                                                                       \
-	                                                                           "acme."                                                                                     \
-	                                                                           "test'"                                                                                     \
-	                                                                           ","                                                                                         \
-	                                                                           " 0, "                                                                                      \
-	                                                                           "'list"                                                                                     \
-	                                                                           "', "                                                                                       \
-	                                                                           "'whit"                                                                                     \
-	                                                                           "e', "                                                                                      \
-	                                                                           "7)"                                                                                        \
-	                                                                           ";" ROW                                                                                     \
-	                                                                           "chall"                                                                                     \
-	                                                                           "enge "                                                                                     \
-	                                                                           "VALUE"                                                                                     \
-	                                                                           "S "                                                                                        \
-	                                                                           "(" ID("13") ", " ID("01") ", " ID(                                                         \
-	                                                                               "1"                                                                                     \
-	                                                                               "0") ","                                                                                \
-	                                                                                    " " HASH("13") ", " HASH(                                                          \
-	                                                                                        "14") ", 0, 1, 2, 0, 's@x', 'CODE', 1,"                                        \
-	                                                                                              " 2, 0, 3, 4, 'w', 5, '451'), (" ID("14") ", " ID(                       \
-	                                                                                                  "01") ","                                                            \
-	                                                                                                        " " ID("10") ", " HASH("13") ", " HASH(                        \
-	                                                                                                            "14") ", 2, 1, 2, 3,"                                      \
-	                                                                                                                  " 's@x', '', 0, 0, 1, 1, 0, '', 0, '250');" ROW      \
-	                                                                                                                  "dead_sender VALUES (" HASH(                         \
-	                                                                                                                      "15") ", 12);"                                   \
-	                                                                                                                            "UPDATE counter SET value = 2"             \
-	                                                                                                                            " WHERE name IN ('revision', 'messages');" \
-	                                                                                                                            "UPDATE counter SET value = 1"             \
-	                                                                                                                            " WHERE name IN ('recipients-held', 'global-policy');"
+	ck_assert_ptr_nonnull(out);
+	for (; *sql; sql++) {
+		if (*sql != '$' && *sql != '#') {
+			(void)fputc(*sql, out);
+			continue;
+		}
+		(void)fprintf(out, "x'%0*d%.2s'", *sql == '$' ? 30 : 62, 0,
+		              sql + 1);
+		sql += 2;
+	}
+	(void)fclose(out);
+	return text;
+}
 
 static int open_registry(void)
 {
@@ -178,15 +145,14 @@ static int open_spool(void)
 /* Each version of each store, and how to open it. A file that is empty is
  * version 0: a first start that was killed. */
 static const struct old {
-	const char *name, *file, *sql;
+	const char *name, *file, *schema, *rows;
 	int64_t version;
 	int (*open)(void);
 	bool shared; /* several may open it at once */
 } olds[] = {
-    {"registry 0", "registry.db", "", 0, open_registry, true},
-    {"registry 1", "registry.db", SCHEMA_1 ROWS_ACCOUNTS ROWS_LISTS ROWS_MAIL,
-     1, open_registry, true},
-    {"spool 0", "spool.db", "", 0, open_spool, false},
+    {"registry 0", "registry.db", "", "", 0, open_registry, true},
+    {"registry 1", "registry.db", SCHEMA_1, rows_1, 1, open_registry, true},
+    {"spool 0", "spool.db", "", "", 0, open_spool, false},
 };
 
 /* --- files --------------------------------------------------------------- */
@@ -203,6 +169,7 @@ static sqlite3 *open_raw(const struct old *old)
 
 static void make(const struct old *old)
 {
+	char *rows = write_out(old->rows);
 	sqlite3 *db;
 	char *text = NULL;
 	int code;
@@ -210,7 +177,10 @@ static void make(const struct old *old)
 	(void)nftw(location, remove_path, 16, FTW_DEPTH | FTW_PHYS);
 	ck_assert_int_eq(fs_make_directory(location, NULL), 0);
 	db = open_raw(old);
-	code = sqlite3_exec(db, old->sql, NULL, NULL, &text);
+	code = sqlite3_exec(db, old->schema, NULL, NULL, &text);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(db, rows, NULL, NULL, &text);
+	free(rows);
 	ck_assert_msg(code == SQLITE_OK, "%s", text ? text : "");
 	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
