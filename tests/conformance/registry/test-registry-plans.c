@@ -218,8 +218,7 @@ static const struct {
     {"SCAN tenant", "FROM tenant ORDER BY name"},
     {"SCAN tenant", "SELECT (SELECT count(*) FROM tenant)"},
     /* Those of one millisecond are put in the order of their ids. */
-    {"USE TEMP B-TREE FOR RIGHT PART OF ORDER BY",
-     "ORDER BY mail_next_ms, id"},
+    {"USE TEMP B-TREE FOR RIGHT PART OF ORDER BY", "ORDER BY mail_next_ms, id"},
     {"USE TEMP B-TREE FOR RIGHT PART OF ORDER BY", "ORDER BY expires_ms, id"},
     {"USE TEMP B-TREE FOR RIGHT PART OF ORDER BY", "ORDER BY changed_ms, id"},
     /* Only what is pending is in it. */

@@ -257,7 +257,8 @@ static int64_t version_of(const struct old *old)
 /* What a new store of this kind has. */
 static int64_t newest(const struct old *old)
 {
-	struct old fresh = {.file = old->file, .sql = "", .open = old->open};
+	struct old fresh = {
+	    .file = old->file, .schema = "", .rows = "", .open = old->open};
 	int64_t version;
 
 	make(&fresh);
