@@ -7,9 +7,9 @@
  * here or is under way. Nothing is begun whose claim may end meanwhile. So when
  * the store is away for longer than that, and another agent delivers what this
  * one has claimed, what is delivered by both is at the most what this one had
- * under way then. That a recipient was delivered is recorded whoever has the
- * claim by then, for no third delivery to follow; any other outcome only while
- * the claim is ours.
+ * open then, under way or not yet recorded: two messages a connection. That a
+ * recipient was delivered is recorded whoever has the claim by then, for no
+ * third delivery to follow; any other outcome only while the claim is ours.
  */
 #ifndef LOCAL_AGENT_DELIVERY_H
 #define LOCAL_AGENT_DELIVERY_H
