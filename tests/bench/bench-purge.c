@@ -1,7 +1,7 @@
 /*
  * How long a commit takes while ended messages are purged, against commits
  * alone. bench-purge DIRECTORY [ENDED [ADDS]]; the backend is that of
- * TURING_TEST_BACKEND (default sqlite).
+ * TURING_TEST_BACKEND (default sqlite). One JSON line a figure.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -101,16 +101,23 @@ static int by_size(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+static void tell(const char *name, const int64_t *took_us, const char *what,
+                 size_t count)
+{
+	(void)printf("{\"name\": \"spool: commit %s, %s\", \"value\": %.2f, "
+	             "\"unit\": \"ms\", \"conditions\": \"%zu commits of one "
+	             "message of %d B\"}\n",
+	             name, what, (double)*took_us / 1000, count, BODY_SIZE);
+}
+
 static void report(struct bench *bench, const char *what)
 {
 	size_t count = bench->count;
 
 	qsort(bench->took_us, count, sizeof(*bench->took_us), by_size);
-	(void)printf("%-14s commits %7zu  p50 %6.2f ms  p99 %6.2f ms  "
-	             "slowest %6.2f ms\n",
-	             what, count, (double)bench->took_us[count / 2] / 1000,
-	             (double)bench->took_us[count * 99 / 100] / 1000,
-	             (double)bench->took_us[count - 1] / 1000);
+	tell("median", &bench->took_us[count / 2], what, count);
+	tell("p99", &bench->took_us[count * 99 / 100], what, count);
+	tell("slowest", &bench->took_us[count - 1], what, count);
 	(void)fflush(stdout);
 	bench->count = 0;
 }
@@ -171,8 +178,10 @@ int main(int argc, char **argv)
 		add_timed(&bench);
 	(void)pthread_join(thread, NULL);
 	report(&bench, "beside a purge");
-	(void)printf("%-14s %zu messages in %lld ms\n", "purged", bench.deleted,
-	             (long long)bench.purge_ms);
+	(void)printf("{\"name\": \"spool: purge beside commits\", \"value\": "
+	             "%lld, \"unit\": \"ms\", \"conditions\": \"%zu messages\"}"
+	             "\n",
+	             (long long)bench.purge_ms, bench.deleted);
 	spool_close(bench.spool);
 	free(bench.took_us);
 	return 0;

@@ -2,6 +2,7 @@
 stored, what a held message takes on disk, and the registry's operations."""
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ import stores
 
 SESSIONS = (1, 10, 50)
 SIZE = 5120
+PURGED = 100000
 
 
 def program(name):
@@ -149,12 +151,26 @@ def registry_figures(bench, backend, sizes):
                          for stored in sizes],
                         0.8 if backend == "sqlite" else None)
         for figure in registry_run(backend, places[sizes[0]],
-                                   ["--purge", "100000"]):
+                                   ["--purge", str(PURGED)]):
             bench.store_note(f"{backend}: {figure['name']}", figure["value"],
                              figure["unit"], figure["conditions"],
                              figure["engine"])
         for store in opened:
             store.close()
+
+
+def latency_figures(bench):
+    """Commits to SQLite beside a purge, and beside readers and backups."""
+    for arguments in (["bench-purge", str(PURGED)], ["bench-checkpoint"]):
+        with tempfile.TemporaryDirectory(prefix="turing-bench-") as folder:
+            done = subprocess.run(
+                [program(arguments[0]), folder, *arguments[1:]], check=True,
+                stdout=subprocess.PIPE, text=True)
+        for line in done.stdout.splitlines():
+            figure = json.loads(line)
+            bench.store_note(figure["name"], figure["value"], figure["unit"],
+                             figure["conditions"],
+                             "SQLite " + sqlite3.sqlite_version)
 
 
 def median_and_range(values):
