@@ -15,6 +15,9 @@
 #include "store/sqlite-pool.h"
 
 #define READERS 4
+/* The inner pages of a million messages' indexes, and the leaves in use. */
+#define WRITER_CACHE_KIB (128 * 1024)
+#define READER_CACHE_KIB (32 * 1024)
 
 #define OPEN_WAIT_MS 10000
 
@@ -82,7 +85,8 @@ static int open_writer(struct registry_sqlite *sqlite,
 static int open_connections(struct registry_sqlite *sqlite, struct error *err)
 {
 	const char *path = sqlite->path;
-	struct sqlite_db_options options = {.path = path, .create = true};
+	struct sqlite_db_options options = {
+	    .path = path, .create = true, .cache_kib = WRITER_CACHE_KIB};
 	int error;
 
 	if ((error = open_writer(sqlite, &options, err)) ||
@@ -97,7 +101,8 @@ static int open_connections(struct registry_sqlite *sqlite, struct error *err)
 	    (error =
 	         sqlite_checkpointer_start(&sqlite->checkpointer, path, NULL,
 	                                   &sqlite->writer_mutex, err)) ||
-	    (error = sqlite_pool_open(&sqlite->readers, path, READERS, err)))
+	    (error = sqlite_pool_open(&sqlite->readers, path, READERS,
+	                              READER_CACHE_KIB, err)))
 		return error;
 	sqlite_checkpointer_watch(sqlite->checkpointer, sqlite->writer);
 	return 0;

@@ -85,7 +85,7 @@ static int open_database(struct spool_sqlite *spool, bool shared,
 		result = sqlite_db_open(&spool->lazy, &lazy, err);
 	if (!result)
 		result = sqlite_pool_open(&spool->readers, spool->path, READERS,
-		                          err);
+		                          0, err);
 	return result;
 }
 

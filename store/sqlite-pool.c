@@ -9,6 +9,7 @@
 
 struct sqlite_pool {
 	char *path;
+	int cache_kib;
 	pthread_mutex_t mutex; /* of what follows */
 	pthread_cond_t given_back;
 	size_t size;
@@ -18,7 +19,7 @@ struct sqlite_pool {
 };
 
 int sqlite_pool_open(struct sqlite_pool **pool, const char *path, size_t size,
-                     struct error *err)
+                     int cache_kib, struct error *err)
 {
 	struct sqlite_pool *made;
 
@@ -30,6 +31,7 @@ int sqlite_pool_open(struct sqlite_pool **pool, const char *path, size_t size,
 		return error_set(err, ERR_MEMORY, "out of memory");
 	}
 	made->size = size;
+	made->cache_kib = cache_kib;
 	(void)pthread_mutex_init(&made->mutex, NULL);
 	(void)pthread_cond_init(&made->given_back, NULL);
 	*pool = made;
@@ -68,7 +70,8 @@ int sqlite_pool_take(struct sqlite_pool *pool, struct sqlite_db **db,
                      struct error *err)
 {
 	struct sqlite_db_options options = {.path = pool->path,
-	                                    .read_only = true};
+	                                    .read_only = true,
+	                                    .cache_kib = pool->cache_kib};
 	struct sqlite_db *taken = wait_for_one(pool);
 	int result = 0;
 

@@ -11,10 +11,11 @@ struct sqlite_pool;
 
 /*
  * Makes a pool of at most size (1..16) read-only connections to the file at
- * path, each opened when it is first needed.
+ * path, each opened when it is first needed, with a page cache of cache_kib (0:
+ * the default).
  */
 int sqlite_pool_open(struct sqlite_pool **pool, const char *path, size_t size,
-                     struct error *err);
+                     int cache_kib, struct error *err);
 
 /* Closes; NULL is allowed. Every connection has been given back. */
 void sqlite_pool_close(struct sqlite_pool *pool);

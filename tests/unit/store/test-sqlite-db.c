@@ -246,8 +246,9 @@ START_TEST(pool_of_two_for_six)
 	struct sqlite_pool *pool = NULL;
 	pthread_t threads[6];
 
-	ck_assert_int_eq(sqlite_pool_open(&pool, path, 0, NULL), ERR_INVALID);
-	ck_assert_int_eq(sqlite_pool_open(&pool, path, 2, NULL), 0);
+	ck_assert_int_eq(sqlite_pool_open(&pool, path, 0, 0, NULL),
+	                 ERR_INVALID);
+	ck_assert_int_eq(sqlite_pool_open(&pool, path, 2, 0, NULL), 0);
 	for (int i = 0; i < 6; i++)
 		ck_assert_int_eq(
 		    pthread_create(&threads[i], NULL, take_and_give, pool), 0);
