@@ -124,6 +124,9 @@ def test_black_entry_after_the_mail_discards_it(stack):
 def test_page_states(stack):
     stack.send(STRANGER, JEAN)
     link = stack.challenge_link(STRANGER)
+    # The mail may be there before the cloud has written that it was sent.
+    wait_for(lambda: {c["mail"] for c in stack.challenges()} == {"sent"}, 20,
+             "known as sent")
     before = stack.challenges()
     for method in ("GET", "HEAD", "GET"):
         status, headers, page = stack.get(link, method)
