@@ -15,6 +15,13 @@ VERDICTS = ["release", "discard", "expire"]
 CHALLENGE_STATES = ["open", "solved", "settled", "expired", "bounced"]
 MAIL_STATES = ["pending", "sent", "failed"]
 
+if STORE == "mongodb":
+    # What libmongoc is known for, for daemons built with sanitizers.
+    for _name in ("lsan", "tsan"):
+        os.environ.setdefault(
+            f"{_name.upper()}_OPTIONS", "suppressions=" + os.path.join(
+                ROOT, "tests", "mongodb", "suppressions-" + _name))
+
 
 class SqliteStore:
     """Files in the stack's folder."""
