@@ -1,12 +1,10 @@
 """The daemons on free ports in a folder of their own, and ways to talk to
 them: what the end-to-end tests stand on."""
-import contextlib
 import email
 import email.policy
 import http.client
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -30,20 +28,8 @@ DOMAIN = "customer.example"
 AUTHSERV = "mx.customer.example"
 
 
-GIVEN_PORTS = set()
-
-
 def free_port():
-    """A port that nobody listens on, and that nobody is given meanwhile: not
-    one of those that the system takes for connections."""
-    while True:
-        port = random.randrange(18000, 26000)
-        with socket.socket() as probe:
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                if port not in GIVEN_PORTS:
-                    GIVEN_PORTS.add(port)
-                    return port
+    return stores.server_module().free_port(18000, 26000)
 
 
 def wait_for(condition, seconds=20, what="condition", step=0.05):

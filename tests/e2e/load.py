@@ -1,9 +1,10 @@
 """Several SMTP sessions that send until told to stop, and remember what was
 acknowledged."""
+import collections
 import smtplib
 import threading
 
-from harness import DOMAIN, sample, transact
+from harness import DOMAIN, sample, transact, wait_for
 
 
 class Load:
@@ -31,6 +32,19 @@ class Load:
         self.over.set()
         for thread in self.threads:
             thread.join(60)
+
+    def settle(self, stack):
+        """Ends it. How often each recipient is held, which of those that were
+        acknowledged is not, and the figures as a text."""
+        self.stop()
+        stored = collections.Counter(
+            r["address"] for m in stack.queue() for r in m["recipients"]
+            if r["state"] == "held")
+        lost = {r for r, _ in self.acknowledged} - set(stored)
+        return stored, lost, (
+            f"acknowledged {len(self.acknowledged)}, refused by 4xx"
+            f" {len(self.refused)}, broken {len(self.unknown)}, lost"
+            f" {len(lost)}")
 
     def next_mail(self):
         with self.lock:
@@ -81,3 +95,11 @@ class Load:
             except (OSError, smtplib.SMTPException):
                 return False
         return True
+
+
+def wait_registered(stack, stored):
+    """Until the cloud has all of these, and the agent knows."""
+    wait_for(lambda: stack.count_messages() >= len(stored), 120,
+             "all registered", 0.5)
+    wait_for(lambda: stack.metric("agent", "turing_agent_unregistered")
+             == 0, 60, "the agent knows", 0.3)

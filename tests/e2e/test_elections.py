@@ -11,7 +11,7 @@ import pytest
 
 import stores
 from harness import Stack, wait_for
-from load import Load
+from load import Load, wait_registered
 from test_store_faults import Letters, welcome_friends
 
 pytestmark = [pytest.mark.mongodb, pytest.mark.mongod]
@@ -75,24 +75,15 @@ def test_mail_through_elections(server, capsys, how):
                          HEALED_SECONDS, "mail is taken again", 0.01)
             times.append(elect(server, HURTS[how], taken))
             assert not stack.agent.gone() and not stack.cloud.gone()
-        load.stop()
-        stored = collections.Counter(
-            r["address"] for m in stack.queue() for r in m["recipients"]
-            if r["state"] == "held")
-        lost = {r for r, _ in load.acknowledged} - set(stored)
+        stored, lost, told = load.settle(stack)
         with capsys.disabled():
             print(f"\n{server.name}, primary {how} {ELECTIONS} times under"
-                  f" load: acknowledged {len(load.acknowledged)}, refused by"
-                  f" 4xx {len(load.refused)}, broken {len(load.unknown)},"
-                  f" lost {len(lost)}; another primary after"
+                  f" load: {told}; another primary after"
                   f" {seconds(t[0] for t in times)}, mail is taken after"
                   f" {seconds(t[1] for t in times)}")
         assert not lost and max(stored.values()) == 1
         assert all(400 <= code < 500 for code in load.refused)
-        wait_for(lambda: stack.count_messages() >= len(stored), 120,
-                 "all registered", 0.5)
-        wait_for(lambda: stack.metric("agent", "turing_agent_unregistered")
-                 == 0, 60, "the agent knows", 0.3)
+        wait_registered(stack, stored)
 
 
 def test_no_majority_is_told_to_senders(server, capsys):
@@ -119,15 +110,10 @@ def test_no_majority_is_told_to_senders(server, capsys):
         wait_for(lambda: len(load.acknowledged) > count, HEALED_SECONDS,
                  "mail is taken again", 0.02)
         took = time.monotonic() - started
-        load.stop()
-        stored = collections.Counter(
-            r["address"] for m in stack.queue() for r in m["recipients"])
-        lost = {r for r, _ in load.acknowledged} - set(stored)
+        stored, lost, told = load.settle(stack)
         with capsys.disabled():
             print(f"\n{server.name}, two members killed under load:"
-                  f" acknowledged {len(load.acknowledged)}, refused by 4xx"
-                  f" {len(load.refused)}, broken {len(load.unknown)}, lost"
-                  f" {len(lost)}; mail is taken {took:.1f} s after the start"
+                  f" {told}; mail is taken {took:.1f} s after the start"
                   " of the members")
         assert not lost and max(stored.values()) == 1
 

@@ -14,7 +14,7 @@ import pytest
 import stores
 from harness import (DOMAIN, Process, Stack, free_port, same_after_trace,
                      sample, transact, wait_for)
-from load import Load
+from load import Load, wait_registered
 from test_nexthop import HostileHop, Relay
 
 pytestmark = pytest.mark.mongodb
@@ -235,23 +235,14 @@ def test_server_killed_under_load(server, capsys):
             wait_for(lambda: len(load.acknowledged) > before, 60, "is back")
             away.append(time.monotonic() - started)
             assert not stack.agent.gone() and not stack.cloud.gone()
-        load.stop()
-        stored = collections.Counter(
-            r["address"] for m in stack.queue() for r in m["recipients"]
-            if r["state"] == "held")
-        lost = {r for r, _ in load.acknowledged} - set(stored)
+        stored, lost, told = load.settle(stack)
         with capsys.disabled():
             print(f"\n{server.name} killed {KILLS} times under load:"
-                  f" acknowledged {len(load.acknowledged)}, refused by 4xx"
-                  f" {len(load.refused)}, broken {len(load.unknown)}, lost"
-                  f" {len(lost)}; mail is taken again after"
+                  f" {told}; mail is taken again after"
                   f" {', '.join(f'{s:.1f}' for s in away)} s")
         assert not lost and max(stored.values()) == 1
         assert all(400 <= code < 500 for code in load.refused)
-        wait_for(lambda: stack.count_messages() >= len(stored), 120,
-                 "all registered", 0.5)
-        wait_for(lambda: stack.metric("agent", "turing_agent_unregistered")
-                 == 0, 60, "the agent knows", 0.3)
+        wait_registered(stack, stored)
 
 
 class SecondAgent:

@@ -61,15 +61,21 @@ def choose_kind(private=False):
     return "h2" if private else "memory"
 
 
-def free_port():
-    """A port that nobody listens on: not one of those that the system takes
-    for connections, for it is bound some time later and again after a kill."""
+GIVEN_PORTS = set()
+
+
+def free_port(first=26000, end=32000):
+    """A port from first to below end that nobody listens on or was given: not
+    one of those that the system takes for connections, for it is bound some
+    time later, and again after a kill."""
     while True:
-        port = random.randrange(26000, 32000)
+        port = random.randrange(first, end)
         with socket.socket() as probe:
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
-                return port
+                if port not in GIVEN_PORTS:
+                    GIVEN_PORTS.add(port)
+                    return port
 
 
 def fetch_stand_in():
