@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <check.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "tests/support/remove-tree.h"
 
 static void load_config(struct cloud_fixture *fixture, const char *more)
 {
@@ -95,21 +95,12 @@ void cloud_fixture_start(struct cloud_fixture *fixture, const char *more)
 	add_first_tenant(fixture);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type,
-                      struct FTW *walk)
-{
-	(void)status;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 void cloud_fixture_close(struct cloud_fixture *fixture)
 {
 	tenant_domains_release(&fixture->domains);
 	cloud_stop(&fixture->cloud);
 	cloud_config_release(&fixture->config);
-	nftw(fixture->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(fixture->directory);
 }
 
 void cloud_fixture_reopen(struct cloud_fixture *fixture)

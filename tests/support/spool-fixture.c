@@ -4,12 +4,12 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/mem.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/remove-tree.h"
 
 static void open_it(struct spool_fixture *fixture)
 {
@@ -64,15 +64,6 @@ void fixture_reopen(struct spool_fixture *fixture)
 	open_it(fixture);
 }
 
-static int remove_path(const char *path, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
 void fixture_close(struct spool_fixture *fixture)
 {
 	struct error err = {.text = ""};
@@ -81,7 +72,7 @@ void fixture_close(struct spool_fixture *fixture)
 	spool_close(fixture->spool);
 	mongodb_fixture_drop(fixture->uri);
 	free((char *)fixture->options.incoming);
-	(void)nftw(fixture->directory, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(fixture->directory);
 }
 
 static void fill_texts(struct spool_message *message)

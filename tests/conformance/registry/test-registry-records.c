@@ -2,10 +2,10 @@
  * Conformance of the registry: every kind of record given out and put in, in
  * pages, stopped in the middle, once more, and replaced.
  */
-#include <ftw.h>
 
 #include "store/copy-registry.h"
 #include "tests/conformance/registry/fixture.h"
+#include "tests/support/remove-tree.h"
 
 /* Where the copy goes: a registry of the same backend. */
 static struct registry *other;
@@ -48,21 +48,12 @@ static void set_up_both(void)
 	open_other();
 }
 
-static int remove_path(const char *path, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
 static void tear_down_both(void)
 {
 	registry_close(other);
 	other = NULL;
 	if (is_sqlite())
-		(void)nftw(other_folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+		(void)remove_tree(other_folder);
 	else
 		mongodb_fixture_drop(strdup(other_location));
 	tear_down();

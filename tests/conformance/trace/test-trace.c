@@ -3,7 +3,6 @@
  * them, give the same results on SQLite and on the backend under test, to the
  * letter.
  */
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "common/crypto.h"
 #include "common/mem.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 #include "tests/support/trace.h"
 
@@ -34,15 +34,6 @@ static char *spool_text(const char *backend, uint64_t seed)
 	return text;
 }
 
-static int remove_path(const char *path, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
 static char *registry_text(const char *backend, uint64_t seed)
 {
 	char folder[] = "/tmp/turing-trace-XXXXXX";
@@ -59,7 +50,7 @@ static char *registry_text(const char *backend, uint64_t seed)
 	    sqlite ? mem_format("%s/data", folder) : mongodb_fixture_uri();
 	options.location = location;
 	trace_registry(&options, seed, STEPS, out);
-	(void)nftw(folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(folder);
 	if (sqlite)
 		free(location);
 	else

@@ -1,7 +1,6 @@
 /* Tests of the sandbox mail server and its Maildirs. */
 #include <arpa/inet.h>
 #include <dirent.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "common/mem.h"
 #include "sandbox/maildir.h"
 #include "sandbox/sandbox.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 
 static char root[] = "/tmp/test-sandbox-XXXXXX";
@@ -22,18 +22,9 @@ static void make_root(void)
 	ck_assert_ptr_nonnull(mkdtemp(root));
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind,
-                      struct FTW *place)
-{
-	(void)status;
-	(void)kind;
-	(void)place;
-	return remove(path);
-}
-
 static void remove_root(void)
 {
-	(void)nftw(root, remove_one, 10, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(root);
 }
 
 /* Reads the only file in a folder; how many there are is returned. */

@@ -1,13 +1,13 @@
 /* Copies, comparisons and restores of registries: from SQLite to SQLite, and
  * to MongoDB where a server is named. */
 #include <check.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "store/copy-registry.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 
 #define NOW      INT64_C(1795248000000)
@@ -66,15 +66,6 @@ static void set_up_mongodb(void)
 	copy = open_at("mongodb", uri);
 }
 
-static int remove_path(const char *path, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
 static void tear_down(void)
 {
 	ok(registry_check(copy, E));
@@ -82,7 +73,7 @@ static void tear_down(void)
 	registry_close(copy);
 	mongodb_fixture_drop(uri);
 	uri = NULL;
-	(void)nftw(folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(folder);
 }
 
 /* --- what is in the source ---------------------------------------------- */

@@ -1,13 +1,13 @@
 /* Copies, comparisons and restores of spools: from SQLite to SQLite, and to
  * MongoDB where a server is named. */
 #include <check.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/mem.h"
 #include "store/copy-spool.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 
@@ -19,15 +19,6 @@
 static struct spool_fixture fixture; /* the source */
 static struct spool *copy;
 static char copy_directory[64], *uri; /* of the copy, in MongoDB */
-
-static int remove_path(const char *path, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
 
 static void open_copy(bool mongodb)
 {
@@ -63,7 +54,7 @@ static void tear_down(void)
 	ck_assert_msg(!spool_check(copy, &err), "%s", err.text);
 	spool_close(copy);
 	mongodb_fixture_drop(uri);
-	(void)nftw(copy_directory, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(copy_directory);
 	fixture_close(&fixture);
 }
 
@@ -253,7 +244,7 @@ static void lose_bodies(void)
 	char path[128];
 
 	(void)snprintf(path, sizeof(path), "%s/bodies", fixture.directory);
-	ck_assert_int_eq(nftw(path, remove_path, 16, FTW_DEPTH | FTW_PHYS), 0);
+	ck_assert_int_eq(remove_tree(path), 0);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 }
 

@@ -3,7 +3,6 @@
  * turn, a full disk, damaged files, and a file that another process locks.
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "store/registry-sqlite.h"
 #include "store/sqlite-private.h"
 #include "tests/support/fault-vfs.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 #include "tests/unit/store/registry-schema-1.h"
 
@@ -59,19 +59,10 @@ static void setup(void)
 	              err.text);
 }
 
-static int remove_path(const char *name, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(name);
-}
-
 static void teardown(void)
 {
 	registry_close(registry);
-	(void)nftw(folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(folder);
 	free(location);
 	free(path);
 }

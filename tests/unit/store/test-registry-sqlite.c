@@ -1,5 +1,4 @@
 /* The registry's SQLite file: its versions, its backup, what purges leave. */
-#include <ftw.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -8,6 +7,7 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "store/registry-sqlite.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 #include "tests/unit/store/registry-schema-1.h"
 
@@ -42,19 +42,10 @@ static void setup(void)
 	ck_assert_int_eq(fs_make_directory(location, NULL), 0);
 }
 
-static int remove_path(const char *name, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(name);
-}
-
 static void teardown(void)
 {
 	registry_close(registry);
-	(void)nftw(folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(folder);
 	free(location);
 	free(path);
 }

@@ -1,5 +1,4 @@
 /* Backups of the SQLite spool: beside writers, and with a medium that fails. */
-#include <ftw.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -8,6 +7,7 @@
 
 #include "common/mem.h"
 #include "tests/support/fault-vfs.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 
@@ -29,18 +29,9 @@ static void setup(void)
 	(void)snprintf(target, sizeof(target), "%s-copy", fixture.directory);
 }
 
-static int remove_path(const char *path, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
 static void remove_target(void)
 {
-	(void)nftw(target, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(target);
 }
 
 static void teardown(void)

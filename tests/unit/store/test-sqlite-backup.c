@@ -1,7 +1,6 @@
 /* Copies of a database: consistent, beside writers, whole or not at all. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -13,6 +12,7 @@
 #include "store/sqlite-backup.h"
 #include "store/sqlite-db.h"
 #include "tests/support/fault-vfs.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 
 #define ACCOUNTS 2000
@@ -50,18 +50,9 @@ static void setup(void)
 	sqlite_db_close(db);
 }
 
-static int remove_path(const char *name, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(name);
-}
-
 static void teardown(void)
 {
-	(void)nftw(directory, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(directory);
 	free(path);
 	free(target);
 }

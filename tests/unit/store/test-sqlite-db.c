@@ -1,5 +1,4 @@
 /* The SQLite helpers: versions, statements, errors, pool, checkpoints. */
-#include <ftw.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "store/sqlite-checkpoint.h"
 #include "store/sqlite-db.h"
 #include "store/sqlite-pool.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 
 static char directory[] = "/tmp/turing-sqlite-XXXXXX";
@@ -42,19 +42,10 @@ static void setup(void)
 	ck_assert_int_eq(sqlite_db_migrate(db, steps, 2, NULL), 0);
 }
 
-static int remove_path(const char *name, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(name);
-}
-
 static void teardown(void)
 {
 	sqlite_db_close(db);
-	(void)nftw(directory, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(directory);
 	free(path);
 }
 

@@ -2,7 +2,6 @@
  * Older schemas of both stores in SQLite, brought to today's: every row reads
  * back the same, wherever a kill comes, and however many do it at once.
  */
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -13,6 +12,7 @@
 #include "common/mem.h"
 #include "store/registry-sqlite.h"
 #include "store/spool.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 #include "tests/unit/store/registry-schema-1.h"
 
@@ -29,18 +29,9 @@ static void setup(void)
 	location = mem_format("%s/data", folder);
 }
 
-static int remove_path(const char *name, const struct stat *info, int type,
-                       struct FTW *where)
-{
-	(void)info;
-	(void)type;
-	(void)where;
-	return remove(name);
-}
-
 static void teardown(void)
 {
-	(void)nftw(folder, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(folder);
 	free(location);
 }
 
@@ -174,7 +165,7 @@ static void make(const struct old *old)
 	char *text = NULL;
 	int code;
 
-	(void)nftw(location, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+	(void)remove_tree(location);
 	ck_assert_int_eq(fs_make_directory(location, NULL), 0);
 	db = open_raw(old);
 	code = sqlite3_exec(db, old->schema, NULL, NULL, &text);
