@@ -2,14 +2,15 @@
 #include "store/spool-mongodb.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <unistd.h>
 
 #include "common/fs.h"
+#include "common/private-folder.h"
 
 #define DATABASE      "turing_spool" /* where the URI names none */
 #define PROGRAM       "turing-agent"
-#define PRIVATE       "/var/tmp/turing-spool-XXXXXX"
+#define FOLDER_PARENT "/var/tmp"
+#define FOLDER_PREFIX "turing-incoming"
 #define LOCK_NAME     ".lock"
 #define ORPHAN_AGE_MS (60 * 60 * 1000)
 
@@ -57,24 +58,29 @@ static int take_folder(struct spool_mongodb *spool, const char *path,
 	return result;
 }
 
-static int make_folder(struct spool_mongodb *spool, struct error *err)
+/* One of our own, where none was configured. A start removes what killed ones
+ * left. */
+static int make_folder(struct spool_mongodb *spool, bool shared,
+                       struct error *err)
 {
-	spool->incoming = strdup(PRIVATE);
-	if (!spool->incoming)
-		return out_of_memory(err);
-	if (!mkdtemp(spool->incoming))
-		return error_set_errno(err, ERR_UNAVAILABLE, errno, PRIVATE);
+	int lock;
+
+	if (!shared)
+		private_folder_sweep(FOLDER_PARENT, FOLDER_PREFIX);
+	lock = private_folder_make(FOLDER_PARENT, FOLDER_PREFIX,
+	                           &spool->incoming, err);
+	if (lock < 0)
+		return lock;
+	spool->lock_fd = lock;
 	spool->incoming_is_ours = true;
 	return 0;
 }
 
 static void leave_folder(struct spool_mongodb *spool)
 {
-	if (spool->incoming_is_ours) {
-		empty_folder(spool->incoming);
-		(void)rmdir(spool->incoming);
-	}
-	if (spool->lock_fd >= 0)
+	if (spool->incoming_is_ours)
+		private_folder_remove(spool->incoming, spool->lock_fd);
+	else if (spool->lock_fd >= 0)
 		(void)close(spool->lock_fd);
 }
 
@@ -133,7 +139,7 @@ static int open_parts(struct spool_mongodb *spool,
 		return out_of_memory(err);
 	result = options->incoming
 	             ? take_folder(spool, options->incoming, shared, err)
-	             : make_folder(spool, err);
+	             : make_folder(spool, shared, err);
 	if (!result)
 		result = connect_to(spool, options->location, err);
 	if (!result && !shared)

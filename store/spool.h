@@ -221,7 +221,8 @@ struct spool_options {
 	int64_t large_body_bytes; /* bodies above go to a file (or GridFS) */
 	const char *incoming; /* where large bodies wait for their commit, for
 	                         a location that is no directory; NULL: a
-	                         private folder below /var/tmp */
+	                         private folder below /var/tmp, where
+	                         spool_open() removes those of killed ones */
 };
 
 /*

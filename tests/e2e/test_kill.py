@@ -1,10 +1,15 @@
 """kill -9 in a loop: what was acknowledged is there, once."""
+import contextlib
+import glob
 import os
 import random
+import smtplib
 import time
 
+import pytest
+
 import stores
-from harness import Stack, same_after_trace, wait_for
+from harness import DOMAIN, Stack, same_after_trace, wait_for
 from load import Load
 
 # A server that is asked over the network, and twice at each start, is slower.
@@ -42,6 +47,37 @@ def test_agent_killed_under_load(stack, capsys):
     assert not lost and not doubled and not foreign
     wait_for(lambda: stack.count_messages() == len(stored), 60,
              "each registered once", 0.5)
+
+
+def incoming_folders(process):
+    """The folders below /var/tmp that this process has."""
+    found = []
+    for link in glob.glob(f"/proc/{process.child.pid}/fd/*"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(link))
+    return [path for path in found
+            if path.startswith("/var/tmp/turing-incoming-")]
+
+
+@pytest.mark.mongodb
+def test_agent_killed_with_a_large_mail_half_received(stack):
+    folder, = incoming_folders(stack.agent)
+    client = smtplib.SMTP("127.0.0.1", stack.smtp_port, timeout=30)
+    client.ehlo("load.example")
+    for command in ("MAIL FROM:<a@load.example>", f"RCPT TO:<a@{DOMAIN}>"):
+        assert client.docmd(command)[0] == 250
+    assert client.docmd("DATA")[0] == 354
+    client.send(b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n")
+    client.send((b"y" * 70 + b"\r\n") * 10000)
+    wait_for(lambda: os.listdir(folder), 30, "it is being written")
+    stack.agent.kill()
+    client.close()
+    assert os.listdir(folder)
+    stack.start_agent()
+    assert not os.path.exists(folder)
+    own, = incoming_folders(stack.agent)
+    stack.agent.stop()
+    assert not os.path.exists(own)
 
 
 def test_agent_killed_while_it_delivers(capsys):

@@ -737,6 +737,22 @@ START_TEST(incoming_folder)
 }
 END_TEST
 
+/* A start without a configured folder removes what a killed one left, not what
+ * another has. (Whoever else starts meanwhile may be faster.) */
+START_TEST(folder_of_a_killed_one)
+{
+	char left[] = "/var/tmp/turing-incoming-XXXXXX";
+	struct spool *other;
+
+	ck_assert_ptr_nonnull(mkdtemp(left));
+	other = open_other("first");
+	ck_assert_int_eq(access(left, F_OK), -1);
+	spool_close(open_other("second"));
+	ck_assert_int_eq(access(spool_incoming_directory(other), W_OK), 0);
+	spool_close(other);
+}
+END_TEST
+
 /* Nobody listens there: not now, and no word of the password. */
 START_TEST(server_is_away)
 {
@@ -788,6 +804,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tests, newer_schema_is_refused);
 	tcase_add_test(tests, registry_is_refused);
 	tcase_add_test(tests, incoming_folder);
+	tcase_add_test(tests, folder_of_a_killed_one);
 	tcase_add_test(tests, server_is_away);
 	tcase_add_test(tests, engine_is_named);
 	suite_add_tcase(suite, tests);
