@@ -10,7 +10,7 @@ import pytest
 
 import stores
 from harness import DOMAIN, Stack, same_after_trace, wait_for
-from load import Load
+from load import Load, wait_registered
 
 # A server that is asked over the network, and twice at each start, is slower.
 FEWER = stores.STORE == "mongodb"
@@ -123,10 +123,7 @@ def test_cloud_killed_while_mail_is_registered(stack, capsys):
         stack.start_cloud()
     load.stop()
     stored = recipients_in_spool(stack)
-    wait_for(lambda: stack.count_messages() >= len(stored), 60,
-             "all registered", 0.5)
-    wait_for(lambda: stack.metric("agent", "turing_agent_unregistered") == 0,
-             30, "the agent knows it", 0.2)
+    wait_registered(stack, stored)
     ids = [message["id"] for message in stack.messages()]
     with capsys.disabled():
         print(f"\ncloud killed {CLOUD_ROUNDS} times: acknowledged"
