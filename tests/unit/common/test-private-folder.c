@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -15,6 +14,7 @@
 
 #include "common/fs.h"
 #include "common/mem.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 
 #define NOBODY       65534
@@ -28,18 +28,9 @@ static void start(void)
 	ck_assert_ptr_nonnull(mkdtemp(parent));
 }
 
-static int remove_one(const char *path, const struct stat *status, int flag,
-                      struct FTW *walk)
-{
-	(void)status;
-	(void)flag;
-	(void)walk;
-	return remove(path);
-}
-
 static void stop(void)
 {
-	ck_assert_int_eq(nftw(parent, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	ck_assert_int_eq(remove_tree(parent), 0);
 }
 
 /* Of a name below the parent; the next call but three reuses it. */
