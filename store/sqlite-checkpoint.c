@@ -103,17 +103,28 @@ static bool is_due(const struct sqlite_checkpointer *checkpointer)
 	       SMALL_PAGES;
 }
 
-/* Waits for work, for a second at most; false when it is time to stop. */
+/* Sleeps until it is woken; where there is space to look at, until then at the
+ * most: false when that moment has come. */
+static bool sleep_until(struct sqlite_checkpointer *checkpointer,
+                        int64_t look_ms)
+{
+	if (checkpointer->reserve.path)
+		return condition_wait_until(&checkpointer->wake,
+		                            &checkpointer->mutex, look_ms);
+	(void)pthread_cond_wait(&checkpointer->wake, &checkpointer->mutex);
+	return true;
+}
+
+/* Waits for work, or the next look; false when it is time to stop. */
 static bool wait_for_work(struct sqlite_checkpointer *checkpointer,
                           struct work *work)
 {
-	int64_t until_ms = clock_monotonic_ms() + LOOK_MS;
+	int64_t look_ms = clock_monotonic_ms() + LOOK_MS;
 	bool stop, in_time = true;
 
 	(void)pthread_mutex_lock(&checkpointer->mutex);
 	while (!checkpointer->stop && !is_due(checkpointer) && in_time)
-		in_time = condition_wait_until(&checkpointer->wake,
-		                               &checkpointer->mutex, until_ms);
+		in_time = sleep_until(checkpointer, look_ms);
 	stop = checkpointer->stop;
 	work->due = is_due(checkpointer);
 	work->large = checkpointer->log_pages >= LARGE_PAGES;
@@ -235,6 +246,7 @@ int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
 		return error_set_errno(err, ERR_UNAVAILABLE, result,
 		                       "checkpointer's thread");
 	}
+	(void)pthread_setname_np(started->thread, "checkpoint");
 	*checkpointer = started;
 	return 0;
 }

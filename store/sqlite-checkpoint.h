@@ -16,7 +16,8 @@ struct sqlite_checkpointer;
  * log can begin anew. While a reader holds on to the log, it grows and nobody
  * waits. *writer is the mutex that every writer of this process holds
  * for its transactions. reserve is the file that sets space aside (see
- * sqlite-reserve.h), NULL for none; the three stay the caller's until the stop.
+ * sqlite-reserve.h), looked at once a second; NULL for none: an idle store is
+ * not looked at then. The three stay the caller's until the stop.
  */
 int sqlite_checkpointer_start(struct sqlite_checkpointer **checkpointer,
                               const char *path, const char *reserve,

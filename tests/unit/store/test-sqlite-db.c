@@ -1,9 +1,12 @@
 /* The SQLite helpers: versions, statements, errors, pool, checkpoints. */
+#include <dirent.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/mem.h"
 #include "store/sqlite-checkpoint.h"
 #include "store/sqlite-db.h"
@@ -251,14 +254,21 @@ START_TEST(pool_of_two_for_six)
 }
 END_TEST
 
-static off_t log_size(void)
+static off_t size_of(const char *name)
 {
-	char *name = mem_format("%s-wal", path);
 	struct stat info = {.st_size = 0};
 
 	(void)stat(name, &info);
-	free(name);
 	return info.st_size;
+}
+
+static off_t log_size(void)
+{
+	char *name = mem_format("%s-wal", path);
+	off_t size = size_of(name);
+
+	free(name);
+	return size;
 }
 
 /* A writer with the thread behind it. */
@@ -269,13 +279,13 @@ struct writing {
 	int64_t slowest_ms;
 };
 
-static struct writing *start_writing(void)
+static struct writing *start_writing(const char *reserve)
 {
 	struct writing *writing = mem_alloc(sizeof(*writing));
 
 	(void)pthread_mutex_init(&writing->writer, NULL);
 	ck_assert_int_eq(sqlite_checkpointer_start(&writing->checkpointer, path,
-	                                           NULL, &writing->writer,
+	                                           reserve, &writing->writer,
 	                                           NULL),
 	                 0);
 	sqlite_checkpointer_watch(writing->checkpointer, db);
@@ -312,7 +322,7 @@ static void write_rows(struct writing *writing, int count)
 /* 120 MB pass through the log, which stays well below that. */
 START_TEST(log_stays_small)
 {
-	struct writing *writing = start_writing();
+	struct writing *writing = start_writing(NULL);
 
 	write_rows(writing, 1200);
 	ck_assert_int_lt(log_size(), 72 << 20);
@@ -334,7 +344,7 @@ static int64_t processor_ms(void)
  * tries again and again; once he is gone it begins anew. */
 START_TEST(readers_hold_nobody_up)
 {
-	struct writing *writing = start_writing();
+	struct writing *writing = start_writing(NULL);
 	struct sqlite_db *reader = open_db(true);
 	int64_t begin_ms;
 
@@ -358,6 +368,59 @@ START_TEST(readers_hold_nobody_up)
 }
 END_TEST
 
+/* How often the checkpointer's thread went to sleep; 0 where it is not named
+ * yet. */
+static long sleeps_of_thread(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+	long sleeps = 0;
+
+	ck_assert_ptr_nonnull(tasks);
+	while ((task = readdir(tasks))) {
+		char *name =
+		    mem_format("/proc/self/task/%s/status", task->d_name);
+		struct buffer status;
+		const char *found;
+
+		buffer_init(&status, 10000);
+		if (fs_read_file(name, &status, NULL) == 0 &&
+		    strstr(buffer_text(&status), "checkpoint")) {
+			found = strstr(buffer_text(&status), "\nvoluntary");
+			ck_assert_ptr_nonnull(found);
+			sleeps = strtol(strchr(found, ':') + 1, NULL, 10);
+		}
+		buffer_release(&status);
+		free(name);
+	}
+	(void)closedir(tasks);
+	return sleeps;
+}
+
+/* An idle thread sleeps on, unless there is space to look at. */
+START_TEST(idle_thread_looks_at_a_reserve_alone)
+{
+	char *reserve = mem_format("%s-reserve", path);
+	struct writing *writing = start_writing(_i ? reserve : NULL);
+	long before;
+
+	while (!(before = sleeps_of_thread()))
+		(void)usleep(1000);
+	(void)usleep(1300000);
+	if (_i)
+		ck_assert_int_gt(sleeps_of_thread(), before);
+	else
+		ck_assert_int_eq(sleeps_of_thread(), before);
+	ck_assert_int_eq(access(reserve, F_OK), _i ? 0 : -1);
+	/* Work wakes it as ever. */
+	write_rows(writing, 20);
+	while (size_of(path) < 1 << 20)
+		(void)usleep(1000);
+	stop_writing(writing);
+	free(reserve);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sqlite-db");
@@ -374,6 +437,7 @@ int main(void)
 	tcase_add_test(tests, pool_of_two_for_six);
 	tcase_add_test(tests, log_stays_small);
 	tcase_add_test(tests, readers_hold_nobody_up);
+	tcase_add_loop_test(tests, idle_thread_looks_at_a_reserve_alone, 0, 2);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
