@@ -2,73 +2,19 @@
  * Tests of the intake, the writer and the housekeeping on a store that goes
  * away: senders are told so at once, and all recover by themselves.
  */
-#include <string.h>
-#include <unistd.h>
-
-#include "common/smtp/smtp-listener.h"
 #include "local-agent/disowned.h"
-#include "local-agent/intake.h"
 #include "local-agent/maintenance.h"
 #include "tests/support/failing-spool.h"
-#include "tests/support/http-peer.h"
 #include "tests/support/spool-fixture.h"
-#include "tests/unit/agent/lab.h"
+#include "tests/unit/agent/intake-lab.h"
 
 #define ENVELOPE "MAIL FROM:<%s>\r\nRCPT TO:<a@ours.test>\r\n"
 #define MESSAGE  "DATA\r\nFrom: s@x.test\r\n\r\nhello\r\n.\r\n"
 
 static struct spool_fixture store;
 static struct failing_spool failing;
-static struct writer *writer;
-static struct replica *replica;
-static struct agent_config config;
 static struct disowned *disowned;
-static struct intake *intake;
 static struct maintenance *maintenance;
-static struct loop *loop;
-static struct smtp_listener *listener;
-
-static void give_policy(void)
-{
-	static const char *const domains[] = {"ours.test"};
-	struct entry_set *set = entry_set_new();
-	struct entry entry = {.id = id_new(),
-	                      .scope = ENTRY_SCOPE_TENANT,
-	                      .colour = ENTRY_WHITE,
-	                      .kind = ENTRY_ADDRESS,
-	                      .scope_value = mem_copy_string(""),
-	                      .value = mem_copy_string("white@x.test"),
-	                      .note = mem_copy_string("")};
-
-	entry_set_put(set, &entry);
-	entry_release(&entry);
-	replica_replace(replica, set, domains, 1);
-}
-
-static void listen_for_mail(void)
-{
-	struct smtp_listener_options options = {
-	    .address = "127.0.0.1",
-	    .loops = &loop,
-	    .loop_count = 1,
-	    .maximum_sessions = 20,
-	    .command_timeout_ms = 10000,
-	    .data_timeout_ms = 10000,
-	    .session_timeout_ms = 60000,
-	    .smtp = {.hostname = "agent.test",
-	             .maximum_message = 4 << 20,
-	             .maximum_recipients = 5,
-	             .maximum_errors = 20,
-	             .may_xforward = intake_may_xforward,
-	             .policy = &intake_policy},
-	    .session_new = intake_session_new,
-	    .session_free = intake_session_free,
-	    .context = intake,
-	};
-
-	ck_assert_int_eq(loop_start(&loop, "smtp", NULL), 0);
-	ck_assert_int_eq(smtp_listener_start(&listener, &options, NULL), 0);
-}
 
 static void setup(void)
 {
@@ -118,25 +64,6 @@ static void keep_house(void)
 	                                      .disowned = disowned};
 
 	ck_assert_int_eq(maintenance_start(&maintenance, &options, NULL), 0);
-}
-
-/* The reply before that to QUIT. */
-static void last_reply(const char *text, char reply[256])
-{
-	int fd = peer_connect(smtp_listener_port(listener));
-	char answer[8192];
-	char *end, *line;
-
-	(void)peer_send_text(fd, "EHLO client\r\n");
-	(void)peer_send_text(fd, text);
-	(void)peer_send_text(fd, "QUIT\r\n");
-	(void)peer_read(fd, answer, sizeof(answer), 5000);
-	(void)close(fd);
-	end = strstr(answer, "\r\n221 ");
-	ck_assert_msg(end, "%s", answer);
-	*end = '\0';
-	line = strrchr(answer, '\n');
-	(void)snprintf(reply, 256, "%.255s", line ? line + 1 : answer);
 }
 
 static void expect_reply(const char *sender, const char *wanted)
