@@ -15,6 +15,7 @@
 #include "common/crypto.h"
 #include "store/registry.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/ok.h"
 #include "tests/support/suite.h"
 
 #define UNUSED __attribute__((unused))
@@ -26,26 +27,6 @@ static struct registry *registry;
 static char folder[64];
 static char location[512];
 UNUSED static struct id tenant_a, tenant_b, no_id;
-
-/* 0, or the test fails with the error's text. */
-#define ok(call)                                                               \
-	do {                                                                   \
-		struct error e_ = {0};                                         \
-		int code_ = (call);                                            \
-		ck_assert_msg(code_ == 0, "%s: %s: %s", #call,                 \
-		              error_name(code_), e_.text);                     \
-	} while (0)
-
-/* The call fails with this code. */
-#define fails(code, call)                                                      \
-	do {                                                                   \
-		int code_ = (call);                                            \
-		ck_assert_msg(code_ == (code), "%s: %s, wanted %s", #call,     \
-		              error_name(code_), error_name(code));            \
-	} while (0)
-
-/* A reference to err for calls within ok(). */
-#define E (&e_)
 
 UNUSED static const char *backend(void)
 {

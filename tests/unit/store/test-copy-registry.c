@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "store/copy-registry.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/ok.h"
 #include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 
@@ -17,15 +18,6 @@ static struct registry *source, *copy;
 static char folder[64], *uri; /* of the copy, in MongoDB */
 static struct id tenant, other_tenant;
 static struct copy_report report;
-
-#define ok(call)                                                               \
-	do {                                                                   \
-		struct error e_ = {0};                                         \
-		int code_ = (call);                                            \
-		ck_assert_msg(code_ == 0, "%s: %s: %s", #call,                 \
-		              error_name(code_), e_.text);                     \
-	} while (0)
-#define E (&e_)
 
 static struct registry *open_at(const char *backend, const char *location)
 {

@@ -15,6 +15,7 @@
 #include "common/crypto.h"
 #include "store/registry-mongodb.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/ok.h"
 #include "tests/support/suite.h"
 
 /* How often the document is looked at without a stream. */
@@ -24,16 +25,6 @@
  * as many so soon in fewer than 1 of 90 runs. */
 #define SOON    13
 #define WAIT_MS 10000
-
-/* 0, or the test fails with the error's text. */
-#define ok(call)                                                               \
-	do {                                                                   \
-		struct error e_ = {0};                                         \
-		int code_ = (call);                                            \
-		ck_assert_msg(code_ == 0, "%s: %s: %s", #call,                 \
-		              error_name(code_), e_.text);                     \
-	} while (0)
-#define E (&e_)
 
 static char *uri;
 static struct registry *waiting, *changing;

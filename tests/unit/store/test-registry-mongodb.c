@@ -14,19 +14,10 @@
 #include "common/crypto.h"
 #include "store/registry-mongodb.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/ok.h"
 #include "tests/support/suite.h"
 
 #define NOW INT64_C(1700000000000)
-
-/* 0, or the test fails with the error's text. */
-#define ok(call)                                                               \
-	do {                                                                   \
-		struct error e_ = {0};                                         \
-		int code_ = (call);                                            \
-		ck_assert_msg(code_ == 0, "%s: %s: %s", #call,                 \
-		              error_name(code_), e_.text);                     \
-	} while (0)
-#define E (&e_)
 
 static char *uri;
 static struct registry *registry;
