@@ -4,14 +4,9 @@
 #include <string.h>
 
 #include "store/registry-mongodb-account.h"
+#include "store/registry-mongodb-listing.h"
 
 /* --- giving out --------------------------------------------------------- */
-
-struct listing {
-	enum registry_kind kind;
-	size_t limit, capacity;
-	struct registry_records page;
-};
 
 static const char *collection_of(enum registry_kind kind)
 {
@@ -46,43 +41,25 @@ static int parse(const bson_t *document, struct registry_record *record,
 	}
 }
 
-static int collect(const bson_t *document, void *context, struct error *err)
-{
-	struct listing *listing = context;
-	struct registry_records *page = &listing->page;
-	struct registry_record *record;
-
-	if (page->count == listing->limit) {
-		page->more = true;
-		return 0;
-	}
-	if (registry_mongodb_grow((void **)&page->records, page->count,
-	                          &listing->capacity, sizeof(*page->records),
-	                          err))
-		return ERR_MEMORY;
-	record = &page->records[page->count++];
-	record->kind = listing->kind;
-	return parse(document, record, err);
-}
-
 /* Lists what selector finds, behind what the page has. */
 static int list(struct registry_mongodb *mongo, const bson_t *selector,
-                const char *first, const char *second, struct listing *listing,
-                struct error *err)
+                const char *first, const char *second,
+                struct registry_mongodb_listing *listing, struct error *err)
 {
-	size_t left = listing->limit - listing->page.count;
 	bson_t sort = BSON_INITIALIZER;
-	struct mongodb_find find = {.collection = collection_of(listing->kind),
-	                            .selector = selector,
-	                            .sort = &sort,
-	                            .limit = (int64_t)left + 1};
+	struct mongodb_find find = {
+	    .collection = collection_of(listing->kind),
+	    .selector = selector,
+	    .sort = &sort,
+	    .limit = registry_mongodb_listing_wants(listing)};
 	int error;
 
 	(void)BSON_APPEND_INT32(&sort, first, 1);
 	if (second)
 		(void)BSON_APPEND_INT32(&sort, second, 1);
 	/* Indexes: _id; of domains domain_of_tenant. */
-	error = mongodb_find_each(mongo->db, &find, collect, listing, err);
+	error = mongodb_find_each(mongo->db, &find,
+	                          registry_mongodb_listing_read, listing, err);
 	bson_destroy(&sort);
 	return error;
 }
@@ -90,7 +67,8 @@ static int list(struct registry_mongodb *mongo, const bson_t *selector,
 /* The rest of the tenant's domains, then those of the tenants behind him. */
 static int export_domains(struct registry_mongodb *mongo,
                           const struct registry_record *after,
-                          struct listing *listing, struct error *err)
+                          struct registry_mongodb_listing *listing,
+                          struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, part;
 	int error = 0;
@@ -127,7 +105,8 @@ static const struct id *id_of(const struct registry_record *record)
 
 static int export_by_id(struct registry_mongodb *mongo,
                         const struct registry_record *after,
-                        struct listing *listing, struct error *err)
+                        struct registry_mongodb_listing *listing,
+                        struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER;
 	int error;
@@ -147,16 +126,13 @@ int registry_mongodb_accounts_export(struct registry_mongodb *mongo,
                                      struct registry_records *page,
                                      struct error *err)
 {
-	struct listing listing = {.kind = kind, .limit = limit};
+	struct registry_mongodb_listing listing = {
+	    .kind = kind, .limit = limit, .parse = parse};
 	int error = kind == REGISTRY_DOMAINS
 	                ? export_domains(mongo, after, &listing, err)
 	                : export_by_id(mongo, after, &listing, err);
 
-	if (error)
-		registry_records_release(&listing.page);
-	else
-		*page = listing.page;
-	return error;
+	return registry_mongodb_listing_end(&listing, error, page);
 }
 
 /* --- putting in --------------------------------------------------------- */

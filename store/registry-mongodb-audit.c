@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/registry-mongodb-listing.h"
 #include "store/registry-mongodb.h"
 
 struct key {
@@ -132,27 +133,9 @@ int registry_mongodb_audit_each(
 
 /* --- copies ------------------------------------------------------------- */
 
-struct listing {
-	size_t limit, capacity;
-	struct registry_records page;
-};
-
-static int collect(const bson_t *document, void *context, struct error *err)
+static int parse(const bson_t *document, struct registry_record *record,
+                 struct error *err)
 {
-	struct listing *listing = context;
-	struct registry_records *page = &listing->page;
-	struct registry_record *record;
-
-	if (page->count == listing->limit) {
-		page->more = true;
-		return 0;
-	}
-	if (registry_mongodb_grow((void **)&page->records, page->count,
-	                          &listing->capacity, sizeof(*page->records),
-	                          err))
-		return ERR_MEMORY;
-	record = &page->records[page->count++];
-	record->kind = REGISTRY_AUDIT;
 	return read_line(document, &record->audit, err);
 }
 
@@ -162,20 +145,16 @@ int registry_mongodb_audit_export(struct registry_mongodb *mongo,
                                   size_t limit, struct registry_records *page,
                                   struct error *err)
 {
-	struct listing listing = {.limit = limit};
+	struct registry_mongodb_listing listing = {
+	    .kind = kind, .limit = limit, .parse = parse};
 	struct key key;
 	int error;
 
-	(void)kind;
 	if (after)
 		key = key_of(&after->audit.tenant, &after->audit.id);
-	error = walk(mongo, after ? &key : NULL, NULL, limit + 1, collect,
-	             &listing, err);
-	if (error)
-		registry_records_release(&listing.page);
-	else
-		*page = listing.page;
-	return error;
+	error = walk(mongo, after ? &key : NULL, NULL, limit + 1,
+	             registry_mongodb_listing_read, &listing, err);
+	return registry_mongodb_listing_end(&listing, error, page);
 }
 
 static int replace_line(struct registry_mongodb *mongo,

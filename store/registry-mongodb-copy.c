@@ -9,15 +9,10 @@
 #include "store/registry-mongodb-challenge.h"
 #include "store/registry-mongodb-copy.h"
 #include "store/registry-mongodb-decision.h"
+#include "store/registry-mongodb-listing.h"
 #include "store/registry-mongodb-message.h"
 
 /* --- giving out --------------------------------------------------------- */
-
-struct listing {
-	enum registry_kind kind;
-	size_t limit, capacity;
-	struct registry_records page;
-};
 
 static int parse(const bson_t *document, struct registry_record *record,
                  struct error *err)
@@ -45,46 +40,18 @@ static int parse(const bson_t *document, struct registry_record *record,
 	}
 }
 
-/* Room for one more record of the listing's kind, which is counted. */
-static struct registry_record *next_record(struct listing *listing,
-                                           struct error *err)
-{
-	struct registry_records *page = &listing->page;
-	struct registry_record *record;
-
-	if (registry_mongodb_grow((void **)&page->records, page->count,
-	                          &listing->capacity, sizeof(*page->records),
-	                          err))
-		return NULL;
-	record = &page->records[page->count++];
-	record->kind = listing->kind;
-	return record;
-}
-
-static int collect(const bson_t *document, void *context, struct error *err)
-{
-	struct listing *listing = context;
-	struct registry_record *record;
-
-	if (listing->page.count == listing->limit) {
-		listing->page.more = true;
-		return 0;
-	}
-	record = next_record(listing, err);
-	return record ? parse(document, record, err) : ERR_MEMORY;
-}
-
 /* Lists what selector finds, behind what the page has, by key. */
 static int list(struct registry_mongodb *mongo, const char *collection,
                 const bson_t *selector, const char *first, const char *second,
-                const char *index, struct listing *listing, struct error *err)
+                const char *index, struct registry_mongodb_listing *listing,
+                struct error *err)
 {
-	size_t left = listing->limit - listing->page.count;
 	bson_t sort = BSON_INITIALIZER;
 	struct mongodb_find find = {.collection = collection,
 	                            .selector = selector,
 	                            .sort = &sort,
-	                            .limit = (int64_t)left + 1,
+	                            .limit =
+	                                registry_mongodb_listing_wants(listing),
 	                            .hint = index};
 	int error;
 
@@ -92,13 +59,15 @@ static int list(struct registry_mongodb *mongo, const char *collection,
 	if (second)
 		(void)BSON_APPEND_INT32(&sort, second, 1);
 	/* Index: the one that is named. */
-	error = mongodb_find_each(mongo->db, &find, collect, listing, err);
+	error = mongodb_find_each(mongo->db, &find,
+	                          registry_mongodb_listing_read, listing, err);
 	bson_destroy(&sort);
 	return error;
 }
 
 static int export_by_id(struct registry_mongodb *mongo, const char *collection,
-                        const struct id *after, struct listing *listing,
+                        const struct id *after,
+                        struct registry_mongodb_listing *listing,
                         struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER;
@@ -114,7 +83,8 @@ static int export_by_id(struct registry_mongodb *mongo, const char *collection,
 
 static int export_dead_senders(struct registry_mongodb *mongo,
                                const struct registry_record *after,
-                               struct listing *listing, struct error *err)
+                               struct registry_mongodb_listing *listing,
+                               struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, part;
 	int error;
@@ -134,7 +104,8 @@ static int export_dead_senders(struct registry_mongodb *mongo,
 /* The rest of the log in which after is, then the logs behind it. */
 static int export_decisions(struct registry_mongodb *mongo,
                             const struct registry_record *after,
-                            struct listing *listing, struct error *err)
+                            struct registry_mongodb_listing *listing,
+                            struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, part;
 	int error = 0;
@@ -174,11 +145,12 @@ static int read_counters(struct registry_mongodb *mongo,
 /* The global ones first, whose tenant is none; then each tenant's. */
 static int export_counters(struct registry_mongodb *mongo,
                            const struct registry_record *after,
-                           struct listing *listing, struct error *err)
+                           struct registry_mongodb_listing *listing,
+                           struct error *err)
 {
 	int error = 0;
 
-	if (!after && !next_record(listing, err))
+	if (!after && !registry_mongodb_listing_add(listing, err))
 		return ERR_MEMORY;
 	error = export_by_id(mongo, REGISTRY_TENANT,
 	                     after ? &after->tenant : NULL, listing, err);
@@ -189,7 +161,8 @@ static int export_counters(struct registry_mongodb *mongo,
 
 static int export_own(struct registry_mongodb *mongo,
                       const struct registry_record *after,
-                      struct listing *listing, struct error *err)
+                      struct registry_mongodb_listing *listing,
+                      struct error *err)
 {
 	switch (listing->kind) {
 	case REGISTRY_MESSAGES:
@@ -213,14 +186,11 @@ static int own_export(struct registry_mongodb *mongo, enum registry_kind kind,
                       const struct registry_record *after, size_t limit,
                       struct registry_records *page, struct error *err)
 {
-	struct listing listing = {.kind = kind, .limit = limit};
+	struct registry_mongodb_listing listing = {
+	    .kind = kind, .limit = limit, .parse = parse};
 	int error = export_own(mongo, after, &listing, err);
 
-	if (error)
-		registry_records_release(&listing.page);
-	else
-		*page = listing.page;
-	return error;
+	return registry_mongodb_listing_end(&listing, error, page);
 }
 
 /* --- all kinds ---------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/registry-mongodb-listing.h"
 #include "store/registry-mongodb.h"
 
 /* --- leases ------------------------------------------------------------- */
@@ -129,27 +130,9 @@ int registry_mongodb_secret(struct registry *registry, const char *name,
 
 /* --- copies of secrets -------------------------------------------------- */
 
-struct listing {
-	size_t limit, capacity;
-	struct registry_records page;
-};
-
-static int collect(const bson_t *document, void *context, struct error *err)
+static int parse(const bson_t *document, struct registry_record *record,
+                 struct error *err)
 {
-	struct listing *listing = context;
-	struct registry_records *page = &listing->page;
-	struct registry_record *record;
-
-	if (page->count == listing->limit) {
-		page->more = true;
-		return 0;
-	}
-	if (registry_mongodb_grow((void **)&page->records, page->count,
-	                          &listing->capacity, sizeof(*page->records),
-	                          err))
-		return ERR_MEMORY;
-	record = &page->records[page->count++];
-	record->kind = REGISTRY_SECRETS;
 	if (mongodb_get_text(document, "_id", &record->secret.name))
 		return registry_mongodb_memory(err);
 	return registry_mongodb_bytes(document, "bytes", record->secret.bytes,
@@ -163,14 +146,15 @@ int registry_mongodb_secrets_export(struct registry_mongodb *mongo,
                                     struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, sort = BSON_INITIALIZER, part;
-	struct listing listing = {.limit = limit};
-	struct mongodb_find find = {.collection = REGISTRY_SECRET,
-	                            .selector = &selector,
-	                            .sort = &sort,
-	                            .limit = (int64_t)limit + 1};
+	struct registry_mongodb_listing listing = {
+	    .kind = kind, .limit = limit, .parse = parse};
+	struct mongodb_find find = {
+	    .collection = REGISTRY_SECRET,
+	    .selector = &selector,
+	    .sort = &sort,
+	    .limit = registry_mongodb_listing_wants(&listing)};
 	int error;
 
-	(void)kind;
 	if (after) {
 		(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "_id", &part);
 		(void)mongodb_append_text(&part, "$gt", after->secret.name);
@@ -178,14 +162,11 @@ int registry_mongodb_secrets_export(struct registry_mongodb *mongo,
 	}
 	(void)BSON_APPEND_INT32(&sort, "_id", 1);
 	/* Index: _id. */
-	error = mongodb_find_each(mongo->db, &find, collect, &listing, err);
+	error = mongodb_find_each(mongo->db, &find,
+	                          registry_mongodb_listing_read, &listing, err);
 	bson_destroy(&sort);
 	bson_destroy(&selector);
-	if (error)
-		registry_records_release(&listing.page);
-	else
-		*page = listing.page;
-	return error;
+	return registry_mongodb_listing_end(&listing, error, page);
 }
 
 static int import_secret(struct registry_mongodb *mongo,
