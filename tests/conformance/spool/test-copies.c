@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "tests/support/same-message.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 
@@ -50,41 +51,6 @@ static struct spool_change copy_change(const struct spool_message *message,
 	return change;
 }
 
-static void compare_recipients(const struct spool_recipient *a,
-                               const struct spool_recipient *b)
-{
-	ck_assert_str_eq(a->address, b->address);
-	ck_assert_int_eq(a->state, b->state);
-	ck_assert_int_eq(a->changed_ms, b->changed_ms);
-	ck_assert_str_eq(a->by, b->by);
-	ck_assert_str_eq(a->why, b->why);
-	ck_assert_str_eq(a->history, b->history);
-	ck_assert_uint_eq(a->attempts, b->attempts);
-	ck_assert_int_eq(a->next_attempt_ms, b->next_attempt_ms);
-	ck_assert_str_eq(a->reply, b->reply);
-	ck_assert_int_eq(a->event_pending, b->event_pending);
-}
-
-static void compare(const struct spool_message *a,
-                    const struct spool_message *b)
-{
-	ck_assert(id_equal(&a->id, &b->id));
-	ck_assert_int_eq(a->received_ms, b->received_ms);
-	ck_assert_int_eq(a->expires_ms, b->expires_ms);
-	ck_assert_int_eq(a->size, b->size);
-	ck_assert_int_eq(a->eight_bit, b->eight_bit);
-	ck_assert_int_eq(a->registered, b->registered);
-	ck_assert_int_eq(a->body_present, b->body_present);
-	ck_assert_str_eq(a->sender, b->sender);
-	ck_assert_str_eq(a->subject, b->subject);
-	ck_assert_str_eq(a->challenge_reason, b->challenge_reason);
-	ck_assert_int_eq(a->auth.dmarc, b->auth.dmarc);
-	ck_assert_str_eq(a->auth.spf_domain, b->auth.spf_domain);
-	ck_assert_uint_eq(a->recipient_count, b->recipient_count);
-	for (size_t i = 0; i < a->recipient_count; i++)
-		compare_recipients(&a->recipients[i], &b->recipients[i]);
-}
-
 /* Recipients in every state that moves lead to. */
 static struct id add_eventful(void)
 {
@@ -122,7 +88,7 @@ START_TEST(reads_the_same_and_goes_on_the_same)
 	ck_assert_int_eq(fixture_commit(&to, copy_change(&source, body, size)),
 	                 0);
 	copied = read_one(&to, id);
-	compare(&source, &copied);
+	expect_same_message(&source, &copied);
 	spool_message_release(&copied);
 	spool_message_release(&source);
 	for (size_t i = 0; i < 6; i++)
@@ -130,7 +96,7 @@ START_TEST(reads_the_same_and_goes_on_the_same)
 		                 fixture_move(&to, id, i, SPOOL_DISCARDED));
 	source = read_one(&from, id);
 	copied = read_one(&to, id);
-	compare(&source, &copied);
+	expect_same_message(&source, &copied);
 	ck_assert(!copied.body_present);
 	spool_message_release(&copied);
 	spool_message_release(&source);
