@@ -195,6 +195,39 @@ static void await(const _Atomic unsigned *number, unsigned value)
 	ck_assert_uint_eq(atomic_load(number), value);
 }
 
+static void say(int fd, const char *text)
+{
+	(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+/* The connection that the owner opens, greeted, its EHLO answered so. */
+static int greet(struct owner *owner, int server, const char *reply)
+{
+	int fd;
+
+	loop_post(owner->loop, open_dialer, owner);
+	fd = accept_client(server);
+	say(fd, "220 mx\r\n");
+	ck_assert(read_until(fd, "EHLO me\r\n"));
+	say(fd, reply);
+	return fd;
+}
+
+static void take_envelope(int fd)
+{
+	ck_assert(read_until(fd, "DATA\r\n"));
+	say(fd, ALL);
+}
+
+/* Until the owner knows that the connection is over. */
+static void end(struct owner *owner, int fd, int server)
+{
+	await(&owner->closes, 1);
+	loop_stop(owner->loop);
+	(void)close(fd);
+	(void)close(server);
+}
+
 /* A step: waits for text from the client, then says reply. */
 struct step {
 	const char *await, *say;
@@ -274,20 +307,16 @@ START_TEST(plays)
 	for (int i = 0; i < STEPS && row->steps[i].say; i++) {
 		ck_assert_msg(read_until(fd, row->steps[i].await), "%s: %d",
 		              row->name, i);
-		(void)send(fd, row->steps[i].say, strlen(row->steps[i].say),
-		           MSG_NOSIGNAL);
+		say(fd, row->steps[i].say);
 	}
 	if (!row->stalls)
 		(void)shutdown(fd, SHUT_WR);
-	await(&owner.closes, 1);
-	loop_stop(owner.loop);
+	end(&owner, fd, server);
 	ck_assert_msg(!strcmp(owner.outcomes, row->outcomes), "%s: %s (%s)",
 	              row->name, owner.outcomes, owner.why);
 	ck_assert_msg(strstr(owner.why, row->why), "%s: %s", row->name,
 	              owner.why);
 	ck_assert_uint_eq(atomic_load(&owner.dones), row->outcomes[0] ? 1 : 0);
-	(void)close(fd);
-	(void)close(server);
 }
 END_TEST
 
@@ -300,24 +329,16 @@ START_TEST(sees_what_came_before_its_command)
 	int server = open_server(&port), fd;
 
 	init_owner(&owner, port, 3000000);
-	loop_post(owner.loop, open_dialer, &owner);
-	fd = accept_client(server);
-	(void)send(fd, "220 mx\r\n", 8, 0);
-	ck_assert(read_until(fd, "EHLO me\r\n"));
-	(void)send(fd, EHLO_REPLY, strlen(EHLO_REPLY), 0);
-	ck_assert(read_until(fd, "DATA\r\n"));
-	(void)send(fd, ALL, strlen(ALL), 0);
+	fd = greet(&owner, server, EHLO_REPLY);
+	take_envelope(fd);
 	/* The body is under way, and the client cannot send it all at once. */
 	ck_assert(read_until(fd, "aaa"));
-	(void)send(fd, "250 queued\r\n", 12, 0);
+	say(fd, "250 queued\r\n");
 	while (read_until(fd, "aaaa"))
 		continue;
-	await(&owner.closes, 1);
-	loop_stop(owner.loop);
+	end(&owner, fd, server);
 	ck_assert_str_eq(owner.outcomes, "T");
 	ck_assert_ptr_nonnull(strstr(owner.reply, "queued"));
-	(void)close(fd);
-	(void)close(server);
 }
 END_TEST
 
@@ -330,21 +351,13 @@ START_TEST(looks_once_more_before_the_dot)
 
 	init_owner(&owner, port, 100);
 	owner.slow_ms = 200;
-	loop_post(owner.loop, open_dialer, &owner);
-	fd = accept_client(server);
-	(void)send(fd, "220 mx\r\n", 8, 0);
-	ck_assert(read_until(fd, "EHLO me\r\n"));
-	(void)send(fd, EHLO_REPLY, strlen(EHLO_REPLY), 0);
-	ck_assert(read_until(fd, "DATA\r\n"));
-	(void)send(fd, ALL, strlen(ALL), 0);
+	fd = greet(&owner, server, EHLO_REPLY);
+	take_envelope(fd);
 	(void)poll(NULL, 0, 50);
-	(void)send(fd, "250 queued\r\n", 12, MSG_NOSIGNAL);
-	await(&owner.closes, 1);
-	loop_stop(owner.loop);
+	say(fd, "250 queued\r\n");
+	end(&owner, fd, server);
 	ck_assert_str_eq(owner.outcomes, "T");
 	ck_assert_ptr_nonnull(strstr(owner.reply, "queued"));
-	(void)close(fd);
-	(void)close(server);
 }
 END_TEST
 
@@ -375,11 +388,7 @@ START_TEST(frees_from_within_and_without)
 
 	init_owner(&owner, port, 10);
 	owner.free_when_ready = true;
-	loop_post(owner.loop, open_dialer, &owner);
-	fd = accept_client(server);
-	(void)send(fd, "220 mx\r\n", 8, 0);
-	ck_assert(read_until(fd, "EHLO me\r\n"));
-	(void)send(fd, "250 mx\r\n", 8, 0);
+	fd = greet(&owner, server, "250 mx\r\n");
 	await(&owner.frees, 1);
 	ck_assert(!read_until(fd, "x"));
 	loop_stop(owner.loop);
@@ -398,11 +407,7 @@ START_TEST(reuses_the_session_for_large_messages)
 
 	init_owner(&owner, port, 5000000);
 	owner.wanted = 3;
-	loop_post(owner.loop, open_dialer, &owner);
-	fd = accept_client(server);
-	(void)send(fd, "220 mx\r\n", 8, 0);
-	ck_assert(read_until(fd, "EHLO me\r\n"));
-	(void)send(fd, EHLO_REPLY, strlen(EHLO_REPLY), 0);
+	fd = greet(&owner, server, EHLO_REPLY);
 	for (int i = 0; i < 3; i++) {
 		char bytes[65536];
 		size_t got = 0;
@@ -410,8 +415,7 @@ START_TEST(reuses_the_session_for_large_messages)
 		const size_t size = 5000000 + 100000 + 3;
 
 		ck_assert(read_until(fd, "SIZE=5000000\r\n"));
-		ck_assert(read_until(fd, "DATA\r\n"));
-		(void)send(fd, ALL, strlen(ALL), 0);
+		take_envelope(fd);
 		while (got < size) {
 			size_t most = size - got < sizeof(bytes)
 			                  ? size - got
@@ -424,16 +428,13 @@ START_TEST(reuses_the_session_for_large_messages)
 				ck_assert(
 				    !memcmp(bytes + more - 3, ".\r\n", 3));
 		}
-		(void)send(fd, "250 ok\r\n", 8, 0);
+		say(fd, "250 ok\r\n");
 	}
 	ck_assert(read_until(fd, "QUIT\r\n"));
-	(void)send(fd, "221 bye\r\n", 9, 0);
-	await(&owner.closes, 1);
-	loop_stop(owner.loop);
+	say(fd, "221 bye\r\n");
+	end(&owner, fd, server);
 	ck_assert_str_eq(owner.outcomes, "DDD");
 	ck_assert_uint_eq(atomic_load(&owner.readies), 4);
-	(void)close(fd);
-	(void)close(server);
 }
 END_TEST
 
@@ -446,18 +447,10 @@ START_TEST(gives_up_on_a_server_that_does_not_read)
 
 	init_owner(&owner, port, 100000000);
 	owner.options.timeout_scale_percent = 1;
-	loop_post(owner.loop, open_dialer, &owner);
-	fd = accept_client(server);
-	(void)send(fd, "220 mx\r\n", 8, 0);
-	ck_assert(read_until(fd, "EHLO me\r\n"));
-	(void)send(fd, EHLO_REPLY, strlen(EHLO_REPLY), 0);
-	ck_assert(read_until(fd, "DATA\r\n"));
-	(void)send(fd, ALL, strlen(ALL), 0);
-	await(&owner.closes, 1);
-	loop_stop(owner.loop);
+	fd = greet(&owner, server, EHLO_REPLY);
+	take_envelope(fd);
+	end(&owner, fd, server);
 	ck_assert_str_eq(owner.outcomes, "T");
-	(void)close(fd);
-	(void)close(server);
 }
 END_TEST
 
