@@ -144,14 +144,15 @@ static void hop_stop(void)
 		free(hop.messages[--hop.count]);
 }
 
-static unsigned hop_count(void)
+/* One of its numbers, while it runs. */
+static unsigned hop_read(const unsigned *number)
 {
-	unsigned count;
+	unsigned read;
 
 	(void)pthread_mutex_lock(&hop.lock);
-	count = hop.count;
+	read = *number;
 	(void)pthread_mutex_unlock(&hop.lock);
-	return count;
+	return read;
 }
 
 /* Bytes that tempt a client to change them. */
@@ -195,7 +196,7 @@ START_TEST(bytes_are_sacred)
 	hop_start(0);
 	add_body(bodies[_i], strlen(bodies[_i]), SPOOL_QUEUED);
 	start(smtp_listener_port(hop.listener), "");
-	LAB_AWAIT(hop_count() == 1);
+	LAB_AWAIT(hop_read(&hop.count) == 1);
 	stop();
 	check_body(0, bodies[_i], strlen(bodies[_i]));
 	hop_stop();
@@ -212,7 +213,7 @@ START_TEST(large_message_from_its_file)
 	hop_start(0);
 	add_body(body, size, SPOOL_QUEUED);
 	start(smtp_listener_port(hop.listener), "");
-	LAB_AWAIT(hop_count() == 1);
+	LAB_AWAIT(hop_read(&hop.count) == 1);
 	stop();
 	check_body(0, body, size);
 	hop_stop();
@@ -229,7 +230,7 @@ START_TEST(connections_are_used_again)
 		(void)fixture_add(&store, 2, SPOOL_QUEUED);
 	start(smtp_listener_port(hop.listener),
 	      "connections = 2; messages_per_connection = 10;");
-	LAB_AWAIT(hop_count() == 30);
+	LAB_AWAIT(hop_read(&hop.count) == 30);
 	stop();
 	ck_assert_uint_ge(hop.sessions, 3);
 	ck_assert_uint_le(hop.sessions, 6);
@@ -245,10 +246,10 @@ START_TEST(released_mail_is_noticed)
 	hop_start(0);
 	start(smtp_listener_port(hop.listener), "");
 	(void)poll(NULL, 0, 50);
-	ck_assert_uint_eq(hop_count(), 0);
+	ck_assert_uint_eq(hop_read(&hop.count), 0);
 	ck_assert_int_eq(fixture_move(&store, id, 0, SPOOL_QUEUED), 0);
 	delivery_wake(delivery);
-	LAB_AWAIT(hop_count() == 1);
+	LAB_AWAIT(hop_read(&hop.count) == 1);
 	LAB_AWAIT(fixture_state(&store, id, 0) == SPOOL_DELIVERED);
 	LAB_AWAIT(atomic_load(&ends) == 1);
 	stop();
@@ -347,7 +348,7 @@ static void start_stalled(struct id ids[2])
 		ids[i] = fixture_add(&store, 1, SPOOL_QUEUED);
 	lease_of_test_ms = SHORT_LEASE_MS;
 	start(smtp_listener_port(hop.listener), "connections = 1;");
-	LAB_AWAIT(hop_count() == 1);
+	LAB_AWAIT(hop_read(&hop.count) == 1);
 }
 
 /* A transaction, and what waits behind it, may take longer than a lease. */
@@ -469,7 +470,7 @@ START_TEST(absent_next_hop_is_waited_for)
 	hop_start(port);
 	for (i = 0; i < 5; i++)
 		LAB_AWAIT(fixture_state(&store, ids[i], 0) == SPOOL_DELIVERED);
-	ck_assert_uint_eq(hop_count(), 5);
+	ck_assert_uint_eq(hop_read(&hop.count), 5);
 	ck_assert(delivery_reserve(delivery, 0));
 	delivery_unreserve(delivery, 0);
 	stop();
@@ -618,32 +619,22 @@ START_TEST(store_that_is_away_is_waited_for)
 	failing_spool_commits(&failing, ERR_TIMEOUT, false);
 	start(smtp_listener_port(hop.listener), "");
 	LAB_AWAIT(writer_away(writer) != 0);
-	ck_assert_uint_eq(hop_count(), 1);
+	ck_assert_uint_eq(hop_read(&hop.count), 1);
 	ck_assert_int_eq(fixture_state(&store, first, 0), SPOOL_QUEUED);
 	second = fixture_add(&store, 1, SPOOL_QUEUED);
 	delivery_wake(delivery);
 	(void)poll(NULL, 0, 700);
-	ck_assert_uint_eq(hop_count(), 1);
+	ck_assert_uint_eq(hop_read(&hop.count), 1);
 	ck_assert_uint_lt(failing_spool_commit_count(&failing), 20);
 	failing_spool_commits(&failing, 0, false);
 	LAB_AWAIT(is_over(&first, 0) && is_over(&second, 0));
 	stop();
 	ck_assert_int_eq(fixture_state(&store, first, 0), SPOOL_DELIVERED);
 	ck_assert_int_eq(fixture_state(&store, second, 0), SPOOL_DELIVERED);
-	ck_assert_uint_eq(hop_count(), 2);
+	ck_assert_uint_eq(hop_read(&hop.count), 2);
 	hop_stop();
 }
 END_TEST
-
-static unsigned hop_transactions(void)
-{
-	unsigned count;
-
-	(void)pthread_mutex_lock(&hop.lock);
-	count = hop.transactions;
-	(void)pthread_mutex_unlock(&hop.lock);
-	return count;
-}
 
 static int64_t delivered_count(void)
 {
@@ -661,20 +652,20 @@ START_TEST(little_is_sent_that_is_not_recorded)
 		(void)fixture_add(&store, 1, SPOOL_QUEUED);
 	failing_spool_commits(&failing, ERR_FULL, false);
 	start(smtp_listener_port(hop.listener), "connections = 4;");
-	LAB_AWAIT(hop_transactions() >= 4);
+	LAB_AWAIT(hop_read(&hop.transactions) >= 4);
 	(void)poll(NULL, 0, 300);
-	ck_assert_uint_eq(hop_transactions(), 4);
+	ck_assert_uint_eq(hop_read(&hop.transactions), 4);
 	failing_spool_commits(&failing, 0, false);
 	LAB_AWAIT(delivered_count() == 100);
-	ck_assert_uint_eq(hop_transactions(), 100);
+	ck_assert_uint_eq(hop_read(&hop.transactions), 100);
 	/* More may be under way now that all went well. */
 	failing_spool_commits(&failing, ERR_FULL, false);
 	for (int i = 0; i < 100; i++)
 		(void)fixture_add(&store, 1, SPOOL_QUEUED);
 	delivery_wake(delivery);
-	LAB_AWAIT(hop_transactions() >= 108);
+	LAB_AWAIT(hop_read(&hop.transactions) >= 108);
 	(void)poll(NULL, 0, 300);
-	ck_assert_uint_eq(hop_transactions(), 108);
+	ck_assert_uint_eq(hop_read(&hop.transactions), 108);
 	failing_spool_commits(&failing, 0, false);
 	LAB_AWAIT(delivered_count() == 200);
 	stop();
@@ -699,7 +690,7 @@ START_TEST(body_of_a_store_that_is_away)
 	delivery_wake(delivery);
 	(void)poll(NULL, 0, 500);
 	ck_assert_uint_lt(failing_spool_read_count(&failing), reads + 5);
-	ck_assert_uint_eq(hop_count(), 0);
+	ck_assert_uint_eq(hop_read(&hop.count), 0);
 	failing_spool_reads(&failing, 0);
 	stop();
 	ck_assert_int_eq(spool_read(store.spool, &id, &message, NULL), 0);
@@ -721,7 +712,7 @@ START_TEST(disowned_mail_is_not_sent)
 	start(smtp_listener_port(hop.listener), "");
 	LAB_AWAIT(is_over(&other, 0));
 	stop();
-	ck_assert_uint_eq(hop_count(), 1);
+	ck_assert_uint_eq(hop_read(&hop.count), 1);
 	ck_assert_int_eq(fixture_state(&store, id, 0), SPOOL_QUEUED);
 	hop_stop();
 }
