@@ -89,6 +89,8 @@ START_TEST(backups_need_a_place)
 	ck_assert_int_eq(spool_backup(fixture.spool, "", NULL, &err),
 	                 ERR_INVALID);
 	ck_assert_str_ne(err.text, "");
+	ck_assert_int_eq(spool_backup(fixture.spool, NULL, NULL, &err),
+	                 ERR_INVALID);
 }
 END_TEST
 
