@@ -33,6 +33,11 @@ class Load:
         for thread in self.threads:
             thread.join(60)
 
+    def wait_more(self, count, seconds=30, what="mail goes on", step=0.05):
+        """Until so many more are acknowledged."""
+        wanted = len(self.acknowledged) + count
+        wait_for(lambda: len(self.acknowledged) >= wanted, seconds, what, step)
+
     def settle(self, stack):
         """Ends it. How often each recipient is held, which of those that were
         acknowledged is not, and the figures as a text."""

@@ -65,15 +65,10 @@ def test_mail_through_elections(server, capsys, how):
         load = Load(stack.smtp_port, 4).start()
         times = []
         for _ in range(ELECTIONS):
-            count = len(load.acknowledged)
-            wait_for(lambda: len(load.acknowledged) > count + 20, 60,
-                     "mail goes on")
-
-            def taken():
-                after = len(load.acknowledged)
-                wait_for(lambda: len(load.acknowledged) > after + 5,
-                         HEALED_SECONDS, "mail is taken again", 0.01)
-            times.append(elect(server, HURTS[how], taken))
+            load.wait_more(21, 60)
+            times.append(elect(
+                server, HURTS[how], lambda: load.wait_more(
+                    6, HEALED_SECONDS, "mail is taken again", 0.01)))
             assert not stack.agent.gone() and not stack.cloud.gone()
         stored, lost, told = load.settle(stack)
         with capsys.disabled():

@@ -26,9 +26,7 @@ def recipients_in_spool(stack):
 def test_agent_killed_under_load(stack, capsys):
     load = Load(stack.smtp_port).start()
     for _ in range(AGENT_ROUNDS):
-        before = len(load.acknowledged)
-        wait_for(lambda: len(load.acknowledged) > before + 3, 30,
-                 "mail goes on")
+        load.wait_more(4)
         time.sleep(random.random() * 0.05)
         stack.agent.kill()
         stack.start_agent()
@@ -89,9 +87,7 @@ def test_agent_killed_while_it_delivers(capsys):
             "agent", "turing_agent_policy_entries") == 1, 20, "white entry")
         load = Load(stack.smtp_port, 5).start()
         for _ in range(DELIVERY_ROUNDS):
-            before = len(load.acknowledged)
-            wait_for(lambda: len(load.acknowledged) > before + 10, 30,
-                     "mail goes on")
+            load.wait_more(11)
             time.sleep(random.random() * 0.05)
             stack.agent.kill()
             stack.start_agent()
@@ -115,9 +111,7 @@ def test_agent_killed_while_it_delivers(capsys):
 def test_cloud_killed_while_mail_is_registered(stack, capsys):
     load = Load(stack.smtp_port, 4).start()
     for _ in range(CLOUD_ROUNDS):
-        before = len(load.acknowledged)
-        wait_for(lambda: len(load.acknowledged) > before + 3, 30,
-                 "mail goes on")
+        load.wait_more(4)
         time.sleep(random.random() * 0.1)
         stack.cloud.kill()
         stack.start_cloud()
