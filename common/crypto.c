@@ -1,6 +1,7 @@
 /* Random bytes, hashes and their texts. */
 #include "common/crypto.h"
 
+#include <endian.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,19 @@ void crypto_hmac_sha256(const void *key, size_t key_size, const void *bytes,
 	(void)crypto_auth_hmacsha256_update(&state, bytes, size);
 	(void)crypto_auth_hmacsha256_final(&state, hash);
 	sodium_memzero(&state, sizeof(state));
+}
+
+_Static_assert(CRYPTO_SHORT_KEY_SIZE == crypto_shorthash_KEYBYTES &&
+                   crypto_shorthash_BYTES == sizeof(uint64_t),
+               "the sizes of libsodium's short hash");
+
+uint64_t crypto_short_hash(const uint8_t key[CRYPTO_SHORT_KEY_SIZE],
+                           const void *bytes, size_t size)
+{
+	uint64_t hash;
+
+	(void)crypto_shorthash((unsigned char *)&hash, bytes, size, key);
+	return le64toh(hash);
 }
 
 bool crypto_equal(const void *a, const void *b, size_t size)

@@ -42,6 +42,15 @@ void crypto_sha256_end(struct crypto_sha256_stream *stream,
 void crypto_hmac_sha256(const void *key, size_t key_size, const void *bytes,
                         size_t size, uint8_t hash[CRYPTO_HASH_SIZE]);
 
+#define CRYPTO_SHORT_KEY_SIZE 16
+
+/*
+ * SipHash-2-4 of bytes: too short to prove anything, but without the key nobody
+ * can name two inputs that share one. For tables.
+ */
+uint64_t crypto_short_hash(const uint8_t key[CRYPTO_SHORT_KEY_SIZE],
+                           const void *bytes, size_t size);
+
 /* Whether both are equal, in a time that does not depend on the content. */
 bool crypto_equal(const void *a, const void *b, size_t size);
 

@@ -1,4 +1,5 @@
 /* The audit, the totals and the full check of the registry in SQLite. */
+#include "store/registry-sqlite-addresses.h"
 #include "store/registry-sqlite-rows.h"
 
 static int add_line(struct sqlite_db *db, void *context, struct error *err)
@@ -140,9 +141,9 @@ static const struct finding findings[] = {
 
 static int check(struct sqlite_db *db, void *context, struct error *err)
 {
+	const struct registry_sqlite *sqlite = context;
 	int result = sqlite_db_check(db, err);
 
-	(void)context;
 	for (size_t i = 0; !result && i < sizeof(findings) / sizeof(*findings);
 	     i++) {
 		result = sqlite_step(sqlite_query(db, findings[i].sql), err);
@@ -150,10 +151,13 @@ static int check(struct sqlite_db *db, void *context, struct error *err)
 			result =
 			    error_set(err, ERR_CORRUPT, "%s", findings[i].text);
 	}
+	if (!result)
+		result =
+		    registry_sqlite_addresses_check(sqlite->addresses, db, err);
 	return result;
 }
 
 int registry_sqlite_check(struct registry *registry, struct error *err)
 {
-	return registry_sqlite_read(registry, check, NULL, err);
+	return registry_sqlite_read(registry, check, registry, err);
 }

@@ -21,24 +21,6 @@ static int count_held(struct sqlite_db *db, const struct id *id, bool *found,
 	return 0;
 }
 
-static int delete_message(struct sqlite_db *db, const struct id *id,
-                          struct error *err)
-{
-	static const char *const statements[] = {
-	    "DELETE FROM recipient WHERE message = ?1",
-	    "DELETE FROM message WHERE id = ?1",
-	};
-	int error = 0;
-
-	for (size_t i = 0; i < 2 && !error; i++) {
-		struct sqlite_query *query = sqlite_query(db, statements[i]);
-
-		sqlite_bind_id(query, 1, id);
-		error = sqlite_run(query, err);
-	}
-	return error;
-}
-
 static int insert_recipient(struct sqlite_db *db,
                             const struct registry_message *message,
                             size_t position, struct error *err)
@@ -86,7 +68,7 @@ int registry_sqlite_import_message(struct sqlite_db *db,
                                    bool replace, struct error *err)
 {
 	const struct registry_message *message = &record->message;
-	int64_t before = 0, after = 0;
+	int64_t before = 0, after = 0, rows = 0;
 	bool found = false;
 	int error = count_held(db, &message->id, &found, &before, err);
 
@@ -94,7 +76,8 @@ int registry_sqlite_import_message(struct sqlite_db *db,
 		return error;
 	if (found && !replace)
 		return ERR_EXISTS;
-	if (found && (error = delete_message(db, &message->id, err)))
+	if (found && (error = registry_sqlite_delete_message(db, &message->id,
+	                                                     &rows, err)))
 		return error;
 	if ((error = insert_message(db, message, &after, err)) ||
 	    (error =

@@ -5,7 +5,9 @@
 #include "store/registry-sqlite.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "store/registry-sqlite-addresses.h"
 #include "store/registry-sqlite-message.h"
 
 /* ?1 tenant, ?2 held, ?3 sender, ?4 recipient, ?5 challenge, ?6 expires
@@ -22,28 +24,24 @@
 	"SELECT " MESSAGE_COLUMNS " FROM message INDEXED BY " index            \
 	" WHERE " condition FILTER " ORDER BY id LIMIT ?8"
 
-/* A recipient's: where only held ones are asked for, he is a held one. */
-#define LIST_RECIPIENT(condition)                                              \
-	"SELECT " MESSAGE_COLUMNS " FROM (SELECT m.*, r.message AS position"   \
-	" FROM recipient r"                                                    \
-	" INDEXED BY recipient_by_address CROSS JOIN message m"                \
-	" ON m.id = r.message"                                                 \
-	" WHERE r.address = ?4 AND r.message > ?7" condition                   \
-	" AND (?2 IS NULL OR r.state = 0)) WHERE TRUE" FILTER                  \
-	" ORDER BY position LIMIT ?8"
+/* Those of an address: who shares its key is told apart by the texts. A
+ * recipient where only held ones are asked for is a held one. */
+#define OF_ADDRESS                                                             \
+	FILTER " AND (?4 IS NULL OR EXISTS (SELECT 1 FROM recipient r"         \
+	       " WHERE r.message = m.id AND r.address = ?4"                    \
+	       " AND (?2 IS NULL OR r.state = 0)))"
+
+static const char in_table[] =
+    "SELECT " MESSAGE_COLUMNS " FROM message_address a CROSS JOIN message m"
+    " ON m.row = a.row WHERE a.key = ?9 AND a.stamp >= ?10" OF_ADDRESS
+    " ORDER BY a.stamp";
+static const char waiting[] =
+    "SELECT " MESSAGE_COLUMNS " FROM message m WHERE m.row = ?9" OF_ADDRESS;
 
 static const char *choose(const struct registry_query *query)
 {
-	if (query->recipient)
-		return query->tenant ? LIST_RECIPIENT(" AND r.tenant = ?1")
-		                     : LIST_RECIPIENT("");
 	if (query->challenge)
 		return LIST("message_by_challenge", "challenge = ?5");
-	if (query->sender_normal)
-		return query->tenant
-		           ? LIST("message_by_sender",
-		                  "sender_normal = ?3 AND tenant = ?1")
-		           : LIST("message_by_sender", "sender_normal = ?3");
 	if (query->expires_before_ms > 0)
 		return LIST("message_expiry", "held > 0 AND expires_ms < ?6");
 	if (query->held)
@@ -73,35 +71,142 @@ static void bind(struct sqlite_query *query,
 }
 
 struct listing {
+	struct registry_sqlite_addresses *addresses;
 	const struct registry_query *wanted;
-	struct registry_messages page;
+	struct registry_messages page; /* with one more than wanted */
+	size_t capacity;
 };
+
+/* Where the id belongs in the page; *found when it is there already. */
+static size_t place_of(const struct registry_messages *page,
+                       const struct id *id, bool *found)
+{
+	size_t place = page->count;
+	int order = 1;
+
+	while (place > 0 && (order = memcmp(page->messages[place - 1].id.bytes,
+	                                    id->bytes, sizeof(id->bytes))) > 0)
+		place--;
+	*found = place > 0 && !order;
+	return place;
+}
+
+static void drop_last(struct registry_messages *page)
+{
+	registry_message_release(&page->messages[--page->count]);
+}
+
+/* Whether the page is full with what comes before all of the stamp. */
+static bool is_full_before(const struct listing *listing, int64_t stamp)
+{
+	const struct registry_messages *page = &listing->page;
+
+	return page->count > listing->wanted->limit &&
+	       stamp > registry_sqlite_address_stamp(
+	                   &page->messages[page->count - 1].id);
+}
+
+/* Puts the row's message where it belongs, unless the page is full before. */
+static int insert(struct sqlite_db *db, struct listing *listing,
+                  struct sqlite_query *query, struct error *err)
+{
+	struct registry_messages *page = &listing->page;
+	struct registry_message *messages;
+	struct id id = sqlite_column_id(query, 0);
+	bool found;
+	size_t place = place_of(page, &id, &found);
+	int error;
+
+	if (found || place > listing->wanted->limit)
+		return 0;
+	error = registry_sqlite_grow((void **)&page->messages, page->count,
+	                             &listing->capacity,
+	                             sizeof(*page->messages), err);
+	if (error)
+		return error;
+	messages = page->messages;
+	memmove(&messages[place + 1], &messages[place],
+	        (page->count++ - place) * sizeof(*messages));
+	memset(&messages[place], 0, sizeof(*messages));
+	error = registry_sqlite_read_message(db, query, &messages[place], err);
+	if (!error && page->count > listing->wanted->limit + 1)
+		drop_last(page);
+	return error;
+}
+
+/* The rows come in the order of their ids, or of the stamps of these. */
+static int insert_rows(struct sqlite_db *db, struct listing *listing,
+                       struct sqlite_query *query, struct error *err)
+{
+	int result;
+
+	while ((result = sqlite_step(query, err)) > 0) {
+		struct id id = sqlite_column_id(query, 0);
+		int64_t stamp = registry_sqlite_address_stamp(&id);
+
+		if (is_full_before(listing, stamp))
+			break;
+		if ((result = insert(db, listing, query, err)))
+			break;
+	}
+	sqlite_reset(query);
+	return result < 0 ? result : 0;
+}
+
+/* Those of one address: in the table, and those that wait. */
+static int list_of_address(struct sqlite_db *db, struct listing *listing,
+                           struct error *err)
+{
+	const struct registry_query *wanted = listing->wanted;
+	int64_t stamp = registry_sqlite_address_stamp(&wanted->after);
+	int32_t key = registry_sqlite_address_key(
+	    listing->addresses,
+	    wanted->recipient ? ADDRESS_OF_RECIPIENT : ADDRESS_OF_SENDER,
+	    wanted->recipient ? wanted->recipient : wanted->sender_normal);
+	struct address_places places = {0};
+	struct sqlite_query *query;
+	int error = registry_sqlite_addresses_find(listing->addresses, db, key,
+	                                           stamp, &places, err);
+
+	if (!error) {
+		query = sqlite_query(db, in_table);
+		bind(query, wanted);
+		sqlite_bind_int(query, 9, key);
+		sqlite_bind_int(query, 10, stamp);
+		error = insert_rows(db, listing, query, err);
+	}
+	for (size_t i = 0; i < places.count && !error; i++) {
+		if (is_full_before(listing, places.places[i].stamp))
+			break;
+		query = sqlite_query(db, waiting);
+		bind(query, wanted);
+		sqlite_bind_int(query, 9, places.places[i].row);
+		error = insert_rows(db, listing, query, err);
+	}
+	free(places.places);
+	return error;
+}
 
 static int list_messages(struct sqlite_db *db, void *context, struct error *err)
 {
 	struct listing *listing = context;
+	const struct registry_query *wanted = listing->wanted;
 	struct registry_messages *page = &listing->page;
-	struct sqlite_query *query = sqlite_query(db, choose(listing->wanted));
-	size_t capacity = 0;
-	int result, error;
+	struct sqlite_query *query;
+	int error;
 
-	bind(query, listing->wanted);
-	while ((result = sqlite_step(query, err)) > 0) {
-		if (page->count == listing->wanted->limit) {
-			page->more = true;
-			return 0;
-		}
-		error = registry_sqlite_grow((void **)&page->messages,
-		                             page->count, &capacity,
-		                             sizeof(*page->messages), err);
-		if (error)
-			return error;
-		error = registry_sqlite_read_message(
-		    db, query, &page->messages[page->count++], err);
-		if (error)
-			return error;
+	if (wanted->recipient ||
+	    (wanted->sender_normal && !wanted->challenge)) {
+		error = list_of_address(db, listing, err);
+	} else {
+		query = sqlite_query(db, choose(wanted));
+		bind(query, wanted);
+		error = insert_rows(db, listing, query, err);
 	}
-	return result;
+	page->more = !error && page->count > wanted->limit;
+	if (page->more)
+		drop_last(page);
+	return error;
 }
 
 int registry_sqlite_message_list(struct registry *registry,
@@ -109,7 +214,9 @@ int registry_sqlite_message_list(struct registry *registry,
                                  struct registry_messages *page,
                                  struct error *err)
 {
-	struct listing listing = {.wanted = query};
+	struct registry_sqlite *sqlite = (struct registry_sqlite *)registry;
+	struct listing listing = {.addresses = sqlite->addresses,
+	                          .wanted = query};
 	int error =
 	    registry_sqlite_read(registry, list_messages, &listing, err);
 

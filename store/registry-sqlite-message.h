@@ -31,4 +31,11 @@ int registry_sqlite_read_message(struct sqlite_db *db,
                                  struct registry_message *message,
                                  struct error *err);
 
+/*
+ * Deletes the message with its recipients and what it is found by; the counters
+ * are the caller's. Adds to *rows how many messages and recipients that were.
+ */
+int registry_sqlite_delete_message(struct sqlite_db *db, const struct id *id,
+                                   int64_t *rows, struct error *err);
+
 #endif

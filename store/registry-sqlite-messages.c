@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/registry-sqlite-addresses.h"
 #include "store/registry-sqlite-message.h"
 
 /* --- adding ------------------------------------------------------------- */
@@ -307,6 +308,25 @@ int registry_sqlite_unhold(struct sqlite_db *db, const struct id *message,
 	error = sqlite_run(query, err);
 	return error ? error
 	             : registry_sqlite_count_up(db, "recipients-held", -1, err);
+}
+
+int registry_sqlite_delete_message(struct sqlite_db *db, const struct id *id,
+                                   int64_t *rows, struct error *err)
+{
+	static const char *const statements[] = {
+	    "DELETE FROM recipient WHERE message = ?1",
+	    "DELETE FROM message WHERE id = ?1",
+	};
+	int error = registry_sqlite_addresses_forget(db, id, err);
+
+	for (size_t i = 0; i < 2 && !error; i++) {
+		struct sqlite_query *query = sqlite_query(db, statements[i]);
+
+		sqlite_bind_id(query, 1, id);
+		error = sqlite_run(query, err);
+		*rows += sqlite_db_changes(db);
+	}
+	return error;
 }
 
 struct event {

@@ -1,7 +1,5 @@
 /* Deleting in SQLite what nothing needs any more, in small writes. */
-#include "store/registry-sqlite.h"
-
-#include <stdlib.h>
+#include "store/registry-sqlite-message.h"
 
 /* Rows deleted in one write: a message's and a recipient's touch some ten
  * pages each. */
@@ -76,26 +74,6 @@ static int find_ended(struct sqlite_db *db, const struct purge *purge,
 	return result;
 }
 
-/* Deletes it with its recipients, whose number is added to *rows. */
-static int delete_message(struct sqlite_db *db, const struct id *id,
-                          int64_t *rows, struct error *err)
-{
-	static const char *const statements[] = {
-	    "DELETE FROM recipient WHERE message = ?1",
-	    "DELETE FROM message WHERE id = ?1",
-	};
-	int error = 0;
-
-	for (size_t i = 0; i < 2 && !error; i++) {
-		struct sqlite_query *query = sqlite_query(db, statements[i]);
-
-		sqlite_bind_id(query, 1, id);
-		error = sqlite_run(query, err);
-		*rows += sqlite_db_changes(db);
-	}
-	return error;
-}
-
 /* Some have a thousand recipients: rows are counted, not messages. */
 static int delete_messages(struct sqlite_db *db, void *context,
                            struct error *err)
@@ -110,7 +88,8 @@ static int delete_messages(struct sqlite_db *db, void *context,
 		int result = find_ended(db, purge, &id, err);
 
 		if (result > 0)
-			result = delete_message(db, &id, &rows, err);
+			result =
+			    registry_sqlite_delete_message(db, &id, &rows, err);
 		else
 			purge->more = false;
 		if (result < 0)

@@ -93,9 +93,7 @@
 	" WHERE deleted = 0 AND kind <= 1;"
 
 /* Registered mail; "held" counts the recipients that are still held. */
-#define SCHEMA_MESSAGES                                                        \
-	"CREATE TABLE message ("                                               \
-	" id BLOB PRIMARY KEY,"                                                \
+#define MESSAGE_FIELDS                                                         \
 	" tenant BLOB NOT NULL,"                                               \
 	" challenge BLOB,"                                                     \
 	" held INTEGER NOT NULL,"                                              \
@@ -117,17 +115,21 @@
 	" dkim INTEGER NOT NULL,"                                              \
 	" dmarc INTEGER NOT NULL,"                                             \
 	" spf_domain TEXT NOT NULL,"                                           \
-	" dkim_domain TEXT NOT NULL"                                           \
-	") STRICT;"                                                            \
+	" dkim_domain TEXT NOT NULL"
+
+#define MESSAGE_INDEXES                                                        \
 	"CREATE INDEX message_of_tenant ON message (tenant, id);"              \
-	"CREATE INDEX message_by_sender"                                       \
-	" ON message (sender_normal, tenant, id);"                             \
 	"CREATE INDEX message_by_challenge ON message (challenge, id)"         \
 	" WHERE challenge IS NOT NULL;"                                        \
 	"CREATE INDEX message_held ON message (tenant, id) WHERE held > 0;"    \
 	"CREATE INDEX message_held_any ON message (id) WHERE held > 0;"        \
 	"CREATE INDEX message_expiry ON message (expires_ms)"                  \
-	" WHERE held > 0;"                                                     \
+	" WHERE held > 0;"
+
+#define SCHEMA_MESSAGES                                                        \
+	"CREATE TABLE message (id BLOB PRIMARY KEY," MESSAGE_FIELDS            \
+	") STRICT;" MESSAGE_INDEXES "CREATE INDEX message_by_sender"           \
+	" ON message (sender_normal, tenant, id);"                             \
 	"CREATE TABLE recipient ("                                             \
 	" message BLOB NOT NULL,"                                              \
 	" address TEXT NOT NULL,"                                              \
@@ -195,10 +197,39 @@
 	"CREATE INDEX dead_sender_by_time ON dead_sender (marked_ms);"         \
 	"CREATE INDEX audit_by_time ON audit (at_ms);"
 
+/*
+ * Version 3: messages have a number of their own, given once and never again,
+ * and are found by their addresses in a table that is written in the order of
+ * its keys (registry-sqlite-addresses.h).
+ */
+#define SCHEMA_ADDRESSES                                                       \
+	"ALTER TABLE message RENAME TO message_2;"                             \
+	"CREATE TABLE message (row INTEGER PRIMARY KEY AUTOINCREMENT,"         \
+	" id BLOB NOT NULL UNIQUE," MESSAGE_FIELDS ") STRICT;"                 \
+	"INSERT INTO message SELECT NULL, * FROM message_2 ORDER BY rowid;"    \
+	"DROP TABLE message_2;" MESSAGE_INDEXES                                \
+	"CREATE INDEX message_ended ON message (expires_ms) WHERE held = 0;"   \
+	"DROP INDEX recipient_by_address;"                                     \
+	"CREATE TABLE message_address ("                                       \
+	" key INTEGER NOT NULL,"                                               \
+	" stamp INTEGER NOT NULL,"                                             \
+	" row INTEGER NOT NULL,"                                               \
+	" PRIMARY KEY (key, stamp, row)"                                       \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE TABLE address_gone (row INTEGER PRIMARY KEY) STRICT;"          \
+	"CREATE TABLE address_state ("                                         \
+	" secret BLOB NOT NULL,"                                               \
+	" written INTEGER NOT NULL,"                                           \
+	" round INTEGER NOT NULL,"                                             \
+	" next INTEGER NOT NULL"                                               \
+	") STRICT;"                                                            \
+	"INSERT INTO address_state VALUES (randomblob(32), 0, 0, 0);"
+
 const char *const registry_sqlite_migrations[] = {
     "PRAGMA application_id = " REGISTRY_SQLITE_APPLICATION
     ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
     SCHEMA_RETENTION,
+    SCHEMA_ADDRESSES,
 };
 
 const size_t registry_sqlite_version =

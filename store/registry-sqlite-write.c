@@ -1,6 +1,7 @@
 /* Writing to the registry in SQLite: waiting writes share a commit. */
 #include "store/registry-sqlite.h"
 
+#include "store/registry-sqlite-addresses.h"
 #include "store/sqlite-checkpoint.h"
 
 /* The most writes that share one commit. */
@@ -148,12 +149,32 @@ static int change(struct registry_sqlite *sqlite, struct registry_write *first,
 	    changes, err);
 }
 
+/* The writes within the transaction that was begun, and its end. */
+static int run_transaction(struct registry_sqlite *sqlite,
+                           struct registry_write *first,
+                           struct outcome *outcome, struct error *err)
+{
+	int64_t changes = sqlite->changes;
+	int error = registry_sqlite_addresses_write(sqlite->addresses,
+	                                            sqlite->writer, err);
+
+	if (!error)
+		error = change(sqlite, first, outcome, &changes, err);
+	if (error || !outcome->changed) {
+		sqlite_db_rollback(sqlite->writer);
+		return error;
+	}
+	error = commit(sqlite, err);
+	if (!error)
+		sqlite->changes = changes;
+	return error;
+}
+
 /* One transaction for all writes from first on. */
 static int transact(struct registry_sqlite *sqlite,
                     struct registry_write *first, struct error *err)
 {
 	struct outcome outcome = {0};
-	int64_t changes = sqlite->changes;
 	int error = sqlite->failure;
 
 	if (!error)
@@ -164,17 +185,12 @@ static int transact(struct registry_sqlite *sqlite,
 		                 "opened anew");
 	if ((error = sqlite_db_begin(sqlite->writer, err)))
 		return error;
-	error = change(sqlite, first, &outcome, &changes, err);
-	if (error || !outcome.changed) {
-		sqlite_db_rollback(sqlite->writer);
-		return error;
-	}
-	if ((error = commit(sqlite, err)))
-		return error;
-	sqlite->changes = changes;
-	if (outcome.loud)
+	error = run_transaction(sqlite, first, &outcome, err);
+	registry_sqlite_addresses_end(sqlite->addresses,
+	                              !error && outcome.changed);
+	if (!error && outcome.loud)
 		registry_sqlite_changed(sqlite);
-	return 0;
+	return error;
 }
 
 /* Waits for this thread's turn, or for another thread that took it along. */

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/condition.h"
 #include "common/fs.h"
+#include "store/registry-sqlite-addresses.h"
 #include "store/sqlite-backup.h"
 #include "store/sqlite-checkpoint.h"
 #include "store/sqlite-pool.h"
@@ -105,7 +106,8 @@ static int open_connections(struct registry_sqlite *sqlite, struct error *err)
 	                              READER_CACHE_KIB, err)))
 		return error;
 	sqlite_checkpointer_watch(sqlite->checkpointer, sqlite->writer);
-	return 0;
+	return registry_sqlite_addresses_open(&sqlite->addresses,
+	                                      sqlite->writer, err);
 }
 
 static void registry_sqlite_close(struct registry *registry)
@@ -114,6 +116,7 @@ static void registry_sqlite_close(struct registry *registry)
 
 	sqlite_pool_close(sqlite->readers);
 	sqlite_db_close(sqlite->writer);
+	registry_sqlite_addresses_close(sqlite->addresses);
 	sqlite_checkpointer_stop(sqlite->checkpointer);
 	(void)pthread_mutex_destroy(&sqlite->writer_mutex);
 	(void)pthread_mutex_destroy(&sqlite->queue_mutex);

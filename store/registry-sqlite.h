@@ -10,12 +10,14 @@
 struct sqlite_pool;
 struct sqlite_checkpointer;
 struct registry_write;
+struct registry_sqlite_addresses;
 
 struct registry_sqlite {
 	struct registry registry; /* first */
 	char *path;               /* of the database */
 	struct sqlite_pool *readers;
 	struct sqlite_checkpointer *checkpointer;
+	struct registry_sqlite_addresses *addresses;
 
 	pthread_mutex_t writer_mutex; /* of the writer and what follows */
 	struct sqlite_db *writer;

@@ -207,6 +207,21 @@ static void tour_challenges(void)
 	ok(registry_sender_is_dead(registry, challenge.sender_hash, &dead, E));
 }
 
+static void tour_purges(void)
+{
+	static const enum registry_kind kinds[] = {
+	    REGISTRY_MESSAGES, REGISTRY_DECISIONS, REGISTRY_CHALLENGES,
+	    REGISTRY_DEAD_SENDERS, REGISTRY_AUDIT};
+	size_t deleted, messages = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		ok(registry_purge(registry, kinds[i], INT64_MAX, 9, &deleted,
+		                  E));
+		messages += kinds[i] == REGISTRY_MESSAGES ? deleted : 0;
+	}
+	ck_assert_uint_gt(messages, 0);
+}
+
 /* A step of a plan that may stand, and in which statement ("": in any). */
 static const struct {
 	const char *step, *statement;
@@ -214,6 +229,8 @@ static const struct {
     {"SCAN CONSTANT ROW", ""},
     {"SCAN 5 CONSTANT ROWS", "INSERT INTO counter"},
     {"SCAN (subquery", ""},
+    /* Of one row. */
+    {"SCAN address_state", ""},
     /* All tenants are asked for, or counted. */
     {"SCAN tenant", "FROM tenant ORDER BY name"},
     {"SCAN tenant", "SELECT (SELECT count(*) FROM tenant)"},
@@ -226,9 +243,6 @@ static const struct {
     /* A message's recipients; searches of the cloud's own jobs. */
     {"USE TEMP B-TREE FOR ORDER BY", "FROM recipient WHERE message = ?1"},
     {"USE TEMP B-TREE FOR ORDER BY", "INDEXED BY message_expiry"},
-    {"USE TEMP B-TREE FOR ORDER BY",
-     "INDEXED BY message_by_sender WHERE sender_normal = ?3 AND id"},
-    {"USE TEMP B-TREE FOR ORDER BY", "r.address = ?4 AND r.message > ?7 AND ("},
 };
 
 static bool is_allowed(const char *step, const char *sql)
@@ -240,6 +254,29 @@ static bool is_allowed(const char *step, const char *sql)
 		    strstr(sql, allowed[i].statement))
 			return true;
 	return false;
+}
+
+/* The writer's own functions: a plan needs their names alone. */
+static void no_function(sqlite3_context *context, int count,
+                        sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	sqlite3_result_null(context);
+}
+
+static sqlite3 *open_raw(void)
+{
+	sqlite3 *db = NULL;
+	char path[600];
+
+	(void)snprintf(path, sizeof(path), "%s/registry.db", location);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	(void)sqlite3_create_function(db, "address_key", 2, SQLITE_UTF8, NULL,
+	                              no_function, NULL, NULL);
+	(void)sqlite3_create_function(db, "id_stamp", 1, SQLITE_UTF8, NULL,
+	                              no_function, NULL, NULL);
+	return db;
 }
 
 /* How many steps of the statement's plan are not allowed; told to out. */
@@ -265,25 +302,27 @@ static int explain(sqlite3 *db, const char *sql, FILE *out)
 	return bad;
 }
 
+/* Not what a migration did once, to a table that is gone. */
 static bool is_explainable(const char *sql)
 {
+	if (strstr(sql, "message_2"))
+		return false;
 	return !strncmp(sql, "SELECT", 6) || !strncmp(sql, "UPDATE", 6) ||
 	       !strncmp(sql, "DELETE", 6) || !strncmp(sql, "INSERT", 6);
 }
 
 START_TEST(no_statement_reads_a_whole_table)
 {
-	sqlite3 *db = NULL;
-	char path[600];
 	int bad = 0, explained = 0;
+	sqlite3 *db;
 
 	tour_accounts();
 	tour_entries();
 	tour_messages();
 	tour_challenges();
+	tour_purges();
 	tracing = false;
-	(void)snprintf(path, sizeof(path), "%s/registry.db", location);
-	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	db = open_raw();
 	for (size_t i = 0; i < statement_count; i++) {
 		if (!is_explainable(statements[i]))
 			continue;
@@ -300,11 +339,8 @@ END_TEST
 /* The check itself: it must see a scan where there is one. */
 START_TEST(a_scan_is_seen)
 {
-	sqlite3 *db = NULL;
-	char path[600];
+	sqlite3 *db = open_raw();
 
-	(void)snprintf(path, sizeof(path), "%s/registry.db", location);
-	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
 	ck_assert_int_eq(explain(db,
 	                         "SELECT * FROM message"
 	                         " WHERE subject = 'x'",

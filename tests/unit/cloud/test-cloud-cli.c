@@ -10,7 +10,7 @@
 #include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
-#include "tests/unit/store/registry-schema-1.h"
+#include "tests/unit/store/registry-schemas.h"
 
 static struct cloud_fixture fixture;
 static char config_path[96];

@@ -14,7 +14,7 @@
 #include "tests/support/fault-vfs.h"
 #include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
-#include "tests/unit/store/registry-schema-1.h"
+#include "tests/unit/store/registry-schemas.h"
 
 #define NOW   INT64_C(1700000000000)
 #define BATCH 20

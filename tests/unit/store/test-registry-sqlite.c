@@ -9,7 +9,7 @@
 #include "store/registry-sqlite.h"
 #include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
-#include "tests/unit/store/registry-schema-1.h"
+#include "tests/unit/store/registry-schemas.h"
 
 #define NOW INT64_C(1700000000000)
 

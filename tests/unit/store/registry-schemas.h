@@ -1,9 +1,9 @@
 /*
- * The tables of registry.db as schema version 1 had them. Frozen: what files of
- * that version look like does not change any more.
+ * The tables of registry.db as earlier versions of the schema had them. Frozen:
+ * what files of those versions look like does not change any more.
  */
-#ifndef TESTS_UNIT_STORE_REGISTRY_SCHEMA_1_H
-#define TESTS_UNIT_STORE_REGISTRY_SCHEMA_1_H
+#ifndef TESTS_UNIT_STORE_REGISTRY_SCHEMAS_H
+#define TESTS_UNIT_STORE_REGISTRY_SCHEMAS_H
 
 /* Tenants, their domains, keys and users; leases, secrets, counters, audit. */
 #define SCHEMA_1_ACCOUNTS                                                      \
@@ -189,9 +189,18 @@
 	" marked_ms INTEGER NOT NULL"                                          \
 	") STRICT, WITHOUT ROWID;"
 
-#define SCHEMA_1                                                               \
+#define SCHEMA_1_TABLES                                                        \
 	"PRAGMA application_id = 1414677831;" SCHEMA_1_ACCOUNTS                \
-	    SCHEMA_1_ENTRIES SCHEMA_1_MESSAGES SCHEMA_1_CHALLENGES             \
-	"PRAGMA user_version = 1;"
+	    SCHEMA_1_ENTRIES SCHEMA_1_MESSAGES SCHEMA_1_CHALLENGES
+
+#define SCHEMA_1 SCHEMA_1_TABLES "PRAGMA user_version = 1;"
+
+#define SCHEMA_2                                                               \
+	SCHEMA_1_TABLES                                                        \
+	"CREATE INDEX message_ended ON message (expires_ms) WHERE held = 0;"   \
+	"CREATE INDEX decision_by_time ON decision (decided_ms);"              \
+	"CREATE INDEX dead_sender_by_time ON dead_sender (marked_ms);"         \
+	"CREATE INDEX audit_by_time ON audit (at_ms);"                         \
+	"PRAGMA user_version = 2;"
 
 #endif
