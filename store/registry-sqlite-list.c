@@ -35,8 +35,13 @@ static const char in_table[] =
     "SELECT " MESSAGE_COLUMNS " FROM message_address a CROSS JOIN message m"
     " ON m.row = a.row WHERE a.key = ?9 AND a.stamp >= ?10" OF_ADDRESS
     " ORDER BY a.stamp";
+/* Of as many rows as it has places for, those that are left free are NULL. */
+#define WAITING_ROWS  16
+#define FIRST_WAITING 11
 static const char waiting[] =
-    "SELECT " MESSAGE_COLUMNS " FROM message m WHERE m.row = ?9" OF_ADDRESS;
+    "SELECT " MESSAGE_COLUMNS " FROM message m WHERE m.row IN"
+    " (?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,"
+    " ?25, ?26)" OF_ADDRESS;
 
 static const char *choose(const struct registry_query *query)
 {
@@ -134,9 +139,11 @@ static int insert(struct sqlite_db *db, struct listing *listing,
 	return error;
 }
 
-/* The rows come in the order of their ids, or of the stamps of these. */
+/* Of rows that are ordered by id, or by stamp, those behind the page's end are
+ * left unread. */
 static int insert_rows(struct sqlite_db *db, struct listing *listing,
-                       struct sqlite_query *query, struct error *err)
+                       struct sqlite_query *query, bool ordered,
+                       struct error *err)
 {
 	int result;
 
@@ -144,13 +151,34 @@ static int insert_rows(struct sqlite_db *db, struct listing *listing,
 		struct id id = sqlite_column_id(query, 0);
 		int64_t stamp = registry_sqlite_address_stamp(&id);
 
-		if (is_full_before(listing, stamp))
+		if (ordered && is_full_before(listing, stamp))
 			break;
 		if ((result = insert(db, listing, query, err)))
 			break;
 	}
 	sqlite_reset(query);
 	return result < 0 ? result : 0;
+}
+
+/* Those that wait. */
+static int list_waiting(struct sqlite_db *db, struct listing *listing,
+                        const struct address_places *places, struct error *err)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < places->count && !error; i += WAITING_ROWS) {
+		struct sqlite_query *query = sqlite_query(db, waiting);
+
+		if (is_full_before(listing, places->places[i].stamp))
+			break;
+		bind(query, listing->wanted);
+		for (size_t j = i; j < places->count && j < i + WAITING_ROWS;
+		     j++)
+			sqlite_bind_int(query, FIRST_WAITING + (int)(j - i),
+			                places->places[j].row);
+		error = insert_rows(db, listing, query, false, err);
+	}
+	return error;
 }
 
 /* Those of one address: in the table, and those that wait. */
@@ -173,16 +201,10 @@ static int list_of_address(struct sqlite_db *db, struct listing *listing,
 		bind(query, wanted);
 		sqlite_bind_int(query, 9, key);
 		sqlite_bind_int(query, 10, stamp);
-		error = insert_rows(db, listing, query, err);
+		error = insert_rows(db, listing, query, true, err);
 	}
-	for (size_t i = 0; i < places.count && !error; i++) {
-		if (is_full_before(listing, places.places[i].stamp))
-			break;
-		query = sqlite_query(db, waiting);
-		bind(query, wanted);
-		sqlite_bind_int(query, 9, places.places[i].row);
-		error = insert_rows(db, listing, query, err);
-	}
+	if (!error)
+		error = list_waiting(db, listing, &places, err);
 	free(places.places);
 	return error;
 }
@@ -201,7 +223,7 @@ static int list_messages(struct sqlite_db *db, void *context, struct error *err)
 	} else {
 		query = sqlite_query(db, choose(wanted));
 		bind(query, wanted);
-		error = insert_rows(db, listing, query, err);
+		error = insert_rows(db, listing, query, true, err);
 	}
 	page->more = !error && page->count > wanted->limit;
 	if (page->more)
