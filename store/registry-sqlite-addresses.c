@@ -171,31 +171,43 @@ int registry_sqlite_addresses_find(struct registry_sqlite_addresses *addresses,
 
 /* --- writing ------------------------------------------------------------- */
 
-static int put_place(struct sqlite_db *db, const struct address_place *place,
-                     struct error *err)
+/* As many rows as one statement takes; those left free are NULL. */
+#define PUT_AT_ONCE 8
+
+static int put_places(struct sqlite_db *db, const struct address_place *places,
+                      size_t count, struct error *err)
 {
 	struct sqlite_query *query = sqlite_query(
-	    db,
-	    "INSERT OR IGNORE INTO message_address (key, stamp, row)"
-	    " SELECT ?1, ?2, ?3"
-	    " WHERE NOT EXISTS (SELECT 1 FROM address_gone WHERE row = ?3)");
+	    db, "INSERT OR IGNORE INTO message_address (key, stamp, row)"
+	        " SELECT * FROM (VALUES (?1, ?2, ?3), (?4, ?5, ?6),"
+	        " (?7, ?8, ?9), (?10, ?11, ?12), (?13, ?14, ?15),"
+	        " (?16, ?17, ?18), (?19, ?20, ?21), (?22, ?23, ?24))"
+	        " WHERE column3 NOTNULL AND NOT EXISTS"
+	        " (SELECT 1 FROM address_gone WHERE row = column3)");
 
-	sqlite_bind_int(query, 1, place->key);
-	sqlite_bind_int(query, 2, place->stamp);
-	sqlite_bind_int(query, 3, place->row);
+	for (size_t i = 0; i < count; i++) {
+		sqlite_bind_int(query, (int)i * 3 + 1, places[i].key);
+		sqlite_bind_int(query, (int)i * 3 + 2, places[i].stamp);
+		sqlite_bind_int(query, (int)i * 3 + 3, places[i].row);
+	}
 	return sqlite_run(query, err);
 }
 
 /* What another process has written, or deleted since, is left out. */
-static int put_places(struct sqlite_db *db, const struct address_places *places,
-                      struct error *err)
+static int put_taken(struct sqlite_db *db, struct address_places *taken,
+                     struct error *err)
 {
 	int64_t written = 0;
 	int error = read_written_row(db, &written, err);
+	size_t count = 0;
 
-	for (size_t i = 0; i < places->count && !error; i++)
-		if (places->places[i].row > written)
-			error = put_place(db, &places->places[i], err);
+	for (size_t i = 0; i < taken->count; i++)
+		if (taken->places[i].row > written)
+			taken->places[count++] = taken->places[i];
+	for (size_t i = 0; i < count && !error; i += PUT_AT_ONCE)
+		error = put_places(
+		    db, &taken->places[i],
+		    count - i < PUT_AT_ONCE ? count - i : PUT_AT_ONCE, err);
 	return error;
 }
 
@@ -232,7 +244,7 @@ static int write_places(struct registry_sqlite_addresses *addresses,
 	                                     &done_row, err);
 	(void)pthread_mutex_unlock(&addresses->mutex);
 	if (!error)
-		error = put_places(db, &taken, err);
+		error = put_taken(db, &taken, err);
 	free(taken.places);
 	return error ? error : note_round(addresses, db, done_row, err);
 }

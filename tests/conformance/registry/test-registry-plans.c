@@ -5,6 +5,7 @@
  */
 #include <sqlite3.h>
 
+#include "store/registry-sqlite-addresses.h"
 #include "tests/conformance/registry/fixture.h"
 
 #define MAXIMUM 200
@@ -228,6 +229,7 @@ static const struct {
 } allowed[] = {
     {"SCAN CONSTANT ROW", ""},
     {"SCAN 5 CONSTANT ROWS", "INSERT INTO counter"},
+    {"SCAN 8 CONSTANT ROWS", "INTO message_address"},
     {"SCAN (subquery", ""},
     /* Of one row. */
     {"SCAN address_state", ""},
@@ -316,6 +318,8 @@ START_TEST(no_statement_reads_a_whole_table)
 	int bad = 0, explained = 0;
 	sqlite3 *db;
 
+	/* Addresses are written at once, so that their statements are seen. */
+	((struct registry_sqlite *)registry)->addresses->most = 0;
 	tour_accounts();
 	tour_entries();
 	tour_messages();
