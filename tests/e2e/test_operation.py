@@ -85,8 +85,11 @@ def test_port_taken_names_it(stack):
                              ("turing-cloud", stack.cloud_conf,
                               stack.cloud_port)):
         text = open(conf, encoding="utf-8").read().replace(
-            stack.store.spool, stack.store.spool + "2").replace(
+            '"agent-1"', '"agent-2"').replace(
                 f":{stack.metrics_port}", f":{free_port()}")
+        # MongoDB's is for both.
+        if stack.store.name == "sqlite":
+            text = text.replace(stack.store.spool, stack.store.spool + "2")
         second = conf + "2"
         with open(second, "w", encoding="utf-8") as out:
             out.write(text)
