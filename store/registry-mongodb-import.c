@@ -117,6 +117,140 @@ static int replace_one(struct registry_mongodb *mongo,
 	return error || matched ? error : ERR_EXISTS;
 }
 
+/* --- challenges --------------------------------------------------------- */
+
+/* Over shards nothing but a look keeps an _id unique that is not in the shard
+ * key, and a shard key never changes in place. */
+
+/* Whether one of the documents' ids is there, or twice among them. */
+static int any_is_there(struct registry_mongodb *mongo,
+                        bson_t *const *documents, size_t count, bool *there,
+                        struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, condition, ids, *found = NULL;
+	int error;
+
+	*there = false;
+	(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "_id", &condition);
+	(void)BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &ids);
+	for (size_t i = 0; i < count; i++) {
+		struct id id = mongodb_get_id(documents[i], "_id");
+		char buffer[16];
+		const char *place;
+
+		(void)bson_uint32_to_string((uint32_t)i, &place, buffer,
+		                            sizeof(buffer));
+		(void)mongodb_append_id(&ids, place, &id);
+		for (size_t j = 0; !*there && j < i; j++) {
+			struct id other = mongodb_get_id(documents[j], "_id");
+
+			*there = id_equal(&id, &other);
+		}
+	}
+	(void)bson_append_array_end(&condition, &ids);
+	(void)bson_append_document_end(&selector, &condition);
+	/* Index: _id. */
+	error = *there ? 0
+	               : mongodb_find_one(mongo->db, REGISTRY_CHALLENGE,
+	                                  &selector, NULL, &found, err);
+	*there = *there || found;
+	bson_destroy(found);
+	bson_destroy(&selector);
+	return error == ERR_NOT_FOUND ? 0 : error;
+}
+
+/* {field: ...} of the document, for one field or two. */
+static void append_fields(bson_t *selector, const bson_t *document,
+                          const char *first, const char *second)
+{
+	bson_iter_t field;
+
+	if (bson_iter_init_find(&field, document, first))
+		(void)bson_append_iter(selector, NULL, 0, &field);
+	if (second && bson_iter_init_find(&field, document, second))
+		(void)bson_append_iter(selector, NULL, 0, &field);
+}
+
+/* To another sender's hash: what was there goes first, and an import that ends
+ * in between puts it in when it is made again. */
+static int move_challenge(struct registry_mongodb *mongo, const bson_t *there,
+                          const bson_t *document, struct error *err)
+{
+	bson_t place = BSON_INITIALIZER, old = BSON_INITIALIZER, *taken = NULL;
+	int error;
+
+	append_fields(&place, document, "sender_hash", "slot");
+	append_fields(&old, there, "_id", "sender_hash");
+	/* Index: challenge_slot. */
+	error = mongodb_find_one(mongo->db, REGISTRY_CHALLENGE, &place, NULL,
+	                         &taken, err);
+	if (!error)
+		error = ERR_EXISTS;
+	else if (error == ERR_NOT_FOUND)
+		/* Index: _id. */
+		error = mongodb_delete(mongo->db, REGISTRY_CHALLENGE, &old,
+		                       true, NULL, err);
+	if (!error)
+		error = mongodb_insert(mongo->db, REGISTRY_CHALLENGE, document,
+		                       err);
+	bson_destroy(taken);
+	bson_destroy(&old);
+	bson_destroy(&place);
+	return error;
+}
+
+static bool same_sender(const bson_t *a, const bson_t *b)
+{
+	size_t size, other_size;
+	const void *hash = mongodb_get_bytes(a, "sender_hash", &size);
+	const void *other = mongodb_get_bytes(b, "sender_hash", &other_size);
+
+	return hash && other && size == other_size &&
+	       !memcmp(hash, other, size);
+}
+
+static int put_challenge(struct registry_mongodb *mongo,
+                         const struct registry_record *record,
+                         const bson_t *document, bool replace,
+                         struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, *there = NULL;
+	int error;
+
+	append_fields(&selector, document, "_id", NULL);
+	/* Index: _id. */
+	error = mongodb_find_one(mongo->db, REGISTRY_CHALLENGE, &selector, NULL,
+	                         &there, err);
+	if (error == ERR_NOT_FOUND)
+		error = mongodb_insert(mongo->db, REGISTRY_CHALLENGE, document,
+		                       err);
+	else if (!error && !replace)
+		error = ERR_EXISTS;
+	else if (!error && same_sender(there, document))
+		error = replace_one(mongo, record, document, err);
+	else if (!error)
+		error = move_challenge(mongo, there, document, err);
+	bson_destroy(there);
+	bson_destroy(&selector);
+	return error;
+}
+
+static int put_challenges(struct registry_mongodb *mongo,
+                          const struct registry_record *records,
+                          bson_t *const *documents, size_t count, bool replace,
+                          int *results, struct error *err)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < count; i++) {
+		results[i] = put_challenge(mongo, &records[i], documents[i],
+		                           replace, err);
+		if (results[i] != ERR_EXISTS)
+			error = results[i];
+	}
+	return error;
+}
+
 /* --- putting in --------------------------------------------------------- */
 
 static int put_in(struct registry_mongodb *mongo,
@@ -124,10 +258,19 @@ static int put_in(struct registry_mongodb *mongo,
                   bson_t *const *documents, size_t count, bool replace,
                   int *results, struct error *err)
 {
-	int error = mongodb_insert_many(
-	    mongo->db, collection_of(records[0].kind),
-	    (const bson_t *const *)documents, count, false, results, err);
+	bool careful = false;
+	int error = 0;
 
+	if (records[0].kind == REGISTRY_CHALLENGES)
+		error = any_is_there(mongo, documents, count, &careful, err);
+	if (!error && careful)
+		return put_challenges(mongo, records, documents, count, replace,
+		                      results, err);
+	if (!error)
+		error = mongodb_insert_many(mongo->db,
+		                            collection_of(records[0].kind),
+		                            (const bson_t *const *)documents,
+		                            count, false, results, err);
 	for (size_t i = 0; !error && replace && i < count; i++) {
 		if (results[i] != ERR_EXISTS)
 			continue;

@@ -1,7 +1,9 @@
 """Where a stack keeps its data, SQLite or MongoDB, and what the registry holds
 as the tests read it, past the daemons."""
 import atexit
+import json
 import os
+import re
 import sqlite3
 import sys
 import urllib.parse
@@ -14,6 +16,8 @@ STATES = ["held", "released", "discarded", "expired", "delivered", "failed"]
 VERDICTS = ["release", "discard", "expire"]
 CHALLENGE_STATES = ["open", "solved", "settled", "expired", "bounced"]
 MAIL_STATES = ["pending", "sent", "failed"]
+SHARDING = re.compile(r'sh\.shardCollection\("turing_(\w+)\.([\w.]+)",'
+                      r' (\{.*\})(, true)?\)')
 
 if STORE == "mongodb":
     # What libmongoc is known for, for daemons built with sanitizers.
@@ -93,6 +97,21 @@ class MongodbStore:
             serverSelectionTimeoutMS=20000)
         self.database = self.client[self.names[0]]
         self.spool_database = self.client[self.names[1]]
+        if os.environ.get("TURING_TEST_MONGODB_SHARDED") == "1":
+            self.shard()
+
+    def shard(self):
+        """By the commands of docs/mongodb.md, on a sharded cluster."""
+        names = dict(zip(("registry", "spool"), self.names))
+        for name in self.names:
+            self.client.admin.command("enableSharding", name)
+        for store, collection, key, unique in SHARDING.findall(
+                open(os.path.join(ROOT, "docs", "mongodb.md"),
+                     encoding="utf-8").read()):
+            self.client.admin.command(
+                "shardCollection", f"{names[store]}.{collection}",
+                key=json.loads(re.sub(r"(\w+):", r'"\1":', key)),
+                unique=bool(unique))
 
     def cloud_settings(self):
         return f'store {{ backend = "mongodb", location = "{self.registry}" }}'

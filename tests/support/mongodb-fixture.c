@@ -10,8 +10,10 @@
 #include "common/crypto.h"
 #include "common/mem.h"
 #include "store/mongodb-db.h"
+#include "tests/support/mongodb-shards.h"
 
 #define VARIABLE "TURING_TEST_MONGODB_URI"
+#define SHARDED  "TURING_TEST_MONGODB_SHARDED"
 
 static const char *server(void)
 {
@@ -56,7 +58,8 @@ static char *with_database(const char *uri, const char *name)
 
 char *mongodb_fixture_uri(void)
 {
-	char name[40], random[17];
+	const char *sharded = getenv(SHARDED);
+	char name[40], random[17], *uri;
 	uint8_t bytes[8];
 
 	ck_assert_msg(server() != NULL, "%s is not set", VARIABLE);
@@ -64,7 +67,10 @@ char *mongodb_fixture_uri(void)
 	random_bytes(bytes, sizeof(bytes));
 	snprintf(name, sizeof(name), "turing_test_%s",
 	         hex_encode(bytes, sizeof(bytes), random));
-	return with_database(server(), name);
+	uri = with_database(server(), name);
+	if (sharded && !strcmp(sharded, "1"))
+		mongodb_shard(uri);
+	return uri;
 }
 
 void mongodb_fixture_drop(char *uri)

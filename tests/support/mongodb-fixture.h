@@ -17,6 +17,7 @@ bool mongodb_fixture_present(void);
 /*
  * A URI with a fresh database name on that server, on the heap; the database
  * comes to be with its first document. Ends the test when no server is named.
+ * With TURING_TEST_MONGODB_SHARDED=1 it is there, sharded by mongodb_shard().
  */
 char *mongodb_fixture_uri(void);
 
