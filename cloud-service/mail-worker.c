@@ -11,6 +11,7 @@
 #include "cloud-service/challenge-mail.h"
 #include "cloud-service/cloud-metrics.h"
 #include "cloud-service/mail-leases.h"
+#include "cloud-service/mail-need.h"
 #include "cloud-service/smarthost.h"
 #include "common/backoff.h"
 #include "common/clock.h"
@@ -21,6 +22,8 @@
 #define MAXIMUM_MAIL 65536
 /* Claims of other instances whose leases ended are found this often. */
 #define POLL_MS 5000
+/* While another challenge of the sender is being settled. */
+#define LATER_MS 1000
 
 struct mail_worker {
 	struct cloud *cloud;
@@ -143,6 +146,66 @@ static int give_up_sender(struct cloud *cloud,
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
+/* Renders and sends it; what cannot be rendered fails at once. */
+static void try_mail(struct cloud *cloud, struct smarthost *smarthost,
+                     const struct registry_challenge *challenge,
+                     struct attempt *attempt)
+{
+	struct buffer mail;
+	struct error why = {0};
+
+	buffer_init(&mail, MAXIMUM_MAIL);
+	if (!render(cloud, challenge, &mail, &why)) {
+		send_mail(cloud, smarthost, challenge, &mail, attempt);
+	} else { /* no attempt of the network's will mend that */
+		attempt->state = MAIL_STATE_FAILED;
+		snprintf(attempt->reply, sizeof(attempt->reply), "%.299s",
+		         why.text);
+		count_mail("failed");
+	}
+	buffer_release(&mail);
+}
+
+/* Nothing waits for it any more: the sender is not written to. */
+static int withdraw(struct cloud *cloud,
+                    const struct registry_challenge *challenge,
+                    struct attempt *attempt, struct error *err)
+{
+	int result;
+
+	attempt->state = MAIL_STATE_FAILED;
+	snprintf(attempt->reply, sizeof(attempt->reply),
+	         "not sent: nothing that waits for it is held any more");
+	count_mail("withdrawn");
+	result = registry_challenge_move(
+	    cloud->registry, &challenge->id, CHALLENGE_STATE_OPEN,
+	    CHALLENGE_STATE_EXPIRED, clock_wall_ms(), err);
+	return result == ERR_CONFLICT ? 0 : result;
+}
+
+static int attempt_mail(struct cloud *cloud, struct smarthost *smarthost,
+                        const struct registry_challenge *challenge,
+                        struct attempt *attempt, struct error *err)
+{
+	enum mail_need need;
+	int result = mail_need_look(cloud, challenge, &need, err);
+
+	if (result)
+		return result;
+	if (need == MAIL_NEED_NONE)
+		return withdraw(cloud, challenge, attempt, err);
+	if (need == MAIL_NEED_LATER) {
+		attempt->state = MAIL_STATE_PENDING;
+		attempt->next_ms = clock_wall_ms() + LATER_MS;
+		snprintf(attempt->reply, sizeof(attempt->reply),
+		         "another challenge of the sender is being settled");
+		return 0;
+	}
+	try_mail(cloud, smarthost, challenge, attempt);
+	return attempt->nobody_there ? give_up_sender(cloud, challenge, err)
+	                             : 0;
+}
+
 static int work_on(struct cloud *cloud, struct smarthost *smarthost,
                    const char *owner,
                    const struct registry_challenge *challenge,
@@ -150,29 +213,13 @@ static int work_on(struct cloud *cloud, struct smarthost *smarthost,
 {
 	static const char *const words[] = {"deferred", "sent", "failed"};
 	struct attempt attempt = {0};
-	struct buffer mail;
 	char text[ID_TEXT_SIZE];
-	struct error why = {0};
-	int result;
+	int result = attempt_mail(cloud, smarthost, challenge, &attempt, err);
 
-	buffer_init(&mail, MAXIMUM_MAIL);
-	result = render(cloud, challenge, &mail, &why);
-	if (!result) {
-		send_mail(cloud, smarthost, challenge, &mail, &attempt);
-	} else { /* no attempt of the network's will mend that */
-		attempt.state = MAIL_STATE_FAILED;
-		snprintf(attempt.reply, sizeof(attempt.reply), "%.299s",
-		         why.text);
-		count_mail("failed");
-	}
-	buffer_release(&mail);
-	log_info(id_format(&challenge->message, text),
-	         "challenge mail to %s %s: %s", challenge->sender,
-	         words[attempt.state], attempt.reply);
-	if (attempt.nobody_there)
-		result = give_up_sender(cloud, challenge, err);
-	else
-		result = 0;
+	if (attempt.reply[0])
+		log_info(id_format(&challenge->message, text),
+		         "challenge mail to %s %s: %s", challenge->sender,
+		         words[attempt.state], attempt.reply);
 	if (!result)
 		result = registry_challenge_mail_done(
 		    cloud->registry, &challenge->id, owner, attempt.state,

@@ -7,6 +7,7 @@
 #include "cloud-service/mail-leases.h"
 #include "cloud-service/mail-worker.h"
 #include "cloud-service/register.h"
+#include "cloud-service/settle.h"
 #include "cloud-service/smarthost.h"
 #include "common/clock.h"
 #include "common/mem.h"
@@ -250,6 +251,89 @@ START_TEST(what_is_not_begun_is_given_back)
 }
 END_TEST
 
+/*
+ * A registration that opens a challenge behind another of its sender that was
+ * solved meanwhile: no mail while that one is being settled, and none once what
+ * was held is released.
+ */
+START_TEST(no_mail_for_what_another_solution_releases)
+{
+	struct smtp_script *script = smtp_script_start(rows[0].steps);
+	struct smtp_script_report report;
+	struct registry_challenge solved, second;
+	struct smarthost *smarthost = NULL;
+	struct mail_leases *leases;
+	struct error err = {0};
+	struct id id;
+
+	open_with(script, 8);
+	ck_assert_int_eq(smarthost_new(&smarthost, &fixture.config, &err), 0);
+	leases = start_leases(MAIL_LEASE_MS);
+	challenge_person();
+	ck_assert_uint_eq(claim("one", 60000, &id), 1);
+	ck_assert_int_eq(registry_challenge_solve(fixture.cloud.registry, &id,
+	                                          0, clock_wall_ms(), &err),
+	                 0);
+	challenge_person();
+	ck_assert(step(smarthost, leases));
+	second = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+	ck_assert_int_eq(second.mail, MAIL_STATE_PENDING);
+	ck_assert(!id_equal(&second.id, &id));
+	solved = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_SOLVED);
+	ck_assert_msg(!settle_challenge(&fixture.cloud, &solved, &err), "%s",
+	              err.text);
+	while (clock_wall_ms() <= second.mail_next_ms)
+		pause_ms(50);
+	ck_assert(step(smarthost, leases));
+	registry_challenge_release(&second);
+	second = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_EXPIRED);
+	ck_assert_int_eq(second.mail, MAIL_STATE_FAILED);
+	smtp_script_stop(script, &report);
+	ck_assert(!report.message_whole);
+	registry_challenge_release(&second);
+	registry_challenge_release(&solved);
+	mail_leases_stop(leases);
+	smarthost_free(smarthost);
+	cloud_fixture_close(&fixture);
+}
+END_TEST
+
+/* The message that opened it is released, but another waits for it too. */
+START_TEST(mail_for_what_joined)
+{
+	struct smtp_script *script = smtp_script_start(rows[0].steps);
+	struct smtp_script_report report;
+	struct registry_challenge challenge;
+	struct smarthost *smarthost = NULL;
+	struct mail_leases *leases;
+	struct registry_decision decision = {.recipient =
+	                                         (char *)"bob@acme.test",
+	                                     .verdict = REGISTRY_RELEASE,
+	                                     .by = (char *)"admin",
+	                                     .why = (char *)"",
+	                                     .decided_ms = clock_wall_ms()};
+	struct error err = {0};
+
+	open_with(script, 8);
+	ck_assert_int_eq(smarthost_new(&smarthost, &fixture.config, &err), 0);
+	leases = start_leases(MAIL_LEASE_MS);
+	challenge_person();
+	challenge_person();
+	challenge = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+	decision.message = challenge.message;
+	ck_assert_int_eq(registry_decide(fixture.cloud.registry,
+	                                 &fixture.tenant, &decision, &err),
+	                 0);
+	ck_assert(step(smarthost, leases));
+	smtp_script_stop(script, &report);
+	ck_assert(report.message_whole);
+	registry_challenge_release(&challenge);
+	mail_leases_stop(leases);
+	smarthost_free(smarthost);
+	cloud_fixture_close(&fixture);
+}
+END_TEST
+
 START_TEST(backoff_doubles_up_to_its_limit)
 {
 	struct cloud_config config = {.mail_retry_min_ms = 1000,
@@ -302,6 +386,8 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_loop_test(tcase, outcomes, 0,
 	                    (int)(sizeof(rows) / sizeof(rows[0])));
+	tcase_add_test(tcase, no_mail_for_what_another_solution_releases);
+	tcase_add_test(tcase, mail_for_what_joined);
 	tcase_add_test(tcase, backoff_doubles_up_to_its_limit);
 	tcase_add_test(tcase, threads_send);
 	tcase_add_test(tcase, leases_are_prolonged);
