@@ -3,7 +3,8 @@
  * how long a registration takes beside a purge. One JSON line a figure:
  *
  *   bench-registry --backend NAME --location PLACE
- *     [--fill N]      imports messages until N are stored
+ *     [--fill N]      imports messages until N are stored, of N / 10 people,
+ *                     of whom what is measured is
  *     [--measure]     registrations, decisions, look-ups, searches
  *     [--messages N]  both
  *     [--purge N]     deletes N expired messages beside live registrations
@@ -42,6 +43,7 @@ struct bench {
 	const char *backend, *location;
 	struct id tenant;
 	int64_t stored; /* messages, when the measuring begins */
+	int64_t people; /* who wrote those that it was filled with */
 	struct id *registered;
 	atomic_size_t next;
 	atomic_bool purging;
@@ -126,12 +128,12 @@ static void make_message(const struct bench *bench, struct held *held,
 	               id_format(&message->id, id));
 }
 
-/* Of those who wrote the stored messages, anybody. */
+/* Of those who wrote the messages that the registry was filled with. */
 static int64_t anybody(const struct bench *bench)
 {
-	int64_t people = bench->stored / PER_SENDER;
-
-	return people > 0 ? (int64_t)random_below((uint32_t)people) : 0;
+	return bench->people > 0
+	           ? (int64_t)random_below((uint32_t)bench->people)
+	           : 0;
 }
 
 static void import_messages(struct bench *bench, int64_t first, size_t count,
@@ -245,6 +247,7 @@ static void fill(struct bench *bench, int64_t wanted)
 		    (size_t)(left < IMPORT_BATCH ? left : IMPORT_BATCH));
 	}
 	bench->stored = count_messages(bench);
+	bench->people = wanted / PER_SENDER;
 	if (wanted > first)
 		print(bench, "registry imports",
 		      (double)(wanted - first) * 1e6 /

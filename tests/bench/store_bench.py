@@ -138,8 +138,9 @@ def registry_figures(bench, backend, sizes):
         found = {}
         for _ in range(bench.runs):
             for stored in sizes:
-                for figure in registry_run(backend, places[stored],
-                                           ["--measure"]):
+                for figure in registry_run(
+                        backend, places[stored],
+                        ["--fill", str(stored), "--measure"]):
                     found.setdefault(figure["name"], {}).setdefault(
                         stored, []).append(figure)
         for name, by_size in found.items():
@@ -151,7 +152,8 @@ def registry_figures(bench, backend, sizes):
                          for stored in sizes],
                         0.8 if backend == "sqlite" else None)
         for figure in registry_run(backend, places[sizes[0]],
-                                   ["--purge", str(PURGED)]):
+                                   ["--fill", str(sizes[0]), "--purge",
+                                    str(PURGED)]):
             bench.store_note(f"{backend}: {figure['name']}", figure["value"],
                              figure["unit"], figure["conditions"],
                              figure["engine"])
