@@ -94,6 +94,9 @@ static void hash_account(struct copy_hash *hash,
 	copy_hash_id(hash, &tenant->id);
 	copy_hash_text(hash, tenant->name);
 	copy_hash_text(hash, tenant->language);
+	copy_hash_text(hash, tenant->display_name);
+	copy_hash_text(hash, tenant->time_zone);
+	copy_hash_text(hash, tenant->from_name);
 	copy_hash_int(hash, tenant->created_ms);
 }
 

@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+#include "common/text.h"
+
+/* Of the names and the zone that strangers are shown, in bytes. */
+#define SHOWN_NAME_MAXIMUM 200
+#define ZONE_NAME_MAXIMUM  64
+
 int input_optional(const char *field, const char *text, struct error *err)
 {
 	if (text &&
@@ -34,7 +40,7 @@ int input_limit(size_t limit, size_t maximum, struct error *err)
 	return 0;
 }
 
-int input_tenant_name(const char *name, struct error *err)
+static int input_tenant_name(const char *name, struct error *err)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 	size_t length = name ? strnlen(name, 64) : 0;
@@ -45,7 +51,7 @@ int input_tenant_name(const char *name, struct error *err)
 	return 0;
 }
 
-int input_language(const char *language, struct error *err)
+static int input_language(const char *language, struct error *err)
 {
 	int error = input_required("language", language, err);
 
@@ -54,6 +60,58 @@ int input_language(const char *language, struct error *err)
 	if (strcmp(language, "fr") != 0 && strcmp(language, "en") != 0)
 		return error_set(err, ERR_INVALID, "language: fr or en");
 	return 0;
+}
+
+/* A name that is shown: UTF-8, without controls. */
+static int input_shown_name(const char *field, const char *name,
+                            struct error *err)
+{
+	size_t size = name ? strnlen(name, SHOWN_NAME_MAXIMUM + 1) : 0;
+	uint32_t code;
+
+	if (size > SHOWN_NAME_MAXIMUM)
+		return error_set(err, ERR_INVALID, "%s: longer than %d bytes",
+		                 field, SHOWN_NAME_MAXIMUM);
+	for (size_t length; size > 0; name += length, size -= length) {
+		length = text_utf8_read(name, size, &code);
+		if (!length)
+			return error_set(err, ERR_INVALID, "%s: not UTF-8",
+			                 field);
+		if (code < ' ' || (code >= 0x7f && code <= 0x9f))
+			return error_set(err, ERR_INVALID,
+			                 "%s: a control character", field);
+	}
+	return 0;
+}
+
+/* Whether there is such a zone is asked where it is typed in: this registry
+ * may be copied to a machine whose list of zones is older. */
+static int input_time_zone(const char *zone, struct error *err)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+	                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                              "0123456789_+-/";
+	size_t size = zone ? strnlen(zone, ZONE_NAME_MAXIMUM + 1) : 0;
+
+	if (size > ZONE_NAME_MAXIMUM ||
+	    (size && (zone[0] == '/' || strspn(zone, allowed) != size)))
+		return error_set(err, ERR_INVALID,
+		                 "time_zone: not a name as Europe/Paris");
+	return 0;
+}
+
+int input_tenant(const struct registry_tenant *tenant, struct error *err)
+{
+	int error;
+
+	if ((error = input_id("id", &tenant->id, err)) ||
+	    (error = input_tenant_name(tenant->name, err)) ||
+	    (error = input_language(tenant->language, err)) ||
+	    (error =
+	         input_shown_name("display_name", tenant->display_name, err)) ||
+	    (error = input_time_zone(tenant->time_zone, err)))
+		return error;
+	return input_shown_name("from_name", tenant->from_name, err);
 }
 
 int input_role(const char *role, const struct id *tenant, struct error *err)

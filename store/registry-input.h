@@ -18,11 +18,8 @@ int input_id(const char *field, const struct id *id, struct error *err);
 /* limit in 1..maximum. */
 int input_limit(size_t limit, size_t maximum, struct error *err);
 
-/* A tenant's name: [a-z0-9-]{1,63}. */
-int input_tenant_name(const char *name, struct error *err);
-
-/* A tenant's language. */
-int input_language(const char *language, struct error *err);
+/* A tenant to be added or changed: all its texts. */
+int input_tenant(const struct registry_tenant *tenant, struct error *err);
 
 /* A user's role, which must fit the tenant, or none, that he is of. */
 int input_role(const char *role, const struct id *tenant, struct error *err);

@@ -6,18 +6,32 @@ int registry_mongodb_read_tenant(const bson_t *document,
                                  struct error *err)
 {
 	const struct registry_mongodb_text texts[] = {
-	    {"name", &tenant->name}, {"language", &tenant->language}};
+	    {"name", &tenant->name},
+	    {"language", &tenant->language},
+	    {"display_name", &tenant->display_name},
+	    {"time_zone", &tenant->time_zone},
+	    {"from_name", &tenant->from_name}};
 
 	tenant->id = mongodb_get_id(document, "_id");
 	tenant->created_ms = mongodb_get_int(document, "created");
-	return registry_mongodb_texts(document, texts, 2, err);
+	return registry_mongodb_texts(document, texts, 5, err);
+}
+
+bool registry_mongodb_append_shown(bson_t *document,
+                                   const struct registry_tenant *tenant)
+{
+	return mongodb_append_text(document, "language", tenant->language) &&
+	       mongodb_append_text(document, "display_name",
+	                           tenant->display_name) &&
+	       mongodb_append_text(document, "time_zone", tenant->time_zone) &&
+	       mongodb_append_text(document, "from_name", tenant->from_name);
 }
 
 bool registry_mongodb_append_tenant(bson_t *document,
                                     const struct registry_tenant *tenant)
 {
 	return mongodb_append_text(document, "name", tenant->name) &&
-	       mongodb_append_text(document, "language", tenant->language) &&
+	       registry_mongodb_append_shown(document, tenant) &&
 	       mongodb_append_time(document, "created", tenant->created_ms);
 }
 

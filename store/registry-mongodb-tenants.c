@@ -29,6 +29,31 @@ int registry_mongodb_tenant_add(struct registry *registry,
 	return error;
 }
 
+int registry_mongodb_tenant_change(struct registry *registry,
+                                   const struct registry_tenant *tenant,
+                                   struct error *err)
+{
+	struct registry_mongodb *mongo = registry_mongodb(registry);
+	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, set;
+	bool matched = false;
+	int error;
+
+	(void)mongodb_append_id(&selector, "_id", &tenant->id);
+	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
+	(void)registry_mongodb_append_shown(&set, tenant);
+	(void)bson_append_document_end(&update, &set);
+	/* Index: _id. */
+	error = mongodb_update(mongo->db, REGISTRY_TENANT, &selector, &update,
+	                       false, true, &matched, err);
+	bson_destroy(&update);
+	bson_destroy(&selector);
+	if (!error && !matched)
+		return error_set(err, ERR_NOT_FOUND, "no such tenant");
+	if (!error)
+		registry_mongodb_changed(mongo);
+	return error;
+}
+
 static int find_tenant(struct registry_mongodb *mongo, const bson_t *selector,
                        struct registry_tenant *tenant, struct error *err)
 {

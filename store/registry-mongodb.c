@@ -100,6 +100,7 @@ const struct registry_backend registry_mongodb_backend = {
     .secret = registry_mongodb_secret,
     .check = registry_mongodb_check,
     .tenant_add = registry_mongodb_tenant_add,
+    .tenant_change = registry_mongodb_tenant_change,
     .tenant_find = registry_mongodb_tenant_find,
     .tenant_read = registry_mongodb_tenant_read,
     .tenant_each = registry_mongodb_tenant_each,

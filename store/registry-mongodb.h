@@ -252,6 +252,10 @@ int registry_mongodb_check(struct registry *registry, struct error *err);
 int registry_mongodb_tenant_add(struct registry *registry,
                                 const struct registry_tenant *tenant,
                                 struct error *err);
+/* See registry_tenant_change(). */
+int registry_mongodb_tenant_change(struct registry *registry,
+                                   const struct registry_tenant *tenant,
+                                   struct error *err);
 /* See registry_tenant_find(). */
 int registry_mongodb_tenant_find(struct registry *registry, const char *name,
                                  struct registry_tenant *tenant,

@@ -41,6 +41,9 @@ struct registry_backend {
 	int (*tenant_add)(struct registry *registry,
 	                  const struct registry_tenant *tenant,
 	                  struct error *err);
+	int (*tenant_change)(struct registry *registry,
+	                     const struct registry_tenant *tenant,
+	                     struct error *err);
 	int (*tenant_find)(struct registry *registry, const char *name,
 	                   struct registry_tenant *tenant, struct error *err);
 	int (*tenant_read)(struct registry *registry, const struct id *id,

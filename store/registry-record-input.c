@@ -15,17 +15,6 @@ static int input_texts(const struct text *texts, size_t count,
 	return error;
 }
 
-static int input_account(const struct registry_tenant *tenant,
-                         struct error *err)
-{
-	int error;
-
-	if ((error = input_id("id", &tenant->id, err)) ||
-	    (error = input_tenant_name(tenant->name, err)))
-		return error;
-	return input_language(tenant->language, err);
-}
-
 static int input_key(const struct registry_key *key, struct error *err)
 {
 	int error;
@@ -136,7 +125,7 @@ int input_record(const struct registry_record *record, struct error *err)
 {
 	switch (record->kind) {
 	case REGISTRY_TENANTS:
-		return input_account(&record->account, err);
+		return input_tenant(&record->account, err);
 	case REGISTRY_DOMAINS:
 		return input_domain(record, err);
 	case REGISTRY_KEYS:

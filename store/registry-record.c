@@ -93,7 +93,11 @@ void registry_tenant_release(struct registry_tenant *tenant)
 {
 	free(tenant->name);
 	free(tenant->language);
+	free(tenant->display_name);
+	free(tenant->time_zone);
+	free(tenant->from_name);
 	tenant->name = tenant->language = NULL;
+	tenant->display_name = tenant->time_zone = tenant->from_name = NULL;
 }
 
 void registry_key_release(struct registry_key *key)

@@ -13,7 +13,8 @@
 	         : sqlite_query(db, insert))
 
 #define TENANT_INSERT                                                          \
-	"INSERT INTO tenant (" TENANT_COLUMNS ") VALUES (?1, ?2, ?3, ?4)"
+	"INSERT INTO tenant (" TENANT_COLUMNS ") VALUES (?1, ?2, ?3, ?4,"      \
+	" ?5, ?6, ?7)"
 
 static int import_tenant(struct sqlite_db *db,
                          const struct registry_record *record, bool replace,
@@ -24,12 +25,12 @@ static int import_tenant(struct sqlite_db *db,
 	    CHOOSE(db, TENANT_INSERT,
 	           " ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
 	           " language = excluded.language,"
+	           " display_name = excluded.display_name,"
+	           " time_zone = excluded.time_zone,"
+	           " from_name = excluded.from_name,"
 	           " created_ms = excluded.created_ms");
 
-	sqlite_bind_id(query, 1, &tenant->id);
-	sqlite_bind_text(query, 2, tenant->name);
-	sqlite_bind_text(query, 3, tenant->language);
-	sqlite_bind_int(query, 4, tenant->created_ms);
+	registry_sqlite_bind_tenant(query, tenant);
 	return sqlite_run(query, err);
 }
 

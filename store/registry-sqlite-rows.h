@@ -5,9 +5,10 @@
 #include "store/registry-sqlite.h"
 
 /* Columns in the order in which the functions below read them. */
-#define TENANT_COLUMNS "id, name, language, created_ms"
-#define KEY_COLUMNS    "id, tenant, agent, prefix, hash, created_ms, revoked_ms"
-#define USER_COLUMNS   "id, tenant, created_ms, login, role, password"
+#define TENANT_COLUMNS                                                         \
+	"id, created_ms, name, language, display_name, time_zone, from_name"
+#define KEY_COLUMNS  "id, tenant, agent, prefix, hash, created_ms, revoked_ms"
+#define USER_COLUMNS "id, tenant, created_ms, login, role, password"
 #define ENTRY_COLUMNS                                                          \
 	"id, scope, scope_value, kind, value, colour, origin, demands_pass,"   \
 	" deleted, expires_ms, created_ms, revision, note"
@@ -17,6 +18,10 @@
 
 /* How many keys of an agent may be valid at once, for rotation. */
 #define REGISTRY_SQLITE_VALID_KEYS 2
+
+/* Binds the tenant's fields to the parameters 1 to 7, in the same order. */
+void registry_sqlite_bind_tenant(struct sqlite_query *query,
+                                 const struct registry_tenant *tenant);
 
 /*
  * Each reads the query's row into a zeroed struct, which the caller releases,

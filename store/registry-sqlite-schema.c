@@ -225,11 +225,18 @@
 	") STRICT;"                                                            \
 	"INSERT INTO address_state VALUES (randomblob(32), 0, 0, 0);"
 
+/* Version 4: how strangers get to know a tenant. */
+#define SCHEMA_TENANT_SHOWN                                                    \
+	"ALTER TABLE tenant ADD COLUMN display_name TEXT NOT NULL DEFAULT '';" \
+	"ALTER TABLE tenant ADD COLUMN time_zone TEXT NOT NULL DEFAULT '';"    \
+	"ALTER TABLE tenant ADD COLUMN from_name TEXT NOT NULL DEFAULT '';"
+
 const char *const registry_sqlite_migrations[] = {
     "PRAGMA application_id = " REGISTRY_SQLITE_APPLICATION
     ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
     SCHEMA_RETENTION,
     SCHEMA_ADDRESSES,
+    SCHEMA_TENANT_SHOWN,
 };
 
 const size_t registry_sqlite_version =

@@ -7,17 +7,26 @@
 
 #define TENANT "SELECT " TENANT_COLUMNS " FROM tenant "
 
+void registry_sqlite_bind_tenant(struct sqlite_query *query,
+                                 const struct registry_tenant *tenant)
+{
+	sqlite_bind_id(query, 1, &tenant->id);
+	sqlite_bind_int(query, 2, tenant->created_ms);
+	sqlite_bind_text(query, 3, tenant->name);
+	sqlite_bind_text(query, 4, tenant->language);
+	registry_sqlite_bind(query, 5, tenant->display_name);
+	registry_sqlite_bind(query, 6, tenant->time_zone);
+	registry_sqlite_bind(query, 7, tenant->from_name);
+}
+
 static int add_tenant(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct registry_tenant *tenant = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, "INSERT INTO tenant (id, name, language, created_ms)"
-	        " VALUES (?1, ?2, ?3, ?4)");
+	struct sqlite_query *query =
+	    sqlite_query(db, "INSERT INTO tenant (" TENANT_COLUMNS ")"
+	                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
 
-	sqlite_bind_id(query, 1, &tenant->id);
-	sqlite_bind_text(query, 2, tenant->name);
-	sqlite_bind_text(query, 3, tenant->language);
-	sqlite_bind_int(query, 4, tenant->created_ms);
+	registry_sqlite_bind_tenant(query, tenant);
 	return sqlite_run(query, err);
 }
 
@@ -28,15 +37,45 @@ int registry_sqlite_tenant_add(struct registry *registry,
 	return registry_sqlite_write(registry, add_tenant, (void *)tenant, err);
 }
 
+static int change_tenant(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct registry_tenant *tenant = context;
+	struct sqlite_query *query = sqlite_query(
+	    db, "UPDATE tenant SET language = ?2, display_name = ?3,"
+	        " time_zone = ?4, from_name = ?5 WHERE id = ?1");
+	int error;
+
+	sqlite_bind_id(query, 1, &tenant->id);
+	sqlite_bind_text(query, 2, tenant->language);
+	registry_sqlite_bind(query, 3, tenant->display_name);
+	registry_sqlite_bind(query, 4, tenant->time_zone);
+	registry_sqlite_bind(query, 5, tenant->from_name);
+	if ((error = sqlite_run(query, err)))
+		return error;
+	return sqlite_db_changes(db)
+	           ? 0
+	           : error_set(err, ERR_NOT_FOUND, "no such tenant");
+}
+
+int registry_sqlite_tenant_change(struct registry *registry,
+                                  const struct registry_tenant *tenant,
+                                  struct error *err)
+{
+	return registry_sqlite_write(registry, change_tenant, (void *)tenant,
+	                             err);
+}
+
 int registry_sqlite_read_tenant(struct sqlite_query *query,
                                 struct registry_tenant *tenant,
                                 struct error *err)
 {
-	char **const texts[] = {&tenant->name, &tenant->language};
+	char **const texts[] = {&tenant->name, &tenant->language,
+	                        &tenant->display_name, &tenant->time_zone,
+	                        &tenant->from_name};
 
 	tenant->id = sqlite_column_id(query, 0);
-	tenant->created_ms = sqlite_column_int(query, 3);
-	return registry_sqlite_copy(query, 1, texts, 2, err);
+	tenant->created_ms = sqlite_column_int(query, 1);
+	return registry_sqlite_copy(query, 2, texts, 5, err);
 }
 
 static int find_tenant(struct sqlite_db *db, void *context, struct error *err)

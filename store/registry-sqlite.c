@@ -214,6 +214,7 @@ const struct registry_backend registry_sqlite_backend = {
     .check = registry_sqlite_check,
     .backup = registry_sqlite_backup,
     .tenant_add = registry_sqlite_tenant_add,
+    .tenant_change = registry_sqlite_tenant_change,
     .tenant_find = registry_sqlite_tenant_find,
     .tenant_read = registry_sqlite_tenant_read,
     .tenant_each = registry_sqlite_tenant_each,

@@ -150,6 +150,10 @@ int registry_sqlite_unhold(struct sqlite_db *db, const struct id *message,
 int registry_sqlite_tenant_add(struct registry *registry,
                                const struct registry_tenant *tenant,
                                struct error *err);
+/* See registry_tenant_change(). */
+int registry_sqlite_tenant_change(struct registry *registry,
+                                  const struct registry_tenant *tenant,
+                                  struct error *err);
 /* See registry_tenant_find(). */
 int registry_sqlite_tenant_find(struct registry *registry, const char *name,
                                 struct registry_tenant *tenant,

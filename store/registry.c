@@ -87,13 +87,20 @@ int registry_check(struct registry *registry, struct error *err)
 int registry_tenant_add(struct registry *registry,
                         const struct registry_tenant *tenant, struct error *err)
 {
-	int error;
+	int error = input_tenant(tenant, err);
 
-	if ((error = input_id("id", &tenant->id, err)) ||
-	    (error = input_tenant_name(tenant->name, err)) ||
-	    (error = input_language(tenant->language, err)))
-		return error;
-	return registry->backend->tenant_add(registry, tenant, err);
+	return error ? error
+	             : registry->backend->tenant_add(registry, tenant, err);
+}
+
+int registry_tenant_change(struct registry *registry,
+                           const struct registry_tenant *tenant,
+                           struct error *err)
+{
+	int error = input_tenant(tenant, err);
+
+	return error ? error
+	             : registry->backend->tenant_change(registry, tenant, err);
 }
 
 int registry_tenant_find(struct registry *registry, const char *name,

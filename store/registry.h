@@ -102,16 +102,28 @@ struct registry_tenant {
 	struct id id;
 	char *name;     /* unique, [a-z0-9-]{1,63} */
 	char *language; /* "fr" or "en": of its challenge mails */
+	/* How strangers get to know it; optional, "" for none. */
+	char *display_name; /* for its name: "Acme SA" */
+	char *time_zone;    /* IANA name of the times shown to them */
+	char *from_name;    /* beside the address that challenges come from */
 	int64_t created_ms;
 };
 
 /* Frees the strings; the struct stays the caller's. */
 void registry_tenant_release(struct registry_tenant *tenant);
 
-/* ERR_EXISTS when the name or id is taken. */
+/* ERR_EXISTS when the name or id is taken, ERR_INVALID names the field. */
 int registry_tenant_add(struct registry *registry,
                         const struct registry_tenant *tenant,
                         struct error *err);
+
+/*
+ * Gives the tenant of this id the language and the three texts of *tenant;
+ * name and created_ms stay as they are. ERR_NOT_FOUND, ERR_INVALID.
+ */
+int registry_tenant_change(struct registry *registry,
+                           const struct registry_tenant *tenant,
+                           struct error *err);
 
 /* Reads by name. ERR_NOT_FOUND. */
 int registry_tenant_find(struct registry *registry, const char *name,

@@ -41,6 +41,9 @@ static void make_tenant(struct registry_trace *trace, struct made *made)
 	                                   : 4 + below(trace, 2)),
 	    .name = made->text,
 	    .language = (char *)"en",
+	    .display_name = (char *)(below(trace, 2) ? "Acme SA" : NULL),
+	    .time_zone = (char *)(below(trace, 2) ? "Europe/Paris" : ""),
+	    .from_name = (char *)(below(trace, 2) ? "The desk" : NULL),
 	    .created_ms = trace->now_ms};
 }
 

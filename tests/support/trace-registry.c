@@ -727,7 +727,10 @@ static void print_record(FILE *out, const struct registry_record *record)
 {
 	switch (record->kind) {
 	case REGISTRY_TENANTS:
-		(void)fprintf(out, " %s\n", record->account.name);
+		(void)fprintf(out, " %s %s %s %s\n", record->account.name,
+		              record->account.display_name,
+		              record->account.time_zone,
+		              record->account.from_name);
 		break;
 	case REGISTRY_DOMAINS:
 		trace_print_id(out, &record->tenant);

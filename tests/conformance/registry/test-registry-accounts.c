@@ -33,6 +33,75 @@ START_TEST(tenant_is_unique)
 }
 END_TEST
 
+/* What strangers are shown: kept as given, "" where there is none, and
+ * changed at once, all but the name. */
+START_TEST(tenant_is_shown)
+{
+	struct registry_tenant found,
+	    tenant = {.id = id_of(7),
+	              .name = (char *)"shown",
+	              .language = (char *)"fr",
+	              .display_name = (char *)"Soci\u00e9t\u00e9 d\u2019Acme",
+	              .time_zone = (char *)"America/Argentina/Buenos_Aires",
+	              .created_ms = NOW};
+
+	ok(registry_tenant_add(registry, &tenant, E));
+	ok(registry_tenant_read(registry, &tenant.id, &found, E));
+	ck_assert_str_eq(found.display_name, tenant.display_name);
+	ck_assert_str_eq(found.time_zone, tenant.time_zone);
+	ck_assert_str_eq(found.from_name, "");
+	registry_tenant_release(&found);
+	tenant.name = (char *)"other";
+	tenant.language = (char *)"en";
+	tenant.display_name = NULL;
+	tenant.time_zone = (char *)"Etc/GMT+5";
+	tenant.from_name = (char *)"The desk";
+	tenant.created_ms = NOW + 1;
+	ok(registry_tenant_change(registry, &tenant, E));
+	ok(registry_tenant_find(registry, "shown", &found, E));
+	ck_assert_str_eq(found.language, "en");
+	ck_assert_str_eq(found.display_name, "");
+	ck_assert_str_eq(found.time_zone, "Etc/GMT+5");
+	ck_assert_str_eq(found.from_name, "The desk");
+	ck_assert_int_eq(found.created_ms, NOW);
+	registry_tenant_release(&found);
+	tenant.id = id_of(8);
+	fails(ERR_NOT_FOUND, registry_tenant_change(registry, &tenant, NULL));
+}
+END_TEST
+
+static const struct {
+	const char *field, *text;
+} bad_shown[] = {
+    {"display_name", "a\r\nBcc: x"},
+    {"display_name", "caf\xe9"},
+    {"display_name", "a\xc2\x85z"},
+    {"from_name", "a\tb"},
+    {"time_zone", "../../etc/passwd"},
+    {"time_zone", "/etc/localtime"},
+    {"time_zone", "Europe/Paris "},
+    {"time_zone", "CET-1CEST,M3.5.0,M10.5.0"},
+};
+
+START_TEST(shown_texts_are_checked)
+{
+	char *text = (char *)bad_shown[_i].text;
+	const char *field = bad_shown[_i].field;
+	struct registry_tenant tenant = {
+	    .id = tenant_a, .name = (char *)"a", .language = (char *)"fr"};
+	struct error err = {0};
+
+	if (!strcmp(field, "display_name"))
+		tenant.display_name = text;
+	else if (!strcmp(field, "from_name"))
+		tenant.from_name = text;
+	else
+		tenant.time_zone = text;
+	fails(ERR_INVALID, registry_tenant_change(registry, &tenant, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, field));
+}
+END_TEST
+
 static const struct {
 	const char *name, *language;
 	bool without_id;
@@ -400,6 +469,9 @@ int main(void)
 
 	tcase_add_test(tcase, tenant_reads_back);
 	tcase_add_test(tcase, tenant_is_unique);
+	tcase_add_test(tcase, tenant_is_shown);
+	tcase_add_loop_test(tcase, shown_texts_are_checked, 0,
+	                    sizeof(bad_shown) / sizeof(*bad_shown));
 	tcase_add_loop_test(tcase, tenant_is_checked, 0,
 	                    sizeof(bad_tenants) / sizeof(*bad_tenants));
 	tcase_add_test(tcase, tenants_come_by_name);

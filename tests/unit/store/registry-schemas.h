@@ -203,4 +203,59 @@
 	"CREATE INDEX audit_by_time ON audit (at_ms);"                         \
 	"PRAGMA user_version = 2;"
 
+/* Version 2 with what made version 3 of it. */
+#define SCHEMA_3                                                               \
+	SCHEMA_2                                                               \
+	"ALTER TABLE message RENAME TO message_2;"                             \
+	"CREATE TABLE message (row INTEGER PRIMARY KEY AUTOINCREMENT,"         \
+	" id BLOB NOT NULL UNIQUE,"                                            \
+	" tenant BLOB NOT NULL,"                                               \
+	" challenge BLOB,"                                                     \
+	" held INTEGER NOT NULL,"                                              \
+	" received_ms INTEGER NOT NULL,"                                       \
+	" registered_ms INTEGER NOT NULL,"                                     \
+	" expires_ms INTEGER NOT NULL,"                                        \
+	" size INTEGER NOT NULL,"                                              \
+	" sender TEXT NOT NULL,"                                               \
+	" sender_normal TEXT NOT NULL,"                                        \
+	" header_from TEXT NOT NULL,"                                          \
+	" subject TEXT NOT NULL,"                                              \
+	" message_id TEXT NOT NULL,"                                           \
+	" client_address TEXT NOT NULL,"                                       \
+	" helo TEXT NOT NULL,"                                                 \
+	" challenge_reason TEXT NOT NULL,"                                     \
+	" auth_stated INTEGER NOT NULL,"                                       \
+	" auth_aligned INTEGER NOT NULL,"                                      \
+	" spf INTEGER NOT NULL,"                                               \
+	" dkim INTEGER NOT NULL,"                                              \
+	" dmarc INTEGER NOT NULL,"                                             \
+	" spf_domain TEXT NOT NULL,"                                           \
+	" dkim_domain TEXT NOT NULL"                                           \
+	") STRICT;"                                                            \
+	"DROP TABLE message_2;"                                                \
+	"CREATE INDEX message_of_tenant ON message (tenant, id);"              \
+	"CREATE INDEX message_by_challenge ON message (challenge, id)"         \
+	" WHERE challenge IS NOT NULL;"                                        \
+	"CREATE INDEX message_held ON message (tenant, id) WHERE held > 0;"    \
+	"CREATE INDEX message_held_any ON message (id) WHERE held > 0;"        \
+	"CREATE INDEX message_expiry ON message (expires_ms)"                  \
+	" WHERE held > 0;"                                                     \
+	"CREATE INDEX message_ended ON message (expires_ms) WHERE held = 0;"   \
+	"DROP INDEX recipient_by_address;"                                     \
+	"CREATE TABLE message_address ("                                       \
+	" key INTEGER NOT NULL,"                                               \
+	" stamp INTEGER NOT NULL,"                                             \
+	" row INTEGER NOT NULL,"                                               \
+	" PRIMARY KEY (key, stamp, row)"                                       \
+	") STRICT, WITHOUT ROWID;"                                             \
+	"CREATE TABLE address_gone (row INTEGER PRIMARY KEY) STRICT;"          \
+	"CREATE TABLE address_state ("                                         \
+	" secret BLOB NOT NULL,"                                               \
+	" written INTEGER NOT NULL,"                                           \
+	" round INTEGER NOT NULL,"                                             \
+	" next INTEGER NOT NULL"                                               \
+	") STRICT;"                                                            \
+	"INSERT INTO address_state VALUES (zeroblob(32), 0, 0, 0);"            \
+	"PRAGMA user_version = 3;"
+
 #endif
