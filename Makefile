@@ -61,16 +61,15 @@ COMMON_LIBRARIES := $(foreach f,captcha store common/policy common/mail \
                       common/smtp common/http common,$(call library_of,$(f)))
 ALL_LIBRARIES := $(foreach f,$(LIBRARY_FOLDERS),$(call library_of,$(f)))
 
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/test-*.c \
-                tests/unit/*/*/test-*.c tests/conformance/*/test-*.c))
 BENCHES    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/bench-*.c))
 FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
+FAULT_SHIM := $(BUILD)/tests/fault/fault-shim.so
 HEADERS    := $(wildcard common/*.h common/*/*.h store/*.h captcha/*.h \
                 local-agent/*.h cloud-service/*.h sandbox/*.h)
 ASSETS     := $(wildcard cloud-service/pages/*)
 
 .PHONY: all help deps test-deps run test unit check bench soak fuzz \
-        install clean check-includes check-headers check-format check-docs \
+        benches fuzzers fault-shim install clean check-includes check-headers check-format check-docs \
         tidy cppcheck
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
@@ -120,6 +119,10 @@ $(BUILD)/tests/fault/%.so: tests/fault/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra $(CFLAGS) -fPIC -shared \
 	  -o $@ $< -ldl
+# With libFuzzer's main: built with CC=clang SANITIZER=fuzzer,..., see
+# tests/fuzz/run.
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ALL_LIBRARIES)
+	$(LINK) $< $(ALL_LIBRARIES) $(PKG_LIBS) -lm
 .SECONDARY:
 
 deps:
@@ -136,18 +139,24 @@ run:
 	@$(MAKE) --no-print-directory -s -j2 all
 	@$(PYTHON) ops/demo --build $(BUILD) --store $(STORE) --clouds $(CLOUDS)
 
-unit: $(UNIT_TESTS)
-	@tests/run-unit $(UNIT_TESTS)
+unit:
+	@$(PYTHON) tests/run unit
 
 test:
 	@$(MAKE) --no-print-directory test-deps
 	@$(PYTHON) tests/run
 
+benches: $(BENCHES)
+fuzzers: $(FUZZERS)
+fault-shim: $(FAULT_SHIM)
+
 bench:
-	@$(MAKE) --no-print-directory test-deps all
+	@$(MAKE) --no-print-directory test-deps
+	@$(MAKE) --no-print-directory -s -j2 all benches
 	@$(PYTHON) tests/bench/run
 soak:
-	@$(MAKE) --no-print-directory test-deps all
+	@$(MAKE) --no-print-directory test-deps
+	@$(MAKE) --no-print-directory -s -j2 all fault-shim
 	@$(PYTHON) tests/soak/run
 fuzz:
 	@$(MAKE) --no-print-directory test-deps

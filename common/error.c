@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_text(struct error *err, enum error_code code,
-                     const char *format, va_list arguments)
+static void __attribute__((format(printf, 3, 0)))
+set_text(struct error *err, enum error_code code, const char *format,
+         va_list arguments)
 {
 	err->code = code;
 	/* It does not follow the list through the call:

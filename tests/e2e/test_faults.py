@@ -23,7 +23,7 @@ MAXIMUM = int(os.environ.get("TURING_FAULT_POINTS", "150"))
 
 class Faults:
     """The control page that the preloaded library looks at."""
-    FORMAT = "16siii256s"
+    FORMAT = "16siii256s"  # followed by the flag that the library sets
 
     def __init__(self, folder, path):
         self.folder = folder.encode() + b"/"
@@ -37,6 +37,16 @@ class Faults:
         self.page[:struct.calcsize(self.FORMAT)] = struct.pack(
             self.FORMAT, call.encode(), getattr(errno, error), nth, 0,
             self.folder)
+
+    def forget_library(self):
+        struct.pack_into("i", self.page, struct.calcsize(self.FORMAT), 0)
+
+    def check_library(self):
+        """The loader only warns of a library that it cannot preload, and
+        nothing would ever fail then."""
+        loaded, = struct.unpack_from("i", self.page,
+                                     struct.calcsize(self.FORMAT))
+        assert loaded, f"not preloaded: {SHIM} (make fault-shim builds it)"
 
     def disarm(self):
         """Whether it fired."""
@@ -110,7 +120,9 @@ def test_no_250_for_what_is_not_stored(stack, tmp_path, capsys, call, error):
 
 def restart(stack, faults):
     stack.agent.kill()
+    faults.forget_library()
     stack.start_agent(environment=faults.environment)
+    faults.check_library()
     stack.wait_policy()
 
 

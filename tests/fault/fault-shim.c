@@ -24,6 +24,7 @@ struct control {
 	_Atomic int32_t countdown;
 	_Atomic int32_t fired;
 	char folder[256];
+	_Atomic int32_t loaded; /* set here: this library is in the program */
 };
 
 static struct control *control;
@@ -39,8 +40,10 @@ __attribute__((constructor)) static void map_control(void)
 	page = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED,
 	            fd, 0);
 	(void)close(fd);
-	if (page != MAP_FAILED)
-		control = page;
+	if (page == MAP_FAILED)
+		return;
+	control = page;
+	atomic_store(&control->loaded, 1);
 }
 
 static int in_folder(const char *path)
