@@ -79,7 +79,11 @@ static void hash_head(struct copy_hash *hash,
 	copy_hash_int(hash, message->expires_ms);
 	copy_hash_int(hash, message->size);
 	copy_hash_int(hash, message->eight_bit);
+	copy_hash_int(hash, message->smtputf8);
 	copy_hash_int(hash, message->registered);
+	copy_hash_int(hash, message->registration_attempts);
+	copy_hash_int(hash, message->registration_retry_ms);
+	copy_hash_text(hash, message->registration_refusal);
 	copy_hash_text(hash, message->sender);
 	copy_hash_text(hash, message->sender_normal);
 	copy_hash_text(hash, message->header_from);

@@ -59,6 +59,14 @@ static int check_history(const char *history)
 	return length && history[length - 1] != '\n' ? ERR_INVALID : 0;
 }
 
+static int check_refusal(const struct id *id, const char *refusal)
+{
+	if (id_is_none(id) ||
+	    (refusal && strlen(refusal) > SPOOL_REFUSAL_MAXIMUM))
+		return ERR_INVALID;
+	return 0;
+}
+
 static int check_copy(const struct spool_change *change)
 {
 	const struct spool_message *message = change->add.message;
@@ -67,6 +75,9 @@ static int check_copy(const struct spool_change *change)
 
 	for (size_t i = 0; !result && i < message->recipient_count; i++)
 		result = check_history(message->recipients[i].history);
+	if (!result)
+		result =
+		    check_refusal(&message->id, message->registration_refusal);
 	if (!result && !message->body_present && (body->size || body->path))
 		result = ERR_INVALID;
 	return result;
@@ -112,8 +123,14 @@ int spool_change_check(const struct spool_change *change)
 	case SPOOL_MOVE:
 		return check_move(change);
 	case SPOOL_REGISTERED:
+		return check_refusal(&change->mark.id, change->mark.refusal);
 	case SPOOL_REPORTED:
 		return id_is_none(&change->mark.id) ? ERR_INVALID : 0;
+	case SPOOL_REFUSED:
+		return change->refuse.refusal
+		           ? check_refusal(&change->refuse.id,
+		                           change->refuse.refusal)
+		           : ERR_INVALID;
 	case SPOOL_SET:
 		return check_set(change);
 	case SPOOL_RENEW:

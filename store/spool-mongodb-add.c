@@ -64,24 +64,36 @@ static int copy_recipient(const struct spool_change *change,
 	return result;
 }
 
-/* The fields that are no texts; the texts stay the caller's. */
-static void borrow_fields(const struct spool_message *from,
+/* The fields that are no texts; the texts stay the caller's. Nobody has
+ * refused a message that is new. */
+static void borrow_fields(const struct spool_change *change,
                           struct spool_message *to)
 {
-	*to = *from;
+	*to = *change->add.message;
 	to->recipients = NULL;
 	to->recipient_count = 0;
+	if (change->kind != SPOOL_COPY) {
+		to->registration_attempts = 0;
+		to->registration_retry_ms = 0;
+		to->registration_refusal = NULL;
+	}
 }
 
 /* Copies of all texts in the place of the borrowed ones. */
 static int own_texts(struct spool_message *message)
 {
 	char **const texts[] = {
-	    &message->sender,      &message->sender_normal,
-	    &message->header_from, &message->subject,
-	    &message->message_id,  &message->client_address,
-	    &message->client_name, &message->helo,
-	    &message->protocol,    &message->challenge_reason,
+	    &message->sender,
+	    &message->sender_normal,
+	    &message->header_from,
+	    &message->subject,
+	    &message->message_id,
+	    &message->client_address,
+	    &message->client_name,
+	    &message->helo,
+	    &message->protocol,
+	    &message->challenge_reason,
+	    &message->registration_refusal,
 	};
 	int result = 0;
 
@@ -129,7 +141,7 @@ int spool_mongodb_record_of(const struct spool_change *change,
 	int result;
 
 	random_bytes(&made.version, sizeof(made.version));
-	borrow_fields(change->add.message, &made.message);
+	borrow_fields(change, &made.message);
 	result = own_texts(&made.message);
 	if (!result)
 		result = copy_recipients(change, &made);

@@ -232,6 +232,31 @@ static void append_body(bson_t *document, const struct spool_mongodb_body *body)
 	bson_append_document_end(document, &view);
 }
 
+static bool has_refusal(const struct spool_message *message)
+{
+	return message->registration_attempts ||
+	       (message->registration_refusal &&
+	        *message->registration_refusal);
+}
+
+/* Only where the cloud has refused something. */
+static void append_registration(bson_t *document, const char *key,
+                                const struct spool_message *message)
+{
+	bson_t view;
+
+	if (!has_refusal(message))
+		return;
+	bson_append_document_begin(document, key, -1, &view);
+	BSON_APPEND_INT64(&view, "attempts", message->registration_attempts);
+	if (message->registration_retry_ms)
+		(void)mongodb_append_time(&view, "retry",
+		                          message->registration_retry_ms);
+	(void)mongodb_append_text(&view, "refusal",
+	                          message->registration_refusal);
+	bson_append_document_end(document, &view);
+}
+
 void spool_mongodb_append_turing(bson_t *document,
                                  const struct spool_mongodb_record *record,
                                  const struct spool_mongodb_body *body)
@@ -247,7 +272,9 @@ void spool_mongodb_append_turing(bson_t *document,
 	(void)mongodb_append_time(&turing, "expires", message->expires_ms);
 	BSON_APPEND_INT64(&turing, "size", message->size);
 	BSON_APPEND_BOOL(&turing, "eight_bit", message->eight_bit);
+	BSON_APPEND_BOOL(&turing, "smtputf8", message->smtputf8);
 	BSON_APPEND_BOOL(&turing, "registered", message->registered);
+	append_registration(&turing, "registration", message);
 	spool_mongodb_append_texts(&turing, message);
 	append_auth(&turing, &message->auth);
 	if (body->present)
@@ -308,10 +335,12 @@ static void set_recipients(bson_t *set,
 	}
 }
 
-static void unset_rest(bson_t *unset,
+static void unset_rest(bson_t *unset, const struct spool_message *message,
                        const struct spool_mongodb_summary *summary,
                        bool drop_body)
 {
+	if (!has_refusal(message))
+		BSON_APPEND_INT32(unset, "turing.registration", 1);
 	for (size_t i = 0; i < TIMES; i++) {
 		char key[KEY_SIZE];
 
@@ -339,6 +368,7 @@ bson_t *spool_mongodb_make_update(const struct spool_mongodb_record *record,
 	(void)mongodb_append_id(&part, "turing.version", token);
 	BSON_APPEND_BOOL(&part, "turing.registered",
 	                 record->message.registered);
+	append_registration(&part, "turing.registration", &record->message);
 	set_recipients(&part, record);
 	append_summary(&part, "turing.", &summary);
 	if (drop_body)
@@ -346,7 +376,7 @@ bson_t *spool_mongodb_make_update(const struct spool_mongodb_record *record,
 	bson_append_document_end(update, &part);
 	/* Never empty: what is due is not over. */
 	BSON_APPEND_DOCUMENT_BEGIN(update, "$unset", &part);
-	unset_rest(&part, &summary, drop_body);
+	unset_rest(&part, &record->message, &summary, drop_body);
 	bson_append_document_end(update, &part);
 	return update;
 }

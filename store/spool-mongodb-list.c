@@ -75,7 +75,10 @@ static bool fits(const struct spool_query *query,
 	if (query->expired_before_ms > 0 &&
 	    message->expires_ms >= query->expired_before_ms)
 		return false;
-	if (query->unregistered && message->registered)
+	if (query->unregistered &&
+	    (message->registered ||
+	     (query->retry_until_ms > 0 &&
+	      message->registration_retry_ms > query->retry_until_ms)))
 		return false;
 	for (size_t i = 0; i < message->recipient_count; i++)
 		if (fits_recipient(query, &message->recipients[i]))
@@ -105,6 +108,21 @@ static void append_states(bson_t *selector, unsigned states)
 	bson_append_document_end(selector, &outer);
 }
 
+/* Leaves out what the cloud has refused and is asked of later. */
+static void append_retry(bson_t *selector, int64_t until_ms)
+{
+	bson_t outer, inner;
+
+	if (until_ms <= 0)
+		return;
+	BSON_APPEND_DOCUMENT_BEGIN(selector, "turing.registration.retry",
+	                           &outer);
+	BSON_APPEND_DOCUMENT_BEGIN(&outer, "$not", &inner);
+	(void)mongodb_append_time(&inner, "$gt", until_ms);
+	bson_append_document_end(&outer, &inner);
+	bson_append_document_end(selector, &outer);
+}
+
 /* Narrows by the index made for each periodic job; fits() sees to the rest. */
 static void append_narrow(bson_t *selector, const struct spool_query *query)
 {
@@ -114,6 +132,7 @@ static void append_narrow(bson_t *selector, const struct spool_query *query)
 	if (query->unregistered) { /* index: lists */
 		BSON_APPEND_UTF8(selector, "turing.lists",
 		                 SPOOL_MONGODB_UNREGISTERED);
+		append_retry(selector, query->retry_until_ms);
 	} else if (query->event_pending) { /* index: lists */
 		BSON_APPEND_UTF8(selector, "turing.lists",
 		                 SPOOL_MONGODB_REPORTS);

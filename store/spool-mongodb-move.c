@@ -135,6 +135,41 @@ static int renew(struct spool_mongodb_record *record,
 	return 0;
 }
 
+static int mark_registered(struct spool_message *message,
+                           const struct spool_change *change, bool *changed)
+{
+	int result;
+
+	if (message->registered)
+		return 0;
+	result = replace(&message->registration_refusal,
+	                 or_empty(change->mark.refusal));
+	if (result < 0)
+		return result;
+	message->registered = true;
+	message->registration_attempts = 0;
+	message->registration_retry_ms = 0;
+	*changed = true;
+	return 0;
+}
+
+static int refuse(struct spool_message *message,
+                  const struct spool_change *change, bool *changed)
+{
+	int result;
+
+	if (message->registered)
+		return ERR_CONFLICT;
+	result =
+	    replace(&message->registration_refusal, change->refuse.refusal);
+	if (result < 0)
+		return result;
+	message->registration_attempts++;
+	message->registration_retry_ms = change->refuse.retry_ms;
+	*changed = true;
+	return 0;
+}
+
 int spool_mongodb_apply(struct spool_mongodb_record *record,
                         const struct spool_change *change,
                         const struct id *token, bool *changed)
@@ -147,9 +182,9 @@ int spool_mongodb_apply(struct spool_mongodb_record *record,
 	case SPOOL_RENEW:
 		return renew(record, change, token, changed);
 	case SPOOL_REGISTERED:
-		*changed = *changed || !record->message.registered;
-		record->message.registered = true;
-		return 0;
+		return mark_registered(&record->message, change, changed);
+	case SPOOL_REFUSED:
+		return refuse(&record->message, change, changed);
 	default:
 		return ERR_INVALID;
 	}

@@ -206,7 +206,12 @@ static void read_numbers(const bson_t *turing,
 	message->expires_ms = mongodb_get_int(turing, "expires");
 	message->size = mongodb_get_int(turing, "size");
 	message->eight_bit = mongodb_get_bool(turing, "eight_bit");
+	message->smtputf8 = mongodb_get_bool(turing, "smtputf8");
 	message->registered = mongodb_get_bool(turing, "registered");
+	message->registration_attempts =
+	    (unsigned)mongodb_get_int(turing, "registration.attempts");
+	message->registration_retry_ms =
+	    mongodb_get_int(turing, "registration.retry");
 	message->body_present = mongodb_get_document(turing, "body", &body);
 	if (message->body_present) {
 		record->body_size = mongodb_get_int(&body, "size");
@@ -229,6 +234,10 @@ int spool_mongodb_record_read(const bson_t *document,
 		read_numbers(&turing, &read);
 		what = "texts";
 		result = read_texts(&turing, &read.message);
+		if (!result)
+			result = mongodb_get_text(
+			    &turing, "registration.refusal",
+			    &read.message.registration_refusal);
 		if (!result) {
 			what = "auth";
 			result = read_auth(&turing, &read.message.auth);

@@ -41,7 +41,8 @@ static int insert_message(struct sqlite_db *db,
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT OR IGNORE INTO message VALUES"
 	        " (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-	        " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)");
+	        " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
+	        " ?23)");
 	int result;
 
 	sqlite_bind_id(query, 1, &message->id);
@@ -51,6 +52,7 @@ static int insert_message(struct sqlite_db *db,
 	sqlite_bind_int(query, 5, message->eight_bit);
 	bind_texts(query, message);
 	bind_auth(query, &message->auth);
+	sqlite_bind_int(query, 23, message->smtputf8);
 	result = sqlite_run(query, err);
 	if (!result && sqlite_db_changes(db) > 0)
 		*seq = sqlite_db_last_rowid(db);
@@ -176,6 +178,24 @@ static int insert_unregistered(struct spool_sqlite_batch *batch,
 	return sqlite_run(query, err);
 }
 
+/* Of a copy: a new message was refused by nobody. */
+static int insert_refusal(struct sqlite_db *db,
+                          const struct spool_message *message,
+                          struct error *err)
+{
+	const char *why = or_empty(message->registration_refusal);
+	struct sqlite_query *query;
+
+	if (!message->registration_attempts && !*why)
+		return 0;
+	query = sqlite_query(db, "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4)");
+	sqlite_bind_id(query, 1, &message->id);
+	sqlite_bind_int(query, 2, message->registration_attempts);
+	sqlite_bind_int(query, 3, message->registration_retry_ms);
+	sqlite_bind_text(query, 4, why);
+	return sqlite_run(query, err);
+}
+
 int spool_sqlite_add(struct spool_sqlite_batch *batch,
                      struct spool_change *change,
                      const struct spool_sqlite_body *body, struct error *err)
@@ -199,5 +219,7 @@ int spool_sqlite_add(struct spool_sqlite_batch *batch,
 		result = insert_body(batch, seq, body, err);
 	if (!result && !message->registered)
 		result = insert_unregistered(batch, &message->id, err);
+	if (!result && copy)
+		result = insert_refusal(batch->db, message, err);
 	return result;
 }

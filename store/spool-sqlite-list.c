@@ -14,6 +14,8 @@
 	" AND (?3 = 0 OR m.expires_ms < ?3)" \
 	" AND (?4 = 0 OR EXISTS (SELECT 1 FROM unregistered AS n" \
 	"  WHERE n.message = m.id))" \
+	" AND (?9 = 0 OR NOT EXISTS (SELECT 1 FROM refusal AS f" \
+	"  WHERE f.message = m.id AND f.retry_ms > ?9))" \
 	" AND EXISTS (SELECT 1 FROM recipient AS r WHERE r.message = m.id" \
 	"  AND (?5 = 0 OR ((1 << r.state) & ?5))" \
 	"  AND (?6 IS NULL OR instr(lower(r.address), lower(?6)))" \
@@ -70,6 +72,8 @@ static void bind(struct sqlite_query *statement,
 	sqlite_bind_text(statement, 6, query->recipient);
 	sqlite_bind_int(statement, 7, query->event_pending);
 	sqlite_bind_int(statement, 8, (int64_t)query->limit + 1);
+	sqlite_bind_int(statement, 9,
+	                query->unregistered ? query->retry_until_ms : 0);
 }
 
 /* Reads one id more than the limit, to know whether there are more. */

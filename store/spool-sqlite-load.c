@@ -61,6 +61,10 @@ static int fill_message(struct sqlite_query *query,
 	fill_auth(query, &message->auth, &result);
 	message->body_present = sqlite_column_int(query, 21) != 0;
 	message->registered = sqlite_column_int(query, 22) != 0;
+	message->smtputf8 = sqlite_column_int(query, 23) != 0;
+	message->registration_attempts = (unsigned)sqlite_column_int(query, 24);
+	message->registration_retry_ms = sqlite_column_int(query, 25);
+	copy(query, 26, &message->registration_refusal, &result);
 	return result;
 }
 
@@ -75,7 +79,9 @@ static int load_message(struct sqlite_db *db, struct spool_message *message,
 	        " auth_dmarc, auth_aligned, auth_spf_domain, auth_dkim_domain,"
 	        " EXISTS (SELECT 1 FROM body WHERE body.message = seq),"
 	        " NOT EXISTS (SELECT 1 FROM unregistered AS u"
-	        " WHERE u.message = id) FROM message WHERE id = ?1");
+	        " WHERE u.message = id), smtputf8, f.attempts, f.retry_ms,"
+	        " f.why FROM message LEFT JOIN refusal AS f ON f.message = id"
+	        " WHERE id = ?1");
 	int result;
 
 	sqlite_bind_id(query, 1, &message->id);

@@ -136,6 +136,24 @@ static int message_exists(struct sqlite_db *db, const struct id *id,
 	return result;
 }
 
+/* What was refused before is over; what is refused still is kept. */
+static int replace_refusal(struct sqlite_db *db, const struct id *id,
+                           const char *why, struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(db, "DELETE FROM refusal WHERE message = ?1");
+	int result;
+
+	sqlite_bind_id(query, 1, id);
+	result = sqlite_run(query, err);
+	if (result < 0 || !why || !*why)
+		return result;
+	query = sqlite_query(db, "INSERT INTO refusal VALUES (?1, 0, 0, ?2)");
+	sqlite_bind_id(query, 1, id);
+	sqlite_bind_text(query, 2, why);
+	return sqlite_run(query, err);
+}
+
 static int mark_registered(struct spool_sqlite_batch *batch,
                            struct spool_change *change, struct error *err)
 {
@@ -149,7 +167,8 @@ static int mark_registered(struct spool_sqlite_batch *batch,
 		return result;
 	if (sqlite_db_changes(batch->db)) {
 		batch->delta.unregistered--;
-		return 0;
+		return replace_refusal(batch->db, &change->mark.id,
+		                       change->mark.refusal, err);
 	}
 	result = message_exists(batch->db, &change->mark.id, err);
 	if (!result)
@@ -179,6 +198,45 @@ int spool_sqlite_mark(struct spool_sqlite_batch *batch,
 	return change->kind == SPOOL_REGISTERED
 	           ? mark_registered(batch, change, err)
 	           : mark_reported(batch, change, err);
+}
+
+/* 1 where the cloud is still to hear of the message, 0 where not. */
+static int is_unregistered(struct sqlite_db *db, const struct id *id,
+                           struct error *err)
+{
+	struct sqlite_query *query =
+	    sqlite_query(db, "SELECT 1 FROM unregistered WHERE message = ?1");
+	int result;
+
+	sqlite_bind_id(query, 1, id);
+	result = sqlite_step(query, err);
+	sqlite_reset(query);
+	return result;
+}
+
+int spool_sqlite_refuse(struct spool_sqlite_batch *batch,
+                        struct spool_change *change, struct error *err)
+{
+	const struct id *id = &change->refuse.id;
+	struct sqlite_query *query;
+	int result = is_unregistered(batch->db, id, err);
+
+	if (!result) {
+		result = message_exists(batch->db, id, err);
+		if (result >= 0)
+			change->result = result ? ERR_CONFLICT : ERR_NOT_FOUND;
+		return result < 0 ? result : 0;
+	}
+	if (result < 0)
+		return result;
+	query = sqlite_query(
+	    batch->db, "INSERT INTO refusal VALUES (?1, 1, ?2, ?3)"
+	               " ON CONFLICT (message) DO UPDATE SET"
+	               " attempts = attempts + 1, retry_ms = ?2, why = ?3");
+	sqlite_bind_id(query, 1, id);
+	sqlite_bind_int(query, 2, change->refuse.retry_ms);
+	sqlite_bind_text(query, 3, change->refuse.refusal);
+	return sqlite_run(query, err);
 }
 
 /* Whether all recipients are final: 1 or 0; *at_ms gets the last change. */

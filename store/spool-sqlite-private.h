@@ -114,6 +114,10 @@ int spool_sqlite_renew(struct spool_sqlite_batch *batch,
 int spool_sqlite_mark(struct spool_sqlite_batch *batch,
                       struct spool_change *change, struct error *err);
 
+/* As spool_sqlite_add(), for REFUSED. */
+int spool_sqlite_refuse(struct spool_sqlite_batch *batch,
+                        struct spool_change *change, struct error *err);
+
 /* Sets a named value. */
 int spool_sqlite_set(struct sqlite_db *db, const char *name, const char *value,
                      struct error *err);

@@ -47,6 +47,9 @@ static int delete_message(struct sqlite_db *db, const struct id *id,
 	if (!result)
 		delta->unregistered -= sqlite_db_changes(db);
 	if (!result)
+		result = run_with(db, "DELETE FROM refusal WHERE message = ?1",
+		                  id, err);
+	if (!result)
 		result =
 		    run_with(db, "DELETE FROM message WHERE id = ?1", id, err);
 	return result;

@@ -9,6 +9,8 @@
  *             expires (held and quarantined); NULL in all other states;
  *             history: see spool-history.h
  * unregistered  messages that the cloud is still to hear of
+ * refusal     what the cloud did not take: of messages that are unregistered,
+ *             and of single recipients of others
  * ended       messages whose recipients are all final, by the last change
  * total       how many recipients are in each state (one row)
  */
@@ -74,8 +76,14 @@ static const char version_1[] =
 	" expires_ms INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
 	" revision INTEGER NOT NULL, scope_value TEXT NOT NULL,"
 	" value TEXT NOT NULL, note TEXT NOT NULL) WITHOUT ROWID;";
+
+static const char version_2[] =
+	"ALTER TABLE message ADD COLUMN smtputf8 INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE refusal ("
+	" message BLOB PRIMARY KEY, attempts INTEGER NOT NULL,"
+	" retry_ms INTEGER NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;";
 /* clang-format on */
 
-const char *const spool_sqlite_steps[] = {version_1};
+const char *const spool_sqlite_steps[] = {version_1, version_2};
 const size_t spool_sqlite_version =
     sizeof(spool_sqlite_steps) / sizeof(spool_sqlite_steps[0]);

@@ -122,7 +122,8 @@ static int check_links(struct sqlite_db *db, struct error *err)
 	    " (SELECT id FROM message)) + (SELECT count(*) FROM body WHERE"
 	    " message NOT IN (SELECT seq FROM message)) + (SELECT count(*)"
 	    " FROM message WHERE NOT EXISTS (SELECT 1 FROM recipient"
-	    " WHERE recipient.message = message.id))",
+	    " WHERE recipient.message = message.id)) + (SELECT count(*)"
+	    " FROM refusal WHERE message NOT IN (SELECT id FROM message))",
 	    &wrong, err);
 
 	if (!result && wrong)

@@ -63,6 +63,9 @@ enum spool_state {
 /* Bytes of a recipient's history at the most. */
 #define SPOOL_HISTORY_MAXIMUM 4096
 
+/* Bytes of what the cloud said when it refused, at the most. */
+#define SPOOL_REFUSAL_MAXIMUM 1000
+
 struct spool_recipient {
 	char *address; /* as given in RCPT */
 	enum spool_state state;
@@ -93,9 +96,15 @@ struct spool_message {
 	int64_t expires_ms; /* when held recipients expire */
 	int64_t size;       /* bytes of the body, as received */
 	bool eight_bit;
-	bool registered;   /* the cloud knows it, or need not */
-	bool body_present; /* false once every recipient is final */
-	char *sender;      /* envelope sender, "" for null */
+	bool smtputf8;   /* came with SMTPUTF8 (RFC 6531 section 3.4) */
+	bool registered; /* the cloud knows it, or need not */
+	unsigned registration_attempts; /* that the cloud has refused */
+	int64_t registration_retry_ms;  /* when it is asked again; 0: at once */
+	char *registration_refusal; /* what the cloud said last of what it did
+	                               not take, of a registered message too
+	                               (single recipients); "": nothing */
+	bool body_present;          /* false once every recipient is final */
+	char *sender;               /* envelope sender, "" for null */
 	char *sender_normal;
 	char *header_from;
 	char *subject;    /* decoded UTF-8, at most 1,000 bytes */
@@ -151,6 +160,7 @@ enum spool_change_kind {
 	                     queued one that has a lease_owner is claimed */
 	SPOOL_MOVE,       /* one recipient to another state */
 	SPOOL_REGISTERED, /* the cloud has the message */
+	SPOOL_REFUSED,    /* the cloud did not take the message */
 	SPOOL_REPORTED,   /* the cloud knows the end of one recipient */
 	SPOOL_SET,        /* a named value, such as a cursor */
 	SPOOL_COPY,       /* a message as it stands in another spool */
@@ -192,8 +202,17 @@ struct spool_change {
 		           recipient is final */
 		struct {
 			struct id id;
-			size_t recipient; /* for SPOOL_REPORTED */
-		} mark;
+			size_t recipient;    /* for SPOOL_REPORTED */
+			const char *refusal; /* for SPOOL_REGISTERED: of single
+			                        recipients, NULL: of none */
+		} mark; /* SPOOL_REGISTERED clears what refusals there were;
+		           of a message that is registered it is no change */
+		struct {
+			struct id id;
+			int64_t retry_ms;
+			const char *refusal; /* at most SPOOL_REFUSAL_MAXIMUM */
+		} refuse; /* counts an attempt; ERR_CONFLICT when the message
+		             is registered */
 		struct {
 			const char *name;
 			const char *value; /* at most 1 MiB */
@@ -301,10 +320,12 @@ struct spool_query {
 	const char *sender;        /* part of it, any case; NULL: any */
 	const char *recipient;     /* part of it, any case; NULL: any */
 	int64_t expired_before_ms; /* > 0: expires_ms before this */
-	bool unregistered;  /* those that the cloud is still to hear of */
-	bool event_pending; /* those with an end to be told */
-	struct id after;    /* the last id of the page before */
-	size_t limit;       /* 1..1000 */
+	bool unregistered;      /* those that the cloud is still to hear of */
+	int64_t retry_until_ms; /* > 0, with unregistered: without those whose
+	                           registration_retry_ms is later */
+	bool event_pending;     /* those with an end to be told */
+	struct id after;        /* the last id of the page before */
+	size_t limit;           /* 1..1000 */
 };
 
 /* Lists messages by id. The page is released by the caller. */

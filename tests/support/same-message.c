@@ -38,7 +38,11 @@ void expect_same_head(const struct spool_message *a,
 	ck_assert_int_eq(a->expires_ms, b->expires_ms);
 	ck_assert_int_eq(a->size, b->size);
 	ck_assert_int_eq(a->eight_bit, b->eight_bit);
+	ck_assert_int_eq(a->smtputf8, b->smtputf8);
 	ck_assert_int_eq(a->registered, b->registered);
+	ck_assert_uint_eq(a->registration_attempts, b->registration_attempts);
+	ck_assert_int_eq(a->registration_retry_ms, b->registration_retry_ms);
+	ck_assert_str_eq(a->registration_refusal, b->registration_refusal);
 	ck_assert_int_eq(a->body_present, b->body_present);
 	expect_same_texts(a, b);
 	expect_same_auth(&a->auth, &b->auth);

@@ -66,22 +66,30 @@ static void print_recipient(FILE *out, const struct spool_recipient *recipient)
 
 static void print_message(FILE *out, const struct spool_message *message)
 {
-	const char *const fields[] = {
-	    message->sender,          message->sender_normal,
-	    message->header_from,     message->subject,
-	    message->message_id,      message->client_address,
-	    message->client_name,     message->helo,
-	    message->protocol,        message->challenge_reason,
-	    message->auth.spf_domain, message->auth.dkim_domain};
+	const char *const fields[] = {message->sender,
+	                              message->sender_normal,
+	                              message->header_from,
+	                              message->subject,
+	                              message->message_id,
+	                              message->client_address,
+	                              message->client_name,
+	                              message->helo,
+	                              message->protocol,
+	                              message->challenge_reason,
+	                              message->auth.spf_domain,
+	                              message->auth.dkim_domain,
+	                              message->registration_refusal};
 
 	trace_print_id(out, &message->id);
 	(void)fprintf(out,
-	              " %" PRId64 " %" PRId64 " %" PRId64 " %d%d%d auth %d %d"
-	              " %d %d %d",
+	              " %" PRId64 " %" PRId64 " %" PRId64
+	              " %d%d%d%d refused %u %" PRId64 " auth %d %d %d %d %d",
 	              message->received_ms - TRACE_NOW,
 	              message->expires_ms - TRACE_NOW, message->size,
-	              message->eight_bit, message->registered,
-	              message->body_present, message->auth.stated,
+	              message->eight_bit, message->smtputf8,
+	              message->registered, message->body_present,
+	              message->registration_attempts,
+	              message->registration_retry_ms, message->auth.stated,
 	              (int)message->auth.spf, (int)message->auth.dkim,
 	              (int)message->auth.dmarc, message->auth.aligned);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
@@ -153,6 +161,7 @@ static void make_texts(struct spool_trace *trace, struct spool_message *message)
 	message->helo = mem_copy_string(any_text(trace));
 	message->protocol = mem_copy_string("ESMTP");
 	message->challenge_reason = mem_copy_string(any_text(trace));
+	message->registration_refusal = mem_copy_string(any_text(trace));
 }
 
 static struct spool_message *make_message(struct spool_trace *trace, bool copy)
@@ -163,7 +172,13 @@ static struct spool_message *make_message(struct spool_trace *trace, bool copy)
 	message->received_ms = trace->now_ms;
 	message->expires_ms = trace->now_ms + below(trace, 100) * 1000;
 	message->eight_bit = below(trace, 2);
+	message->smtputf8 = below(trace, 2);
 	message->registered = below(trace, 2);
+	if (copy && below(trace, 2)) {
+		message->registration_attempts = below(trace, 9);
+		message->registration_retry_ms =
+		    trace->now_ms + below(trace, 30) * 1000;
+	}
 	message->auth.stated = true;
 	message->auth.spf = (enum auth_result)below(trace, 3);
 	message->auth.aligned = below(trace, 2);
@@ -275,7 +290,19 @@ static void make_other(struct spool_trace *trace, struct spool_change *change)
 		change->set.value = any_text(trace);
 		return;
 	}
+	if (change->kind == SPOOL_REFUSED) {
+		change->refuse.id = any_id(trace);
+		change->refuse.retry_ms =
+		    trace->now_ms + below(trace, 30) * 1000;
+		change->refuse.refusal = any_text(trace);
+		(void)fputs("  refuse", trace->out);
+		trace_print_id(trace->out, &change->refuse.id);
+		(void)fputc('\n', trace->out);
+		return;
+	}
 	change->mark.id = any_id(trace);
+	if (change->kind == SPOOL_REGISTERED && below(trace, 2))
+		change->mark.refusal = any_text(trace);
 	change->mark.recipient = below(trace, RECIPIENTS);
 	(void)fprintf(trace->out, "  mark %d", (int)change->kind);
 	trace_print_id(trace->out, &change->mark.id);
@@ -288,7 +315,7 @@ static void make_change(struct spool_trace *trace, struct spool_change *change)
 	    SPOOL_ADD,      SPOOL_ADD,      SPOOL_MOVE, SPOOL_MOVE,
 	    SPOOL_MOVE,     SPOOL_MOVE,     SPOOL_MOVE, SPOOL_REGISTERED,
 	    SPOOL_REPORTED, SPOOL_REPORTED, SPOOL_SET,  SPOOL_COPY,
-	    SPOOL_RENEW};
+	    SPOOL_RENEW,    SPOOL_REFUSED};
 
 	memset(change, 0, sizeof(*change));
 	change->kind = kinds[below(trace, sizeof(kinds) / sizeof(*kinds))];
@@ -363,6 +390,7 @@ static void step_list(struct spool_trace *trace)
 	    .recipient = parts[below(trace, 5) * below(trace, 2)],
 	    .expired_before_ms = below(trace, 3) ? 0 : trace->now_ms,
 	    .unregistered = trace_once_in(&trace->random, 4),
+	    .retry_until_ms = below(trace, 2) ? trace->now_ms : 0,
 	    .event_pending = trace_once_in(&trace->random, 4),
 	    .limit = below(trace, 2) ? 1000 : below(trace, 9)};
 	struct spool_page page = {.count = 0};
