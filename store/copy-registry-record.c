@@ -98,6 +98,8 @@ static void hash_account(struct copy_hash *hash,
 	copy_hash_text(hash, tenant->time_zone);
 	copy_hash_text(hash, tenant->from_name);
 	copy_hash_int(hash, tenant->created_ms);
+	copy_hash_int(hash, tenant->quota_messages);
+	copy_hash_int(hash, tenant->quota_bytes);
 }
 
 static void hash_key(struct copy_hash *hash, const struct registry_key *key)

@@ -80,6 +80,14 @@ int mongodb_ensure_indexes(struct mongodb_db *db,
                            struct error *err);
 
 /*
+ * Drops the index of this name where its keys are not those of index, so that
+ * mongodb_ensure_indexes() makes it anew: for a step of a schema.
+ */
+int mongodb_drop_outdated_index(struct mongodb_db *db,
+                                const struct mongodb_index *index,
+                                struct error *err);
+
+/*
  * Brings the schema, kept in the document named kind of the collection
  * "schema", to version count: steps[i] (NULL: nothing to do) leads from version
  * i to i + 1 and must be repeatable. ERR_VERSION when a newer program wrote it,

@@ -264,6 +264,12 @@ int registry_mongodb_tenant_find(struct registry *registry, const char *name,
 int registry_mongodb_tenant_read(struct registry *registry, const struct id *id,
                                  struct registry_tenant *tenant,
                                  struct error *err);
+/* See registry_tenant_usage(). */
+int registry_mongodb_tenant_usage(struct registry *registry,
+                                  const struct id *tenant,
+                                  struct registry_usage *usage,
+                                  struct error *err);
+
 /* See registry_tenant_each(). */
 int registry_mongodb_tenant_each(struct registry *registry,
                                  void (*each)(const struct registry_tenant *,

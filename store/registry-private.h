@@ -48,6 +48,8 @@ struct registry_backend {
 	                   struct registry_tenant *tenant, struct error *err);
 	int (*tenant_read)(struct registry *registry, const struct id *id,
 	                   struct registry_tenant *tenant, struct error *err);
+	int (*tenant_usage)(struct registry *registry, const struct id *tenant,
+	                    struct registry_usage *usage, struct error *err);
 	int (*tenant_each)(struct registry *registry,
 	                   void (*each)(const struct registry_tenant *, void *),
 	                   void *context, struct error *err);

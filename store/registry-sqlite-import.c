@@ -14,7 +14,7 @@
 
 #define TENANT_INSERT                                                          \
 	"INSERT INTO tenant (" TENANT_COLUMNS ") VALUES (?1, ?2, ?3, ?4,"      \
-	" ?5, ?6, ?7)"
+	" ?5, ?6, ?7, ?8, ?9)"
 
 static int import_tenant(struct sqlite_db *db,
                          const struct registry_record *record, bool replace,
@@ -28,6 +28,8 @@ static int import_tenant(struct sqlite_db *db,
 	           " display_name = excluded.display_name,"
 	           " time_zone = excluded.time_zone,"
 	           " from_name = excluded.from_name,"
+	           " quota_messages = excluded.quota_messages,"
+	           " quota_bytes = excluded.quota_bytes,"
 	           " created_ms = excluded.created_ms");
 
 	registry_sqlite_bind_tenant(query, tenant);

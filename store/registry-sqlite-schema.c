@@ -225,18 +225,28 @@
 	") STRICT;"                                                            \
 	"INSERT INTO address_state VALUES (randomblob(32), 0, 0, 0);"
 
-/* Version 4: how strangers get to know a tenant. */
-#define SCHEMA_TENANT_SHOWN                                                    \
+/*
+ * Version 4: how strangers get to know a tenant, and how much it may have held,
+ * which is counted from the index of held mail alone.
+ */
+#define SCHEMA_TENANT_SETTINGS                                                 \
 	"ALTER TABLE tenant ADD COLUMN display_name TEXT NOT NULL DEFAULT '';" \
 	"ALTER TABLE tenant ADD COLUMN time_zone TEXT NOT NULL DEFAULT '';"    \
-	"ALTER TABLE tenant ADD COLUMN from_name TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE tenant ADD COLUMN from_name TEXT NOT NULL DEFAULT '';"    \
+	"ALTER TABLE tenant ADD COLUMN"                                        \
+	" quota_messages INTEGER NOT NULL DEFAULT 0;"                          \
+	"ALTER TABLE tenant ADD COLUMN"                                        \
+	" quota_bytes INTEGER NOT NULL DEFAULT 0;"                             \
+	"DROP INDEX message_held;"                                             \
+	"CREATE INDEX message_held ON message (tenant, id, size)"              \
+	" WHERE held > 0;"
 
 const char *const registry_sqlite_migrations[] = {
     "PRAGMA application_id = " REGISTRY_SQLITE_APPLICATION
     ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
     SCHEMA_RETENTION,
     SCHEMA_ADDRESSES,
-    SCHEMA_TENANT_SHOWN,
+    SCHEMA_TENANT_SETTINGS,
 };
 
 const size_t registry_sqlite_version =

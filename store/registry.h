@@ -107,6 +107,8 @@ struct registry_tenant {
 	char *time_zone;    /* IANA name of the times shown to them */
 	char *from_name;    /* beside the address that challenges come from */
 	int64_t created_ms;
+	/* Of its held mail, as registered; 0: what the configuration says. */
+	int64_t quota_messages, quota_bytes;
 };
 
 /* Frees the strings; the struct stays the caller's. */
@@ -118,8 +120,8 @@ int registry_tenant_add(struct registry *registry,
                         struct error *err);
 
 /*
- * Gives the tenant of this id the language and the three texts of *tenant;
- * name and created_ms stay as they are. ERR_NOT_FOUND, ERR_INVALID.
+ * Gives the tenant of this id the language, the three texts and the quotas of
+ * *tenant; name and created_ms stay as they are. ERR_NOT_FOUND, ERR_INVALID.
  */
 int registry_tenant_change(struct registry *registry,
                            const struct registry_tenant *tenant,
@@ -132,6 +134,19 @@ int registry_tenant_find(struct registry *registry, const char *name,
 /* Reads by id. ERR_NOT_FOUND. */
 int registry_tenant_read(struct registry *registry, const struct id *id,
                          struct registry_tenant *tenant, struct error *err);
+
+/* What a tenant has held: messages with a recipient still held. */
+struct registry_usage {
+	int64_t messages;
+	int64_t bytes; /* of their sizes */
+};
+
+/*
+ * Counts what the tenant has held, by index: its time grows with the number
+ * (some 0.1 s a million in SQLite). All 0 for one that is unknown.
+ */
+int registry_tenant_usage(struct registry *registry, const struct id *tenant,
+                          struct registry_usage *usage, struct error *err);
 
 /* Calls each for every tenant by name; strings are borrowed. */
 int registry_tenant_each(struct registry *registry,

@@ -44,6 +44,8 @@ static void make_tenant(struct registry_trace *trace, struct made *made)
 	    .display_name = (char *)(below(trace, 2) ? "Acme SA" : NULL),
 	    .time_zone = (char *)(below(trace, 2) ? "Europe/Paris" : ""),
 	    .from_name = (char *)(below(trace, 2) ? "The desk" : NULL),
+	    .quota_messages = (int64_t)below(trace, 9),
+	    .quota_bytes = (int64_t)below(trace, 9),
 	    .created_ms = trace->now_ms};
 }
 

@@ -78,12 +78,15 @@ static void tour_accounts(void)
 	    .id = id_of(1), .actor = (char *)"cli", .action = (char *)"x"};
 	struct registry_tenant tenant;
 	struct registry_totals totals;
+	struct registry_usage usage;
 	uint8_t secret[32];
 
 	ok(registry_tenant_find(registry, "a", &tenant, E));
 	registry_tenant_release(&tenant);
 	ok(registry_tenant_read(registry, &tenant_a, &tenant, E));
+	ok(registry_tenant_change(registry, &tenant, E));
 	registry_tenant_release(&tenant);
+	ok(registry_tenant_usage(registry, &tenant_a, &usage, E));
 	ok(registry_tenant_each(registry, ignore_tenant, NULL, E));
 	ok(registry_domain_add(registry, &tenant_a, "d", E));
 	ok(registry_domain_each(registry, &tenant_a, ignore_domain, NULL, E));

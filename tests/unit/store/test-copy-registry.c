@@ -79,7 +79,9 @@ static struct id add_tenant(struct registry *registry, const char *name)
 	struct registry_tenant added = {.id = id_new(),
 	                                .name = copied,
 	                                .language = language,
-	                                .created_ms = NOW};
+	                                .created_ms = NOW,
+	                                .quota_messages = 7,
+	                                .quota_bytes = 8};
 
 	ok(registry_tenant_add(registry, &added, E));
 	free(copied);

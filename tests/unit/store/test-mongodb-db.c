@@ -340,6 +340,16 @@ START_TEST(indexes)
 	ck_assert_int_eq(mongodb_ensure_indexes(db, &unique, 1, &err),
 	                 ERR_INVALID);
 	ck_assert_ptr_nonnull(strstr(err.text, "a_u"));
+	/* An index with other keys gives way, one that is right or not there
+	 * does not matter. */
+	must(mongodb_drop_outdated_index(db, &index, &err));
+	must(mongodb_ensure_indexes(db, &index, 1, &err));
+	must(mongodb_drop_outdated_index(db, &index, &err));
+	must(mongodb_ensure_indexes(db, &index, 1, &err));
+	index.name = "a_other";
+	must(mongodb_drop_outdated_index(db, &index, &err));
+	index.collection = "nowhere";
+	must(mongodb_drop_outdated_index(db, &index, &err));
 	index.name = "bad";
 	index.keys = "n";
 	ck_assert_int_eq(mongodb_ensure_indexes(db, &index, 1, &err),

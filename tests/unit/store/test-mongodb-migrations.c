@@ -52,7 +52,7 @@ static const struct store {
 	const char *kind;
 	int (*open)(const char *location, struct error *err);
 	int version; /* the newest */
-} stores[] = {{"registry", open_registry, 1}, {"spool", open_spool, 2}};
+} stores[] = {{"registry", open_registry, 2}, {"spool", open_spool, 2}};
 
 #define STORES 2
 
