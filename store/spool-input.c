@@ -30,6 +30,8 @@ static int check_recipients(const struct spool_message *message)
 
 		if (!recipient->address || !*recipient->address ||
 		    (unsigned)recipient->state >= SPOOL_STATE_COUNT ||
+		    (unsigned)recipient->dsn >= SPOOL_DSN_COUNT ||
+		    recipient->keep_until_ms < 0 ||
 		    (recipient->lease_owner &&
 		     strlen(recipient->lease_owner) > SPOOL_OWNER_MAXIMUM))
 			return ERR_INVALID;
@@ -87,9 +89,23 @@ static int check_move(const struct spool_change *change)
 {
 	if (id_is_none(&change->move.id) || !change->move.from ||
 	    (change->move.from & ~ALL_STATES) ||
-	    (unsigned)change->move.to >= SPOOL_STATE_COUNT)
+	    (unsigned)change->move.to >= SPOOL_STATE_COUNT ||
+	    change->move.keep_until_ms < 0)
 		return ERR_INVALID;
 	return 0;
+}
+
+static int check_dsn(const struct spool_change *change)
+{
+	enum spool_dsn from = change->dsn.from, to = change->dsn.to;
+
+	if (id_is_none(&change->dsn.id) || (unsigned)from >= SPOOL_DSN_COUNT ||
+	    (unsigned)to >= SPOOL_DSN_COUNT)
+		return ERR_INVALID;
+	return (from == SPOOL_DSN_QUEUED || to == SPOOL_DSN_QUEUED) &&
+	               id_is_none(&change->dsn.dsn_id)
+	           ? ERR_INVALID
+	           : 0;
 }
 
 static int check_set(const struct spool_change *change)
@@ -135,6 +151,8 @@ int spool_change_check(const struct spool_change *change)
 		return check_set(change);
 	case SPOOL_RENEW:
 		return check_renew(change);
+	case SPOOL_DSN:
+		return check_dsn(change);
 	default:
 		return ERR_INVALID;
 	}

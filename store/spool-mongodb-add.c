@@ -44,7 +44,11 @@ static int copy_recipient(const struct spool_change *change,
 	                               .attempts = from->attempts,
 	                               .next_attempt_ms = from->next_attempt_ms,
 	                               .lease_until_ms = from->lease_until_ms,
-	                               .event_pending = from->event_pending};
+	                               .event_pending = from->event_pending,
+	                               .dsn = from->dsn,
+	                               .dsn_id = from->dsn_id};
+	if (from->state == SPOOL_FAILED)
+		to->keep_until_ms = from->keep_until_ms;
 	result = copy_text(&to->address, from->address);
 	if (!result)
 		result = copy_text(&to->by, from->by);
@@ -54,6 +58,8 @@ static int copy_recipient(const struct spool_change *change,
 		result = copy_text(&to->reply, from->reply);
 	if (!result)
 		result = copy_text(&to->lease_owner, from->lease_owner);
+	if (!result)
+		result = copy_text(&to->next_hop, from->next_hop);
 	if (!result && change->kind == SPOOL_COPY)
 		spool_history_keep(from->history ? from->history : "", to->by,
 		                   to->why, history);
@@ -150,7 +156,7 @@ int spool_mongodb_record_of(const struct spool_change *change,
 		return error_set(err, ERR_MEMORY, "out of memory");
 	}
 	spool_mongodb_summarise(&made.message, &summary);
-	made.message.body_present = body->present && !summary.final;
+	made.message.body_present = body->present && !summary.over;
 	*record = made;
 	return 0;
 }

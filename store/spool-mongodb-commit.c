@@ -26,6 +26,8 @@ static const struct id *id_of(const struct spool_change *change)
 		return &change->refuse.id;
 	case SPOOL_RENEW:
 		return &change->renew.id;
+	case SPOOL_DSN:
+		return &change->dsn.id;
 	default:
 		return NULL;
 	}

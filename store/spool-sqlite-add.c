@@ -33,6 +33,14 @@ static void bind_auth(struct sqlite_query *query, const struct mail_auth *auth)
 	sqlite_bind_text(query, 22, auth->dkim_domain);
 }
 
+/* The id of another message, or NULL for none. */
+static void bind_other(struct sqlite_query *query, int parameter,
+                       const struct id *id)
+{
+	if (!id_is_none(id))
+		sqlite_bind_id(query, parameter, id);
+}
+
 /* Sets *seq, or leaves it 0 when the id is taken. */
 static int insert_message(struct sqlite_db *db,
                           const struct spool_message *message, int64_t *seq,
@@ -42,7 +50,7 @@ static int insert_message(struct sqlite_db *db,
 	    db, "INSERT OR IGNORE INTO message VALUES"
 	        " (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
 	        " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
-	        " ?23)");
+	        " ?23, ?24)");
 	int result;
 
 	sqlite_bind_id(query, 1, &message->id);
@@ -53,6 +61,7 @@ static int insert_message(struct sqlite_db *db,
 	bind_texts(query, message);
 	bind_auth(query, &message->auth);
 	sqlite_bind_int(query, 23, message->smtputf8);
+	bind_other(query, 24, &message->dsn_of);
 	result = sqlite_run(query, err);
 	if (!result && sqlite_db_changes(db) > 0)
 		*seq = sqlite_db_last_rowid(db);
@@ -95,6 +104,11 @@ static void bind_times(struct sqlite_query *query,
 		sqlite_bind_int(query, 6, 0);
 		sqlite_bind_int(query, 8, message->expires_ms);
 		break;
+	case SPOOL_FAILED:
+		sqlite_bind_int(query, 6, 0);
+		if (recipient->keep_until_ms)
+			sqlite_bind_int(query, 8, recipient->keep_until_ms);
+		break;
 	default:
 		sqlite_bind_int(query, 6, 0);
 		break;
@@ -109,7 +123,8 @@ static int insert_recipient(struct sqlite_db *db,
 	    &message->recipients[position];
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, ?16)");
+	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, ?16, ?17, ?18,"
+	        " ?19)");
 	char history[SPOOL_HISTORY_SIZE];
 
 	history[0] = '\0';
@@ -129,6 +144,9 @@ static int insert_recipient(struct sqlite_db *db,
 	sqlite_bind_text(query, 12, or_empty(recipient->why));
 	sqlite_bind_text(query, 13, or_empty(recipient->reply));
 	sqlite_bind_text(query, 16, history);
+	sqlite_bind_int(query, 17, recipient->dsn);
+	bind_other(query, 18, &recipient->dsn_id);
+	sqlite_bind_text(query, 19, or_empty(recipient->next_hop));
 	return sqlite_run(query, err);
 }
 
@@ -136,18 +154,21 @@ static int insert_recipients(struct spool_sqlite_batch *batch,
                              const struct spool_message *message, bool copy,
                              struct error *err)
 {
-	bool final = true;
+	bool over = true;
 
 	for (size_t i = 0; i < message->recipient_count; i++) {
-		enum spool_state state = message->recipients[i].state;
+		const struct spool_recipient *recipient =
+		    &message->recipients[i];
 		int result = insert_recipient(batch->db, message, i, copy, err);
 
 		if (result < 0)
 			return result;
-		batch->delta.recipients[state]++;
-		final = final && spool_state_is_final(state);
+		batch->delta.recipients[recipient->state]++;
+		batch->delta.kept += recipient->state == SPOOL_FAILED &&
+		                     recipient->keep_until_ms;
+		over = over && spool_recipient_is_over(recipient);
 	}
-	if (final)
+	if (over)
 		spool_sqlite_ended(batch, &message->id);
 	return 0;
 }

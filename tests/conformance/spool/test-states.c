@@ -19,17 +19,31 @@ static const char *const allowed[SPOOL_STATE_COUNT] = {
     /* to: held queued deferred delivered failed discarded expired quar. */
     [SPOOL_HELD] = "-q---xe-",     [SPOOL_QUEUED] = "-qdDFx--",
     [SPOOL_DEFERRED] = "-qdDFx--", [SPOOL_DELIVERED] = "--------",
-    [SPOOL_FAILED] = "--------",   [SPOOL_DISCARDED] = "--------",
+    [SPOOL_FAILED] = "-q---xe-",   [SPOOL_DISCARDED] = "--------",
     [SPOOL_EXPIRED] = "--------",  [SPOOL_QUARANTINED] = "-q---xe-",
 };
+
+/* A message in a state, kept if it is one that failed. */
+static struct id add_kept(enum spool_state state)
+{
+	struct spool_message message = fixture_message(1, state);
+	struct id id = message.id;
+
+	if (state == SPOOL_FAILED)
+		message.recipients[0].keep_until_ms = FIXTURE_NOW_MS + 1000;
+	ck_assert_int_eq(fixture_commit(&fixture, fixture_add_change(
+	                                              &message, "body\r\n", 6)),
+	                 0);
+	spool_message_release(&message);
+	return id;
+}
 
 START_TEST(every_change)
 {
 	for (int from = 0; from < SPOOL_STATE_COUNT; from++) {
 		for (int to = 0; to < SPOOL_STATE_COUNT; to++) {
 			bool may = allowed[from][to] != '-';
-			struct id id =
-			    fixture_add(&fixture, 1, (enum spool_state)from);
+			struct id id = add_kept((enum spool_state)from);
 			int result =
 			    fixture_move(&fixture, id, 0, (enum spool_state)to);
 
