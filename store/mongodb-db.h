@@ -80,14 +80,6 @@ int mongodb_ensure_indexes(struct mongodb_db *db,
                            struct error *err);
 
 /*
- * Drops the index of this name where its keys are not those of index, so that
- * mongodb_ensure_indexes() makes it anew: for a step of a schema.
- */
-int mongodb_drop_outdated_index(struct mongodb_db *db,
-                                const struct mongodb_index *index,
-                                struct error *err);
-
-/*
  * Brings the schema, kept in the document named kind of the collection
  * "schema", to version count: steps[i] (NULL: nothing to do) leads from version
  * i to i + 1 and must be repeatable. ERR_VERSION when a newer program wrote it,
@@ -215,10 +207,11 @@ int mongodb_find_each(struct mongodb_db *db, const struct mongodb_find *find,
                                   struct error *err),
                       void *context, struct error *err);
 
-/* Counts those that match by an index scan; hint is an index's name or NULL. */
+/* Counts those that match by an index scan, at most limit (0: all); hint is an
+ * index's name or NULL. */
 int mongodb_count(struct mongodb_db *db, const char *collection,
-                  const bson_t *selector, const char *hint, int64_t *count,
-                  struct error *err);
+                  const bson_t *selector, const char *hint, int64_t limit,
+                  int64_t *count, struct error *err);
 
 /* --- values ------------------------------------------------------------ */
 

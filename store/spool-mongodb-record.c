@@ -114,26 +114,6 @@ static int read_state(const bson_t *recipient, enum spool_state *state)
 	return 0;
 }
 
-/* A recipient without the field has no DSN. */
-static int read_dsn(const bson_t *view, struct spool_recipient *recipient)
-{
-	char *word = NULL;
-	int result = mongodb_get_text(view, "dsn", &word);
-	int found = SPOOL_DSN_NONE;
-
-	if (!result && *word)
-		found = spool_dsn_parse(word);
-	free(word);
-	if (result < 0)
-		return result;
-	if (found < 0)
-		return ERR_CORRUPT;
-	recipient->dsn = (enum spool_dsn)found;
-	recipient->dsn_id = mongodb_get_id(view, "dsn_id");
-	recipient->keep_until_ms = mongodb_get_int(view, "keep_until");
-	return 0;
-}
-
 static int read_recipient(const bson_t *view, struct spool_recipient *recipient)
 {
 	int result = read_state(view, &recipient->state);
@@ -156,10 +136,7 @@ static int read_recipient(const bson_t *view, struct spool_recipient *recipient)
 		result = mongodb_get_text(view, "reply", &recipient->reply);
 	if (!result)
 		result = mongodb_get_text(view, "history", &recipient->history);
-	if (!result)
-		result =
-		    mongodb_get_text(view, "next_hop", &recipient->next_hop);
-	return result < 0 ? result : read_dsn(view, recipient);
+	return result;
 }
 
 static int make_room(struct spool_mongodb_record *record, size_t count)
@@ -229,13 +206,7 @@ static void read_numbers(const bson_t *turing,
 	message->expires_ms = mongodb_get_int(turing, "expires");
 	message->size = mongodb_get_int(turing, "size");
 	message->eight_bit = mongodb_get_bool(turing, "eight_bit");
-	message->smtputf8 = mongodb_get_bool(turing, "smtputf8");
 	message->registered = mongodb_get_bool(turing, "registered");
-	message->registration_attempts =
-	    (unsigned)mongodb_get_int(turing, "registration.attempts");
-	message->registration_retry_ms =
-	    mongodb_get_int(turing, "registration.retry");
-	message->dsn_of = mongodb_get_id(turing, "dsn_of");
 	message->body_present = mongodb_get_document(turing, "body", &body);
 	if (message->body_present) {
 		record->body_size = mongodb_get_int(&body, "size");
@@ -258,10 +229,6 @@ int spool_mongodb_record_read(const bson_t *document,
 		read_numbers(&turing, &read);
 		what = "texts";
 		result = read_texts(&turing, &read.message);
-		if (!result)
-			result = mongodb_get_text(
-			    &turing, "registration.refusal",
-			    &read.message.registration_refusal);
 		if (!result) {
 			what = "auth";
 			result = read_auth(&turing, &read.message.auth);

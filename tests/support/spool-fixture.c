@@ -87,7 +87,6 @@ static void fill_texts(struct spool_message *message)
 	message->helo = mem_copy_string("helo.elsewhere.example");
 	message->protocol = mem_copy_string("ESMTP");
 	message->challenge_reason = mem_copy_string("list");
-	message->registration_refusal = mem_copy_string("");
 }
 
 struct spool_message fixture_message(size_t count, enum spool_state state)
@@ -98,7 +97,6 @@ struct spool_message fixture_message(size_t count, enum spool_state state)
 	    .expires_ms = FIXTURE_NOW_MS + 1000,
 	    .size = 6,
 	    .eight_bit = true,
-	    .smtputf8 = true,
 	    .recipient_count = count,
 	    .auth = {.stated = true,
 	             .spf = AUTH_PASS,
