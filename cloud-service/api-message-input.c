@@ -117,6 +117,9 @@ static int read_auth_fields(const json_t *auth, struct mail_auth *out,
 	if (!result)
 		result =
 		    read_domain(auth, "dkim_domain", out->dkim_domain, err);
+	if (!result)
+		result =
+		    read_domain(auth, "dmarc_domain", out->dmarc_domain, err);
 	return result;
 }
 

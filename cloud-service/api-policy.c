@@ -56,15 +56,17 @@ static json_t *time_json(int64_t wall_ms)
 static json_t *entry_json(const struct entry *entry)
 {
 	char id[ID_TEXT_SIZE], created[CLOCK_TEXT_SIZE];
+	enum mail_pass demand = entry_demand(entry);
 
 	return json_pack(
-	    "{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:o,s:s,s:I,s:s,s:s}", "id",
+	    "{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:b,s:o,s:s,s:I,s:s,s:s}", "id",
 	    id_format(&entry->id, id), "scope", entry_scope_name(entry->scope),
 	    "scope_value", entry->scope_value, "colour",
 	    entry_colour_name(entry->colour), "kind",
 	    entry_kind_name(entry->kind), "value", entry->value, "demands_pass",
-	    (int)entry->demands_pass, "deleted", (int)entry->deleted,
-	    "expires_at", time_json(entry->expires_ms), "created_at",
+	    (int)(demand != MAIL_PASS_NONE), "demand", mail_pass_name(demand),
+	    "deleted", (int)entry->deleted, "expires_at",
+	    time_json(entry->expires_ms), "created_at",
 	    clock_format_rfc3339(entry->created_ms, created), "revision",
 	    (json_int_t)entry->revision, "origin",
 	    entry_origin_name(entry->origin), "note", entry->note);

@@ -9,6 +9,20 @@
 
 #define PAGE_SIZE 500
 
+/* What authentication the entry demands; 0 or an exit status. */
+static int read_demand(struct cli *cli, struct entry *entry)
+{
+	int demand = cli->demand ? mail_pass_parse(cli->demand) : 0;
+
+	if (cli->demand && cli->demand_pass)
+		return cli_usage(cli, "--demand or --demand-pass, not both");
+	if (demand < 0)
+		return cli_usage(cli, "--demand: none, pass, dkim or dmarc");
+	entry->demand =
+	    cli->demand_pass ? MAIL_PASS_SPF : (enum mail_pass)demand;
+	return 0;
+}
+
 /* Fills the fields that come from words and options; 0 or an exit status. */
 static int read_entry(struct cli *cli, struct entry *entry)
 {
@@ -33,8 +47,7 @@ static int read_entry(struct cli *cli, struct entry *entry)
 	entry->scope = cli->mailbox  ? ENTRY_SCOPE_MAILBOX
 	               : cli->domain ? ENTRY_SCOPE_DOMAIN
 	                             : ENTRY_SCOPE_TENANT;
-	entry->demands_pass = cli->demand_pass;
-	return 0;
+	return read_demand(cli, entry);
 }
 
 static int put_entry(struct cli *cli, const struct id *tenant,
@@ -113,6 +126,7 @@ static int entry_remove(struct cli *cli)
 static void print_entry(FILE *out, const struct entry *entry)
 {
 	char id[ID_TEXT_SIZE], time[CLOCK_TEXT_SIZE];
+	enum mail_pass demand = entry_demand(entry);
 
 	fprintf(out, "%s\t%s\t%s\t%s\t%s", id_format(&entry->id, id),
 	        entry_colour_name(entry->colour), entry_kind_name(entry->kind),
@@ -120,8 +134,10 @@ static void print_entry(FILE *out, const struct entry *entry)
 	if (*entry->scope_value)
 		fprintf(out, "=%s", entry->scope_value);
 	fprintf(out, "\t%s", entry_origin_name(entry->origin));
-	if (entry->demands_pass)
+	if (demand != MAIL_PASS_NONE)
 		fputs("\tdemands-pass", out);
+	if (demand > MAIL_PASS_SPF)
+		fprintf(out, "=%s", mail_pass_name(demand));
 	if (entry->expires_ms)
 		fprintf(out, "\tuntil %s",
 		        clock_format_rfc3339(entry->expires_ms, time));
@@ -170,7 +186,7 @@ static int entry_list(struct cli *cli)
 const struct cli_command cli_entry_commands[] = {
     {"entry", "add",
      "TENANT white|black KIND VALUE [--domain D | --mailbox M] "
-     "[--demand-pass] [--expires TIME] [--note TEXT]",
+     "[--demand none|pass|dkim|dmarc] [--expires TIME] [--note TEXT]",
      "adds an entry, prints its id, and decides the held mail it matches; "
      "KIND: address, domain, subdomains, network or pattern",
      4, 4, true, entry_add},

@@ -30,6 +30,7 @@ static const struct {
     {"--sender", offsetof(struct cli, sender), false},
     {"--limit", offsetof(struct cli, limit), false},
     {"--state", offsetof(struct cli, state), false},
+    {"--demand", offsetof(struct cli, demand), false},
     {"--demand-pass", offsetof(struct cli, demand_pass), true},
     {"--to-backend", offsetof(struct cli, to_backend), false},
     {"--to-location", offsetof(struct cli, to_location), false},

@@ -22,7 +22,7 @@ struct cli {
 	int word_count;
 	/* Options; NULL or false when not given. */
 	const char *language, *role, *domain, *mailbox, *note, *expires;
-	const char *sender, *limit, *state, *to_backend;
+	const char *sender, *limit, *state, *demand, *to_backend;
 	char *to_location; /* may hold a password: never printed */
 	bool demand_pass, held, check;
 	/* Set for commands that need them. */

@@ -122,6 +122,20 @@ static void print_recipient(const struct spool_recipient *recipient)
 		print_field("  cloud:", "is still to be told");
 }
 
+/* What the cloud knows of it, and what it did not take. */
+static void print_registration(const struct spool_message *message)
+{
+	print_field("cloud:", message->registered ? "knows it, or need not"
+	                                          : "is still to hear of it");
+	if (*message->registration_refusal)
+		print_field("cloud refused:", message->registration_refusal);
+	if (message->registration_attempts > 0) {
+		(void)printf("%-17s %u\n", "refused so often:",
+		             message->registration_attempts);
+		print_time("asked again:", message->registration_retry_ms);
+	}
+}
+
 void cli_print_message(const struct spool_message *message)
 {
 	char id[ID_TEXT_SIZE];
@@ -144,8 +158,7 @@ void cli_print_message(const struct spool_message *message)
 	print_field("challenge:", *message->challenge_reason
 	                              ? message->challenge_reason
 	                              : "may be sent");
-	print_field("cloud:", message->registered ? "knows it, or need not"
-	                                          : "is still to hear of it");
+	print_registration(message);
 	for (i = 0; i < message->recipient_count; i++)
 		print_recipient(&message->recipients[i]);
 }
@@ -215,15 +228,17 @@ void cli_print_json(const struct spool_message *message)
 		(void)json_array_append_new(
 		    recipients, json_recipient(&message->recipients[i]));
 	object = json_pack(
-	    "{ss so so sI so so so so sb so}", "id",
+	    "{ss so so sI sb so so so so sb so si so}", "id",
 	    id_format(&message->id, id), "received",
 	    json_time(message->received_ms), "expires",
 	    json_time(message->expires_ms), "size", (json_int_t)message->size,
-	    "sender", json_text(message->sender), "subject",
-	    json_text(message->subject), "client",
+	    "smtputf8", message->smtputf8, "sender", json_text(message->sender),
+	    "subject", json_text(message->subject), "client",
 	    json_text(message->client_address), "challenge_reason",
 	    json_text(message->challenge_reason), "registered",
-	    message->registered, "recipients", recipients);
+	    message->registered, "registration_refusal",
+	    json_text(message->registration_refusal), "registration_attempts",
+	    (int)message->registration_attempts, "recipients", recipients);
 	(void)json_dumpf(object, stdout, JSON_COMPACT);
 	(void)putchar('\n');
 	json_decref(object);

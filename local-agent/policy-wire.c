@@ -48,6 +48,25 @@ static int read_words(const json_t *object, size_t index, struct entry *entry,
 	return 0;
 }
 
+/* A cloud that does not say of which kind says whether any is demanded. */
+static int read_demand(const json_t *object, size_t index, struct entry *entry,
+                       struct error *err)
+{
+	const json_t *demand = json_object_get(object, "demand");
+	int parsed = json_is_true(json_object_get(object, "demands_pass"))
+	                 ? MAIL_PASS_SPF
+	                 : MAIL_PASS_NONE;
+
+	if (demand)
+		parsed = json_is_string(demand)
+		             ? mail_pass_parse(json_string_value(demand))
+		             : -1;
+	if (parsed < 0)
+		return bad(err, index, "demand");
+	entry->demand = (enum mail_pass)parsed;
+	return 0;
+}
+
 static int read_times(const json_t *object, size_t index, struct entry *entry,
                       struct error *err)
 {
@@ -75,8 +94,6 @@ static int read_entry(const json_t *object, size_t index, struct entry *entry,
 	entry->scope_value = mem_copy_string(scope_value ? scope_value : "");
 	entry->value = mem_copy_string(value ? value : "");
 	entry->note = mem_copy_string(note ? note : "");
-	entry->demands_pass =
-	    json_is_true(json_object_get(object, "demands_pass"));
 	entry->deleted = json_is_true(json_object_get(object, "deleted"));
 	entry->revision =
 	    json_integer_value(json_object_get(object, "revision"));
@@ -85,6 +102,7 @@ static int read_entry(const json_t *object, size_t index, struct entry *entry,
 	if (!value)
 		return bad(err, index, "value");
 	if (read_words(object, index, entry, err) ||
+	    read_demand(object, index, entry, err) ||
 	    read_times(object, index, entry, err))
 		return ERR_PROTOCOL;
 	if (!entry->deleted && entry_canonicalise(entry, NULL))

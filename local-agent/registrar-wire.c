@@ -45,6 +45,7 @@ static json_t *auth_object(const struct mail_auth *auth)
 	set(object, "dmarc", json_string(auth_result_name(auth->dmarc)));
 	set(object, "spf_domain", text(auth->spf_domain));
 	set(object, "dkim_domain", text(auth->dkim_domain));
+	set(object, "dmarc_domain", text(auth->dmarc_domain));
 	set(object, "aligned", json_boolean(auth->aligned));
 	return object;
 }

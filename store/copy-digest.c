@@ -69,6 +69,7 @@ void copy_hash_auth(struct copy_hash *hash, const struct mail_auth *auth)
 	copy_hash_int(hash, (int64_t)auth->dmarc);
 	copy_hash_text(hash, auth->spf_domain);
 	copy_hash_text(hash, auth->dkim_domain);
+	copy_hash_text(hash, auth->dmarc_domain);
 	copy_hash_int(hash, auth->aligned);
 }
 
@@ -81,7 +82,7 @@ void copy_hash_entry(struct copy_hash *hash, const struct entry *entry)
 	copy_hash_int(hash, (int64_t)entry->kind);
 	copy_hash_text(hash, entry->value);
 	copy_hash_int(hash, (int64_t)entry->origin);
-	copy_hash_int(hash, entry->demands_pass);
+	copy_hash_int(hash, (int64_t)entry->demand);
 	copy_hash_int(hash, entry->deleted);
 	copy_hash_int(hash, entry->expires_ms);
 	copy_hash_int(hash, entry->created_ms);

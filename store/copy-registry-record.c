@@ -98,6 +98,8 @@ static void hash_account(struct copy_hash *hash,
 	copy_hash_text(hash, tenant->time_zone);
 	copy_hash_text(hash, tenant->from_name);
 	copy_hash_int(hash, tenant->created_ms);
+	copy_hash_int(hash, tenant->quota_messages);
+	copy_hash_int(hash, tenant->quota_bytes);
 }
 
 static void hash_key(struct copy_hash *hash, const struct registry_key *key)
@@ -186,11 +188,6 @@ static void hash_challenge(struct copy_hash *hash,
 	copy_hash_int(hash, challenge->mail_attempts);
 	copy_hash_int(hash, challenge->mail_next_ms);
 	copy_hash_text(hash, challenge->mail_reply);
-	copy_hash_text(hash, challenge->end_reason);
-	copy_hash_bytes(hash, challenge->client_hash,
-	                sizeof(challenge->client_hash));
-	copy_hash_bytes(hash, challenge->domain_hash,
-	                sizeof(challenge->domain_hash));
 }
 
 static void hash_audit(struct copy_hash *hash,
@@ -213,8 +210,6 @@ static void hash_small(struct copy_hash *hash,
 		copy_hash_bytes(hash, record->dead_sender.hash,
 		                sizeof(record->dead_sender.hash));
 		copy_hash_int(hash, record->dead_sender.marked_ms);
-		copy_hash_id(hash, &record->dead_sender.challenge);
-		copy_hash_text(hash, record->dead_sender.reason);
 	} else if (record->kind == REGISTRY_SECRETS) {
 		copy_hash_text(hash, record->secret.name);
 		copy_hash_bytes(hash, record->secret.bytes,

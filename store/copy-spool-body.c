@@ -69,6 +69,10 @@ static void hash_recipient(struct copy_hash *hash,
 	copy_hash_int(hash, waits ? recipient->next_attempt_ms : 0);
 	copy_hash_text(hash, recipient->reply);
 	copy_hash_int(hash, recipient->event_pending);
+	copy_hash_text(hash, recipient->next_hop);
+	copy_hash_int(hash, recipient->keep_until_ms);
+	copy_hash_int(hash, (int64_t)recipient->dsn);
+	copy_hash_id(hash, &recipient->dsn_id);
 }
 
 static void hash_head(struct copy_hash *hash,
@@ -79,7 +83,11 @@ static void hash_head(struct copy_hash *hash,
 	copy_hash_int(hash, message->expires_ms);
 	copy_hash_int(hash, message->size);
 	copy_hash_int(hash, message->eight_bit);
+	copy_hash_int(hash, message->smtputf8);
 	copy_hash_int(hash, message->registered);
+	copy_hash_int(hash, message->registration_attempts);
+	copy_hash_int(hash, message->registration_retry_ms);
+	copy_hash_text(hash, message->registration_refusal);
 	copy_hash_text(hash, message->sender);
 	copy_hash_text(hash, message->sender_normal);
 	copy_hash_text(hash, message->header_from);
@@ -91,6 +99,7 @@ static void hash_head(struct copy_hash *hash,
 	copy_hash_text(hash, message->protocol);
 	copy_hash_text(hash, message->challenge_reason);
 	copy_hash_auth(hash, &message->auth);
+	copy_hash_id(hash, &message->dsn_of);
 }
 
 int copy_spool_hash(struct spool *spool, const struct spool_message *message,

@@ -30,6 +30,7 @@
 
 #include "common/error.h"
 #include "common/id.h"
+#include "common/mail/identity.h"
 
 /* A database on a server, a replica set or a sharded cluster. */
 struct mongodb_db;
@@ -78,6 +79,14 @@ struct mongodb_index {
 int mongodb_ensure_indexes(struct mongodb_db *db,
                            const struct mongodb_index *indexes, size_t count,
                            struct error *err);
+
+/*
+ * Drops the index of this name where its keys are not those of index, so that
+ * mongodb_ensure_indexes() makes it anew: for a step of a schema.
+ */
+int mongodb_drop_outdated_index(struct mongodb_db *db,
+                                const struct mongodb_index *index,
+                                struct error *err);
 
 /*
  * Brings the schema, kept in the document named kind of the collection
@@ -207,11 +216,10 @@ int mongodb_find_each(struct mongodb_db *db, const struct mongodb_find *find,
                                   struct error *err),
                       void *context, struct error *err);
 
-/* Counts those that match by an index scan, at most limit (0: all); hint is an
- * index's name or NULL. */
+/* Counts those that match by an index scan; hint is an index's name or NULL. */
 int mongodb_count(struct mongodb_db *db, const char *collection,
-                  const bson_t *selector, const char *hint, int64_t limit,
-                  int64_t *count, struct error *err);
+                  const bson_t *selector, const char *hint, int64_t *count,
+                  struct error *err);
 
 /* --- values ------------------------------------------------------------ */
 
@@ -240,6 +248,12 @@ struct id mongodb_get_id(const bson_t *document, const char *key);
 int64_t mongodb_get_int(const bson_t *document, const char *key);
 /* Booleans. */
 bool mongodb_get_bool(const bson_t *document, const char *key);
+/*
+ * The pass that an entry demands, in its field "demand"; before version 2 of
+ * the schemas a boolean "demands_pass" said that it demands any. ERR_CORRUPT
+ * for a word that is none.
+ */
+int mongodb_get_demand(const bson_t *document, enum mail_pass *demand);
 /* A heap copy, "" where missing; frees what was in *text. ERR_MEMORY. */
 int mongodb_get_text(const bson_t *document, const char *key, char **text);
 /* Borrowed bytes of a binary or a string; NULL where missing. */

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_MAXIMUM 128
+#define KEY_MAXIMUM     128
+#define INDEX_NOT_FOUND 27 /* of the server */
 
 /* Reads "a:1,b.c:-1,d:hashed" into a document; false for anything else. */
 static bool read_keys(const char *text, bson_t *keys)
@@ -187,5 +188,42 @@ int mongodb_ensure_indexes(struct mongodb_db *db,
 
 	for (size_t i = 0; i < count && !code; i++)
 		code = ensure(db, &indexes[i], err);
+	return code;
+}
+
+/* --- dropping ----------------------------------------------------------- */
+
+/* Another process may have dropped it meanwhile. */
+static int drop(struct mongodb_handle *handle, const char *name,
+                struct error *err)
+{
+	bson_error_t error;
+
+	if (mongoc_collection_drop_index_with_opts(handle->collection, name,
+	                                           NULL, &error) ||
+	    error.code == INDEX_NOT_FOUND)
+		return 0;
+	return mongodb_failure(name, &error, NULL, true, err);
+}
+
+int mongodb_drop_outdated_index(struct mongodb_db *db,
+                                const struct mongodb_index *index,
+                                struct error *err)
+{
+	struct mongodb_handle handle = {0};
+	bson_t keys = BSON_INITIALIZER;
+	bool found = false;
+	int code;
+
+	if (!read_keys(index->keys, &keys))
+		code = error_set(err, ERR_INVALID, "%s: bad keys", index->name);
+	else
+		code = mongodb_handle_take(&handle, db, index->collection, err);
+	if (!code)
+		code = look_for(&handle, index, &keys, &found, err);
+	if (code == ERR_INVALID && found)
+		code = drop(&handle, index->name, err);
+	mongodb_handle_give(&handle);
+	bson_destroy(&keys);
 	return code;
 }

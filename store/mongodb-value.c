@@ -128,6 +128,26 @@ bool mongodb_get_bool(const bson_t *document, const char *key)
 	       bson_iter_bool(&found);
 }
 
+int mongodb_get_demand(const bson_t *document, enum mail_pass *demand)
+{
+	bson_iter_t found;
+	int parsed;
+
+	if (!find(document, "demand", &found)) {
+		*demand = mongodb_get_bool(document, "demands_pass")
+		              ? MAIL_PASS_SPF
+		              : MAIL_PASS_NONE;
+		return 0;
+	}
+	parsed = BSON_ITER_HOLDS_UTF8(&found)
+	             ? mail_pass_parse(bson_iter_utf8(&found, NULL))
+	             : -1;
+	if (parsed < 0)
+		return ERR_CORRUPT;
+	*demand = (enum mail_pass)parsed;
+	return 0;
+}
+
 const void *mongodb_get_bytes(const bson_t *document, const char *key,
                               size_t *size)
 {

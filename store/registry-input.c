@@ -100,6 +100,12 @@ static int input_time_zone(const char *zone, struct error *err)
 	return 0;
 }
 
+static int input_quota(const char *field, int64_t quota, struct error *err)
+{
+	return quota < 0 ? error_set(err, ERR_INVALID, "%s: negative", field)
+	                 : 0;
+}
+
 int input_tenant(const struct registry_tenant *tenant, struct error *err)
 {
 	int error;
@@ -107,6 +113,9 @@ int input_tenant(const struct registry_tenant *tenant, struct error *err)
 	if ((error = input_id("id", &tenant->id, err)) ||
 	    (error = input_tenant_name(tenant->name, err)) ||
 	    (error = input_language(tenant->language, err)) ||
+	    (error =
+	         input_quota("quota_messages", tenant->quota_messages, err)) ||
+	    (error = input_quota("quota_bytes", tenant->quota_bytes, err)) ||
 	    (error =
 	         input_shown_name("display_name", tenant->display_name, err)) ||
 	    (error = input_time_zone(tenant->time_zone, err)))
@@ -230,9 +239,7 @@ int input_challenge(const struct registry_challenge *challenge,
 	    (error = input_id("message", &challenge->message, err)) ||
 	    (error = input_required("sender", challenge->sender, err)) ||
 	    (error = input_optional("code", challenge->code, err)) ||
-	    (error =
-	         input_optional("mail_reply", challenge->mail_reply, err)) ||
-	    (error = input_optional("end_reason", challenge->end_reason, err)))
+	    (error = input_optional("mail_reply", challenge->mail_reply, err)))
 		return error;
 	if (challenge->state != CHALLENGE_STATE_OPEN)
 		return error_set(err, ERR_INVALID, "state: not open");

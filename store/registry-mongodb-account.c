@@ -14,24 +14,29 @@ int registry_mongodb_read_tenant(const bson_t *document,
 
 	tenant->id = mongodb_get_id(document, "_id");
 	tenant->created_ms = mongodb_get_int(document, "created");
+	tenant->quota_messages = mongodb_get_int(document, "quota_messages");
+	tenant->quota_bytes = mongodb_get_int(document, "quota_bytes");
 	return registry_mongodb_texts(document, texts, 5, err);
 }
 
-bool registry_mongodb_append_shown(bson_t *document,
-                                   const struct registry_tenant *tenant)
+bool registry_mongodb_append_settings(bson_t *document,
+                                      const struct registry_tenant *tenant)
 {
 	return mongodb_append_text(document, "language", tenant->language) &&
 	       mongodb_append_text(document, "display_name",
 	                           tenant->display_name) &&
 	       mongodb_append_text(document, "time_zone", tenant->time_zone) &&
-	       mongodb_append_text(document, "from_name", tenant->from_name);
+	       mongodb_append_text(document, "from_name", tenant->from_name) &&
+	       BSON_APPEND_INT64(document, "quota_messages",
+	                         tenant->quota_messages) &&
+	       BSON_APPEND_INT64(document, "quota_bytes", tenant->quota_bytes);
 }
 
 bool registry_mongodb_append_tenant(bson_t *document,
                                     const struct registry_tenant *tenant)
 {
 	return mongodb_append_text(document, "name", tenant->name) &&
-	       registry_mongodb_append_shown(document, tenant) &&
+	       registry_mongodb_append_settings(document, tenant) &&
 	       mongodb_append_time(document, "created", tenant->created_ms);
 }
 

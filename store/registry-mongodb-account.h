@@ -23,8 +23,8 @@ int registry_mongodb_read_user(const bson_t *document,
 bool registry_mongodb_append_tenant(bson_t *document,
                                     const struct registry_tenant *tenant);
 /* Of these fields those that registry_tenant_change() sets. */
-bool registry_mongodb_append_shown(bson_t *document,
-                                   const struct registry_tenant *tenant);
+bool registry_mongodb_append_settings(bson_t *document,
+                                      const struct registry_tenant *tenant);
 /* See registry_mongodb_append_tenant(). */
 bool registry_mongodb_append_key(bson_t *document,
                                  const struct registry_key *key,

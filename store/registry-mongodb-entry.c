@@ -29,8 +29,8 @@ static bool append_marks(bson_t *document, const struct entry *entry)
 	bool scanned = !entry->deleted && (entry->kind == ENTRY_PATTERN ||
 	                                   entry->kind == ENTRY_NETWORK);
 
-	return BSON_APPEND_BOOL(document, "demands_pass",
-	                        entry->demands_pass) &&
+	return mongodb_append_text(document, "demand",
+	                           mail_pass_name(entry->demand)) &&
 	       BSON_APPEND_BOOL(document, "deleted", entry->deleted) &&
 	       (!scanned || BSON_APPEND_BOOL(document, "scan", true)) &&
 	       (!entry->expires_ms ||
@@ -102,8 +102,10 @@ int registry_mongodb_entry_read(const bson_t *document, struct entry *entry,
 
 	if (error)
 		return error;
+	if (mongodb_get_demand(document, &entry->demand))
+		return error_set(err, ERR_CORRUPT,
+		                 "an entry demands an unknown pass");
 	entry->id = mongodb_get_id(document, "id");
-	entry->demands_pass = mongodb_get_bool(document, "demands_pass");
 	entry->deleted = mongodb_get_bool(document, "deleted");
 	entry->expires_ms = mongodb_get_int(document, "expires");
 	entry->created_ms = mongodb_get_int(document, "created");

@@ -109,6 +109,7 @@ static bool append_auth(bson_t *document, const struct mail_auth *auth)
 	                        auth_result_name(auth->dmarc)) &&
 	       mongodb_append_text(&item, "spf_domain", auth->spf_domain) &&
 	       mongodb_append_text(&item, "dkim_domain", auth->dkim_domain) &&
+	       mongodb_append_text(&item, "dmarc_domain", auth->dmarc_domain) &&
 	       bson_append_document_end(document, &item);
 }
 
@@ -200,6 +201,7 @@ static void read_auth(const bson_t *document, struct mail_auth *auth)
 	auth->dmarc = read_result(&view, "dmarc");
 	read_domain(&view, "spf_domain", auth->spf_domain);
 	read_domain(&view, "dkim_domain", auth->dkim_domain);
+	read_domain(&view, "dmarc_domain", auth->dmarc_domain);
 }
 
 static int read_state(const bson_t *recipient, enum registry_state *state,

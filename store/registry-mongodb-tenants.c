@@ -40,7 +40,7 @@ int registry_mongodb_tenant_change(struct registry *registry,
 
 	(void)mongodb_append_id(&selector, "_id", &tenant->id);
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
-	(void)registry_mongodb_append_shown(&set, tenant);
+	(void)registry_mongodb_append_settings(&set, tenant);
 	(void)bson_append_document_end(&update, &set);
 	/* Index: _id. */
 	error = mongodb_update(mongo->db, REGISTRY_TENANT, &selector, &update,

@@ -2,14 +2,28 @@
 #include "store/registry-mongodb.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The name of the database where the URI has none. */
 #define DATABASE "turing_registry"
 
-/* Step i leads from version i to i + 1: the indexes are all there is to do,
- * and they are made at every start. */
-static int (*const steps[])(struct mongodb_db *db, struct error *err) = {NULL,
-                                                                         NULL};
+/* Version 2: tenants have quotas (none of them is 0), entries say which pass
+ * they demand, and the index of held mail has its size. */
+static int drop_old_index(struct mongodb_db *db, struct error *err)
+{
+	size_t i = 0;
+
+	while (strcmp(registry_mongodb_indexes[i].name, "message_held") != 0)
+		i++;
+	return mongodb_drop_outdated_index(db, &registry_mongodb_indexes[i],
+	                                   err);
+}
+
+/* Step i leads from version i to i + 1; indexes are made at every start. */
+static int (*const steps[])(struct mongodb_db *db, struct error *err) = {
+    NULL,
+    drop_old_index,
+};
 
 static void turns_init(struct registry_mongodb *mongo)
 {
@@ -101,9 +115,10 @@ const struct registry_backend registry_mongodb_backend = {
     .secret = registry_mongodb_secret,
     .check = registry_mongodb_check,
     .tenant_add = registry_mongodb_tenant_add,
-    .tenant_change = registry_mongodb_tenant_change,
     .tenant_find = registry_mongodb_tenant_find,
     .tenant_read = registry_mongodb_tenant_read,
+    .tenant_change = registry_mongodb_tenant_change,
+    .tenant_usage = registry_mongodb_tenant_usage,
     .tenant_each = registry_mongodb_tenant_each,
     .domain_add = registry_mongodb_domain_add,
     .domain_remove = registry_mongodb_domain_remove,
@@ -138,10 +153,8 @@ const struct registry_backend registry_mongodb_backend = {
     .challenge_mail_renew = registry_mongodb_challenge_mail_renew,
     .challenge_mail_done = registry_mongodb_challenge_mail_done,
     .challenge_due = registry_mongodb_challenge_due,
-    .challenge_count = registry_mongodb_challenge_count,
-    .sender_mark = registry_mongodb_sender_mark,
-    .sender_read = registry_mongodb_sender_read,
-    .sender_clear = registry_mongodb_sender_clear,
+    .sender_set_dead = registry_mongodb_sender_set_dead,
+    .sender_is_dead = registry_mongodb_sender_is_dead,
     .audit_add = registry_mongodb_audit_add,
     .audit_each = registry_mongodb_audit_each,
     .count = registry_mongodb_count,

@@ -18,7 +18,7 @@ static void read_borrowed(struct sqlite_query *query, struct entry *entry)
 	entry->value = (char *)sqlite_column_text(query, 4);
 	entry->colour = (enum entry_colour)sqlite_column_int(query, 5);
 	entry->origin = (enum entry_origin)sqlite_column_int(query, 6);
-	entry->demands_pass = sqlite_column_int(query, 7) != 0;
+	entry->demand = (enum mail_pass)sqlite_column_int(query, 7);
 	entry->deleted = sqlite_column_int(query, 8) != 0;
 	entry->expires_ms = sqlite_column_int(query, 9);
 	entry->created_ms = sqlite_column_int(query, 10);
@@ -58,7 +58,7 @@ static void bind_put(struct sqlite_query *query, const struct put *put)
 	sqlite_bind_text(query, 5, entry->value);
 	sqlite_bind_int(query, 6, entry->colour);
 	sqlite_bind_int(query, 7, entry->origin);
-	sqlite_bind_int(query, 8, entry->demands_pass);
+	sqlite_bind_int(query, 8, entry->demand);
 	sqlite_bind_int(query, 9, entry->expires_ms);
 	sqlite_bind_int(query, 10, entry->created_ms);
 	sqlite_bind_int(query, 11, put->revision);

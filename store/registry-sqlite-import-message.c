@@ -59,7 +59,7 @@ static int insert_message(struct sqlite_db *db,
 	}
 	query = sqlite_query(db, MESSAGE_INSERT);
 	registry_sqlite_bind_message(query, message);
-	sqlite_bind_int(query, 23, *held);
+	sqlite_bind_int(query, 24, *held);
 	return sqlite_run(query, err);
 }
 

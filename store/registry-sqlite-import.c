@@ -14,7 +14,7 @@
 
 #define TENANT_INSERT                                                          \
 	"INSERT INTO tenant (" TENANT_COLUMNS ") VALUES (?1, ?2, ?3, ?4,"      \
-	" ?5, ?6, ?7)"
+	" ?5, ?6, ?7, ?8, ?9)"
 
 static int import_tenant(struct sqlite_db *db,
                          const struct registry_record *record, bool replace,
@@ -28,6 +28,8 @@ static int import_tenant(struct sqlite_db *db,
 	           " display_name = excluded.display_name,"
 	           " time_zone = excluded.time_zone,"
 	           " from_name = excluded.from_name,"
+	           " quota_messages = excluded.quota_messages,"
+	           " quota_bytes = excluded.quota_bytes,"
 	           " created_ms = excluded.created_ms");
 
 	registry_sqlite_bind_tenant(query, tenant);
@@ -141,7 +143,7 @@ static void bind_entry(struct sqlite_query *query, const struct entry *entry)
 	sqlite_bind_text(query, 5, entry->value);
 	sqlite_bind_int(query, 6, entry->colour);
 	sqlite_bind_int(query, 7, entry->origin);
-	sqlite_bind_int(query, 8, entry->demands_pass);
+	sqlite_bind_int(query, 8, entry->demand);
 	sqlite_bind_int(query, 9, entry->deleted);
 	sqlite_bind_int(query, 10, entry->expires_ms);
 	sqlite_bind_int(query, 11, entry->created_ms);
@@ -226,10 +228,7 @@ static int import_challenge(struct sqlite_db *db,
 	    " mail_lease_ms = excluded.mail_lease_ms,"
 	    " sender = excluded.sender, code = excluded.code,"
 	    " mail_owner = excluded.mail_owner,"
-	    " mail_reply = excluded.mail_reply,"
-	    " end_reason = excluded.end_reason,"
-	    " client_hash = excluded.client_hash,"
-	    " domain_hash = excluded.domain_hash");
+	    " mail_reply = excluded.mail_reply");
 
 	registry_sqlite_bind_challenge(query, &record->challenge);
 	return sqlite_run(query, err);
@@ -240,13 +239,13 @@ static int import_dead_sender(struct sqlite_db *db,
                               bool replace, struct error *err)
 {
 	struct sqlite_query *query = CHOOSE(
-	    db,
-	    "INSERT INTO dead_sender (" DEAD_COLUMNS ")"
-	    " VALUES (?1, ?2, ?3, ?4)",
-	    " ON CONFLICT (hash) DO UPDATE SET marked_ms = excluded.marked_ms,"
-	    " challenge = excluded.challenge, reason = excluded.reason");
+	    db, "INSERT INTO dead_sender (hash, marked_ms) VALUES (?1, ?2)",
+	    " ON CONFLICT (hash) DO UPDATE"
+	    " SET marked_ms = excluded.marked_ms");
 
-	registry_sqlite_bind_dead(query, &record->dead_sender);
+	sqlite_bind_blob(query, 1, record->dead_sender.hash,
+	                 sizeof(record->dead_sender.hash));
+	sqlite_bind_int(query, 2, record->dead_sender.marked_ms);
 	return sqlite_run(query, err);
 }
 

@@ -9,14 +9,14 @@
 	"id, tenant, challenge, received_ms, registered_ms, expires_ms, size," \
 	" sender, sender_normal, header_from, subject, message_id,"            \
 	" client_address, helo, challenge_reason, auth_stated, auth_aligned,"  \
-	" spf, dkim, dmarc, spf_domain, dkim_domain"
+	" spf, dkim, dmarc, spf_domain, dkim_domain, dmarc_domain"
 
-/* With the parameters that registry_sqlite_bind_message() binds; ?23 is how
+/* With the parameters that registry_sqlite_bind_message() binds; ?24 is how
  * many recipients are held. */
 #define MESSAGE_INSERT                                                         \
 	"INSERT INTO message (" MESSAGE_COLUMNS ", held) VALUES (?1, ?2, ?3,"  \
 	" ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"     \
-	" ?18, ?19, ?20, ?21, ?22, ?23)"
+	" ?18, ?19, ?20, ?21, ?22, ?23, ?24)"
 
 /* Binds all but the count of the held. */
 void registry_sqlite_bind_message(struct sqlite_query *query,

@@ -85,6 +85,7 @@ void registry_sqlite_bind_message(struct sqlite_query *query,
 	sqlite_bind_int(query, 20, message->auth.dmarc);
 	sqlite_bind_text(query, 21, message->auth.spf_domain);
 	sqlite_bind_text(query, 22, message->auth.dkim_domain);
+	sqlite_bind_text(query, 23, message->auth.dmarc_domain);
 }
 
 struct addition {
@@ -108,7 +109,7 @@ static int add_message(struct sqlite_db *db,
 		return error;
 	query = sqlite_query(db, MESSAGE_INSERT);
 	registry_sqlite_bind_message(query, message);
-	sqlite_bind_int(query, 23, held);
+	sqlite_bind_int(query, 24, held);
 	if ((error = sqlite_run(query, err)))
 		return error;
 	addition->added++;
@@ -159,6 +160,8 @@ static void read_auth(struct sqlite_query *query, struct mail_auth *auth)
 	               sqlite_column_text(query, 20));
 	(void)snprintf(auth->dkim_domain, sizeof(auth->dkim_domain), "%s",
 	               sqlite_column_text(query, 21));
+	(void)snprintf(auth->dmarc_domain, sizeof(auth->dmarc_domain), "%s",
+	               sqlite_column_text(query, 22));
 }
 
 static int read_recipient(struct sqlite_query *query,

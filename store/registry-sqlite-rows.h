@@ -6,7 +6,8 @@
 
 /* Columns in the order in which the functions below read them. */
 #define TENANT_COLUMNS                                                         \
-	"id, created_ms, name, language, display_name, time_zone, from_name"
+	"id, created_ms, name, language, display_name, time_zone, from_name,"  \
+	" quota_messages, quota_bytes"
 #define KEY_COLUMNS  "id, tenant, agent, prefix, hash, created_ms, revoked_ms"
 #define USER_COLUMNS "id, tenant, created_ms, login, role, password"
 #define ENTRY_COLUMNS                                                          \

@@ -225,44 +225,33 @@
 	") STRICT;"                                                            \
 	"INSERT INTO address_state VALUES (randomblob(32), 0, 0, 0);"
 
-/* Version 4: how strangers get to know a tenant. */
-#define SCHEMA_TENANT_SHOWN                                                    \
+/*
+ * Version 4: how strangers get to know a tenant, and how much it may have held,
+ * which is counted from the index of held mail alone.
+ */
+#define SCHEMA_TENANT_SETTINGS                                                 \
 	"ALTER TABLE tenant ADD COLUMN display_name TEXT NOT NULL DEFAULT '';" \
 	"ALTER TABLE tenant ADD COLUMN time_zone TEXT NOT NULL DEFAULT '';"    \
-	"ALTER TABLE tenant ADD COLUMN from_name TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE tenant ADD COLUMN from_name TEXT NOT NULL DEFAULT '';"    \
+	"ALTER TABLE tenant ADD COLUMN"                                        \
+	" quota_messages INTEGER NOT NULL DEFAULT 0;"                          \
+	"ALTER TABLE tenant ADD COLUMN"                                        \
+	" quota_bytes INTEGER NOT NULL DEFAULT 0;"                             \
+	"DROP INDEX message_held;"                                             \
+	"CREATE INDEX message_held ON message (tenant, id, size)"              \
+	" WHERE held > 0;"
 
-/*
- * And how many challenges a client, a domain and a tenant cause (a hash of
- * zeros stands for an unknown one), why a challenge ended, and why a sender is
- * marked as dead.
- */
-#define NO_HASH                                                                \
-	"x'0000000000000000000000000000000000000000000000000000000000000000'"
-#define SCHEMA_CAPS                                                            \
-	"ALTER TABLE challenge ADD COLUMN end_reason TEXT NOT NULL"            \
-	" DEFAULT '';"                                                         \
-	"ALTER TABLE challenge ADD COLUMN client_hash BLOB NOT NULL"           \
-	" DEFAULT " NO_HASH ";"                                                \
-	"ALTER TABLE challenge ADD COLUMN domain_hash BLOB NOT NULL"           \
-	" DEFAULT " NO_HASH ";"                                                \
-	"CREATE INDEX challenge_of_sender"                                     \
-	" ON challenge (sender_hash, created_ms);"                             \
-	"CREATE INDEX challenge_of_client"                                     \
-	" ON challenge (client_hash, created_ms);"                             \
-	"CREATE INDEX challenge_of_domain"                                     \
-	" ON challenge (domain_hash, created_ms);"                             \
-	"CREATE INDEX challenge_of_tenant ON challenge (tenant, created_ms);"  \
-	"CREATE INDEX challenge_created ON challenge (created_ms);"            \
-	"ALTER TABLE dead_sender ADD COLUMN challenge BLOB NOT NULL"           \
-	" DEFAULT x'00000000000000000000000000000000';"                        \
-	"ALTER TABLE dead_sender ADD COLUMN reason TEXT NOT NULL DEFAULT '';"
+/* Version 4 too: which From a DMARC result is about. */
+#define SCHEMA_EVIDENCE                                                        \
+	"ALTER TABLE message ADD COLUMN"                                       \
+	" dmarc_domain TEXT NOT NULL DEFAULT '';"
 
 const char *const registry_sqlite_migrations[] = {
     "PRAGMA application_id = " REGISTRY_SQLITE_APPLICATION
     ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
     SCHEMA_RETENTION,
     SCHEMA_ADDRESSES,
-    SCHEMA_TENANT_SHOWN SCHEMA_CAPS,
+    SCHEMA_TENANT_SETTINGS SCHEMA_EVIDENCE,
 };
 
 const size_t registry_sqlite_version =

@@ -17,6 +17,8 @@ void registry_sqlite_bind_tenant(struct sqlite_query *query,
 	registry_sqlite_bind(query, 5, tenant->display_name);
 	registry_sqlite_bind(query, 6, tenant->time_zone);
 	registry_sqlite_bind(query, 7, tenant->from_name);
+	sqlite_bind_int(query, 8, tenant->quota_messages);
+	sqlite_bind_int(query, 9, tenant->quota_bytes);
 }
 
 static int add_tenant(struct sqlite_db *db, void *context, struct error *err)
@@ -24,7 +26,7 @@ static int add_tenant(struct sqlite_db *db, void *context, struct error *err)
 	const struct registry_tenant *tenant = context;
 	struct sqlite_query *query =
 	    sqlite_query(db, "INSERT INTO tenant (" TENANT_COLUMNS ")"
-	                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+	                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
 
 	registry_sqlite_bind_tenant(query, tenant);
 	return sqlite_run(query, err);
@@ -41,15 +43,12 @@ static int change_tenant(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct registry_tenant *tenant = context;
 	struct sqlite_query *query = sqlite_query(
-	    db, "UPDATE tenant SET language = ?2, display_name = ?3,"
-	        " time_zone = ?4, from_name = ?5 WHERE id = ?1");
+	    db, "UPDATE tenant SET language = ?4, display_name = ?5,"
+	        " time_zone = ?6, from_name = ?7, quota_messages = ?8,"
+	        " quota_bytes = ?9 WHERE id = ?1");
 	int error;
 
-	sqlite_bind_id(query, 1, &tenant->id);
-	sqlite_bind_text(query, 2, tenant->language);
-	registry_sqlite_bind(query, 3, tenant->display_name);
-	registry_sqlite_bind(query, 4, tenant->time_zone);
-	registry_sqlite_bind(query, 5, tenant->from_name);
+	registry_sqlite_bind_tenant(query, tenant);
 	if ((error = sqlite_run(query, err)))
 		return error;
 	return sqlite_db_changes(db)
@@ -75,6 +74,8 @@ int registry_sqlite_read_tenant(struct sqlite_query *query,
 
 	tenant->id = sqlite_column_id(query, 0);
 	tenant->created_ms = sqlite_column_int(query, 1);
+	tenant->quota_messages = sqlite_column_int(query, 7);
+	tenant->quota_bytes = sqlite_column_int(query, 8);
 	return registry_sqlite_copy(query, 2, texts, 5, err);
 }
 
@@ -118,6 +119,41 @@ int registry_sqlite_tenant_read(struct registry *registry, const struct id *id,
                                 struct error *err)
 {
 	return look_for_tenant(registry, NULL, id, tenant, err);
+}
+
+struct count {
+	const struct id *tenant;
+	struct registry_usage usage;
+};
+
+static int count_held(struct sqlite_db *db, void *context, struct error *err)
+{
+	struct count *count = context;
+	struct sqlite_query *query =
+	    sqlite_query(db, "SELECT count(*), coalesce(sum(size), 0)"
+	                     " FROM message INDEXED BY message_held"
+	                     " WHERE tenant = ?1 AND held > 0");
+	int result;
+
+	sqlite_bind_id(query, 1, count->tenant);
+	if ((result = sqlite_step(query, err)) < 0)
+		return result;
+	count->usage.messages = sqlite_column_int(query, 0);
+	count->usage.bytes = sqlite_column_int(query, 1);
+	return 0;
+}
+
+int registry_sqlite_tenant_usage(struct registry *registry,
+                                 const struct id *tenant,
+                                 struct registry_usage *usage,
+                                 struct error *err)
+{
+	struct count count = {.tenant = tenant};
+	int error = registry_sqlite_read(registry, count_held, &count, err);
+
+	if (!error)
+		*usage = count.usage;
+	return error;
 }
 
 struct tenant_list {

@@ -103,6 +103,12 @@ int registry_tenant_change(struct registry *registry,
 	             : registry->backend->tenant_change(registry, tenant, err);
 }
 
+int registry_tenant_usage(struct registry *registry, const struct id *tenant,
+                          struct registry_usage *usage, struct error *err)
+{
+	return registry->backend->tenant_usage(registry, tenant, usage, err);
+}
+
 int registry_tenant_find(struct registry *registry, const char *name,
                          struct registry_tenant *tenant, struct error *err)
 {

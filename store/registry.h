@@ -107,6 +107,8 @@ struct registry_tenant {
 	char *time_zone;    /* IANA name of the times shown to them */
 	char *from_name;    /* beside the address that challenges come from */
 	int64_t created_ms;
+	/* Of its held mail, as registered; 0: what the configuration says. */
+	int64_t quota_messages, quota_bytes;
 };
 
 /* Frees the strings; the struct stays the caller's. */
@@ -118,8 +120,8 @@ int registry_tenant_add(struct registry *registry,
                         struct error *err);
 
 /*
- * Gives the tenant of this id the language and the three texts of *tenant;
- * name and created_ms stay as they are. ERR_NOT_FOUND, ERR_INVALID.
+ * Gives the tenant of this id the language, the three texts and the quotas of
+ * *tenant; name and created_ms stay as they are. ERR_NOT_FOUND, ERR_INVALID.
  */
 int registry_tenant_change(struct registry *registry,
                            const struct registry_tenant *tenant,
@@ -132,6 +134,19 @@ int registry_tenant_find(struct registry *registry, const char *name,
 /* Reads by id. ERR_NOT_FOUND. */
 int registry_tenant_read(struct registry *registry, const struct id *id,
                          struct registry_tenant *tenant, struct error *err);
+
+/* What a tenant has held: messages with a recipient still held. */
+struct registry_usage {
+	int64_t messages;
+	int64_t bytes; /* of their sizes */
+};
+
+/*
+ * Counts what the tenant has held, by index: its time grows with the number
+ * (some 0.1 s a million in SQLite). All 0 for one that is unknown.
+ */
+int registry_tenant_usage(struct registry *registry, const struct id *tenant,
+                          struct registry_usage *usage, struct error *err);
 
 /* Calls each for every tenant by name; strings are borrowed. */
 int registry_tenant_each(struct registry *registry,
@@ -451,11 +466,6 @@ struct registry_challenge {
 	char *mail_owner; /* of the lease */
 	int64_t mail_lease_ms;
 	char *mail_reply; /* the smarthost's last answer */
-	char *end_reason; /* why it bounced or expired before its time, or "" */
-	/* What it is counted by besides its sender, its tenant and its time;
-	 * zeros where that is unknown. See registry_challenge_count(). */
-	uint8_t client_hash[CRYPTO_HASH_SIZE];
-	uint8_t domain_hash[CRYPTO_HASH_SIZE];
 };
 
 /* Frees the strings; the struct stays the caller's. */
@@ -480,14 +490,6 @@ int registry_challenge_move(struct registry *registry, const struct id *id,
                             enum registry_challenge_state from,
                             enum registry_challenge_state to, int64_t now_ms,
                             struct error *err);
-
-/*
- * Moves an open challenge to expired or bounced and keeps why. ERR_CONFLICT
- * when it is not open, ERR_INVALID for another state.
- */
-int registry_challenge_end(struct registry *registry, const struct id *id,
-                           enum registry_challenge_state to, const char *reason,
-                           int64_t now_ms, struct error *err);
 
 /*
  * Gives an open challenge a new code and, when wrong, counts a wrong answer:
@@ -534,42 +536,15 @@ int registry_challenge_mail_renew(struct registry *registry,
                                   int64_t until_ms, struct error *err);
 
 /*
- * Ends a claim: to sent, failed, or pending again at next_ms. Without counted
- * the attempt that the claim counted is taken back. ERR_CONFLICT when the claim
- * is no longer owner's (one whose lease ended still is while nobody else took
- * it); ERR_NOT_FOUND.
+ * Ends a claim: to sent, failed, or pending again at next_ms.
+ * ERR_CONFLICT when the claim is no longer owner's (one whose lease ended
+ * still is while nobody else took it); ERR_NOT_FOUND.
  */
 int registry_challenge_mail_done(struct registry *registry, const struct id *id,
                                  const char *owner,
                                  enum registry_mail_state state,
-                                 int64_t next_ms, bool counted,
-                                 const char *reply, struct error *err);
-
-/* What the challenges that are counted together have in common. */
-enum registry_challenge_group {
-	CHALLENGES_OF_SENDER, /* sender_hash */
-	CHALLENGES_OF_CLIENT, /* client_hash */
-	CHALLENGES_OF_DOMAIN, /* domain_hash */
-	CHALLENGES_OF_TENANT,
-	CHALLENGES_OF_ALL /* nothing */
-};
-
-/* Which challenges registry_challenge_count() counts. */
-struct registry_challenge_query {
-	enum registry_challenge_group group;
-	uint8_t hash[CRYPTO_HASH_SIZE]; /* of the first three groups */
-	struct id tenant;               /* of the fourth */
-	int64_t since_ms;               /* those created then or later */
-	size_t limit;                   /* counts no further; 1 or more */
-};
-
-/*
- * Counts the challenges of a group, whatever became of them, by an index, at
- * most limit of them. One that another instance opens meanwhile may be missed.
- */
-int registry_challenge_count(struct registry *registry,
-                             const struct registry_challenge_query *query,
-                             size_t *count, struct error *err);
+                                 int64_t next_ms, const char *reply,
+                                 struct error *err);
 
 /* Challenges in state whose expires_ms (for open ones) or changed_ms (for
  * solved ones) is before before_ms: what expiry and repair work on. */
@@ -578,39 +553,15 @@ int registry_challenge_due(struct registry *registry,
                            int64_t before_ms, size_t limit,
                            struct registry_challenges *page, struct error *err);
 
-/* The mark of a sender where nobody is there (rule 12). */
-struct registry_dead_sender {
-	uint8_t hash[CRYPTO_HASH_SIZE]; /* of the normalised sender */
-	int64_t marked_ms;
-	struct id challenge; /* whose mail told so; none: unknown */
-	char *reason;        /* what it was told; "": unknown */
-};
+/* Marks a sender as one where nobody is there (rule 12). */
+int registry_sender_set_dead(struct registry *registry,
+                             const uint8_t hash[CRYPTO_HASH_SIZE],
+                             int64_t now_ms, struct error *err);
 
-/* Frees the string; the struct stays the caller's. */
-void registry_dead_sender_release(struct registry_dead_sender *dead);
-
-/* Marks a sender, in place of an earlier mark. */
-int registry_sender_mark(struct registry *registry,
-                         const struct registry_dead_sender *dead,
-                         struct error *err);
-
-/* Reads the mark of a sender. ERR_NOT_FOUND when he has none. */
-int registry_sender_read(struct registry *registry,
-                         const uint8_t hash[CRYPTO_HASH_SIZE],
-                         struct registry_dead_sender *dead, struct error *err);
-
-/* Whether it has one. */
+/* Whether it is marked. */
 int registry_sender_is_dead(struct registry *registry,
                             const uint8_t hash[CRYPTO_HASH_SIZE], bool *dead,
                             struct error *err);
-
-/*
- * Takes the mark of a sender away, if it was made until until_ms; *cleared (may
- * be NULL) tells whether there was such a one.
- */
-int registry_sender_clear(struct registry *registry,
-                          const uint8_t hash[CRYPTO_HASH_SIZE],
-                          int64_t until_ms, bool *cleared, struct error *err);
 
 /* --- audit ------------------------------------------------------------- */
 
@@ -695,7 +646,10 @@ struct registry_record {
 		struct registry_message message;
 		struct registry_decision decision;   /* with its sequence */
 		struct registry_challenge challenge; /* not claimed */
-		struct registry_dead_sender dead_sender;
+		struct {
+			uint8_t hash[CRYPTO_HASH_SIZE];
+			int64_t marked_ms;
+		} dead_sender;
 		struct registry_audit audit;
 		struct {
 			char *name;

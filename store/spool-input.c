@@ -30,6 +30,8 @@ static int check_recipients(const struct spool_message *message)
 
 		if (!recipient->address || !*recipient->address ||
 		    (unsigned)recipient->state >= SPOOL_STATE_COUNT ||
+		    (unsigned)recipient->dsn >= SPOOL_DSN_COUNT ||
+		    recipient->keep_until_ms < 0 ||
 		    (recipient->lease_owner &&
 		     strlen(recipient->lease_owner) > SPOOL_OWNER_MAXIMUM))
 			return ERR_INVALID;
@@ -59,6 +61,14 @@ static int check_history(const char *history)
 	return length && history[length - 1] != '\n' ? ERR_INVALID : 0;
 }
 
+static int check_refusal(const struct id *id, const char *refusal)
+{
+	if (id_is_none(id) ||
+	    (refusal && strlen(refusal) > SPOOL_REFUSAL_MAXIMUM))
+		return ERR_INVALID;
+	return 0;
+}
+
 static int check_copy(const struct spool_change *change)
 {
 	const struct spool_message *message = change->add.message;
@@ -67,6 +77,9 @@ static int check_copy(const struct spool_change *change)
 
 	for (size_t i = 0; !result && i < message->recipient_count; i++)
 		result = check_history(message->recipients[i].history);
+	if (!result)
+		result =
+		    check_refusal(&message->id, message->registration_refusal);
 	if (!result && !message->body_present && (body->size || body->path))
 		result = ERR_INVALID;
 	return result;
@@ -76,9 +89,23 @@ static int check_move(const struct spool_change *change)
 {
 	if (id_is_none(&change->move.id) || !change->move.from ||
 	    (change->move.from & ~ALL_STATES) ||
-	    (unsigned)change->move.to >= SPOOL_STATE_COUNT)
+	    (unsigned)change->move.to >= SPOOL_STATE_COUNT ||
+	    change->move.keep_until_ms < 0)
 		return ERR_INVALID;
 	return 0;
+}
+
+static int check_dsn(const struct spool_change *change)
+{
+	enum spool_dsn from = change->dsn.from, to = change->dsn.to;
+
+	if (id_is_none(&change->dsn.id) || (unsigned)from >= SPOOL_DSN_COUNT ||
+	    (unsigned)to >= SPOOL_DSN_COUNT)
+		return ERR_INVALID;
+	return (from == SPOOL_DSN_QUEUED || to == SPOOL_DSN_QUEUED) &&
+	               id_is_none(&change->dsn.dsn_id)
+	           ? ERR_INVALID
+	           : 0;
 }
 
 static int check_set(const struct spool_change *change)
@@ -112,12 +139,20 @@ int spool_change_check(const struct spool_change *change)
 	case SPOOL_MOVE:
 		return check_move(change);
 	case SPOOL_REGISTERED:
+		return check_refusal(&change->mark.id, change->mark.refusal);
 	case SPOOL_REPORTED:
 		return id_is_none(&change->mark.id) ? ERR_INVALID : 0;
+	case SPOOL_REFUSED:
+		return change->refuse.refusal
+		           ? check_refusal(&change->refuse.id,
+		                           change->refuse.refusal)
+		           : ERR_INVALID;
 	case SPOOL_SET:
 		return check_set(change);
 	case SPOOL_RENEW:
 		return check_renew(change);
+	case SPOOL_DSN:
+		return check_dsn(change);
 	default:
 		return ERR_INVALID;
 	}

@@ -44,7 +44,11 @@ static int copy_recipient(const struct spool_change *change,
 	                               .attempts = from->attempts,
 	                               .next_attempt_ms = from->next_attempt_ms,
 	                               .lease_until_ms = from->lease_until_ms,
-	                               .event_pending = from->event_pending};
+	                               .event_pending = from->event_pending,
+	                               .dsn = from->dsn,
+	                               .dsn_id = from->dsn_id};
+	if (from->state == SPOOL_FAILED)
+		to->keep_until_ms = from->keep_until_ms;
 	result = copy_text(&to->address, from->address);
 	if (!result)
 		result = copy_text(&to->by, from->by);
@@ -54,6 +58,8 @@ static int copy_recipient(const struct spool_change *change,
 		result = copy_text(&to->reply, from->reply);
 	if (!result)
 		result = copy_text(&to->lease_owner, from->lease_owner);
+	if (!result)
+		result = copy_text(&to->next_hop, from->next_hop);
 	if (!result && change->kind == SPOOL_COPY)
 		spool_history_keep(from->history ? from->history : "", to->by,
 		                   to->why, history);
@@ -64,24 +70,36 @@ static int copy_recipient(const struct spool_change *change,
 	return result;
 }
 
-/* The fields that are no texts; the texts stay the caller's. */
-static void borrow_fields(const struct spool_message *from,
+/* The fields that are no texts; the texts stay the caller's. Nobody has
+ * refused a message that is new. */
+static void borrow_fields(const struct spool_change *change,
                           struct spool_message *to)
 {
-	*to = *from;
+	*to = *change->add.message;
 	to->recipients = NULL;
 	to->recipient_count = 0;
+	if (change->kind != SPOOL_COPY) {
+		to->registration_attempts = 0;
+		to->registration_retry_ms = 0;
+		to->registration_refusal = NULL;
+	}
 }
 
 /* Copies of all texts in the place of the borrowed ones. */
 static int own_texts(struct spool_message *message)
 {
 	char **const texts[] = {
-	    &message->sender,      &message->sender_normal,
-	    &message->header_from, &message->subject,
-	    &message->message_id,  &message->client_address,
-	    &message->client_name, &message->helo,
-	    &message->protocol,    &message->challenge_reason,
+	    &message->sender,
+	    &message->sender_normal,
+	    &message->header_from,
+	    &message->subject,
+	    &message->message_id,
+	    &message->client_address,
+	    &message->client_name,
+	    &message->helo,
+	    &message->protocol,
+	    &message->challenge_reason,
+	    &message->registration_refusal,
 	};
 	int result = 0;
 
@@ -129,7 +147,7 @@ int spool_mongodb_record_of(const struct spool_change *change,
 	int result;
 
 	random_bytes(&made.version, sizeof(made.version));
-	borrow_fields(change->add.message, &made.message);
+	borrow_fields(change, &made.message);
 	result = own_texts(&made.message);
 	if (!result)
 		result = copy_recipients(change, &made);
@@ -138,7 +156,7 @@ int spool_mongodb_record_of(const struct spool_change *change,
 		return error_set(err, ERR_MEMORY, "out of memory");
 	}
 	spool_mongodb_summarise(&made.message, &summary);
-	made.message.body_present = body->present && !summary.final;
+	made.message.body_present = body->present && !summary.over;
 	*record = made;
 	return 0;
 }

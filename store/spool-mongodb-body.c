@@ -116,7 +116,7 @@ static bool wants_body(const struct spool_change *change)
 	if (change->kind == SPOOL_COPY && !message->body_present)
 		return false;
 	for (size_t i = 0; i < message->recipient_count; i++)
-		if (!spool_state_is_final(message->recipients[i].state))
+		if (!spool_recipient_is_over(&message->recipients[i]))
 			return true;
 	return false;
 }

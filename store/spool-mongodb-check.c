@@ -59,9 +59,9 @@ static int check_summary(const bson_t *document,
 	free(tally);
 	if (!same)
 		return wrong(err, message, "its summary is not what it is");
-	if (summary.final && message->body_present)
+	if (summary.over && message->body_present)
 		return wrong(err, message, "a body after its end");
-	if (!summary.final && !message->body_present &&
+	if (!summary.over && !message->body_present &&
 	    !mongodb_get_bool(document, "turing.bodiless"))
 		return wrong(err, message, "its body is gone");
 	return 0;

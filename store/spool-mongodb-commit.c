@@ -22,8 +22,12 @@ static const struct id *id_of(const struct spool_change *change)
 	case SPOOL_REGISTERED:
 	case SPOOL_REPORTED:
 		return &change->mark.id;
+	case SPOOL_REFUSED:
+		return &change->refuse.id;
 	case SPOOL_RENEW:
 		return &change->renew.id;
+	case SPOOL_DSN:
+		return &change->dsn.id;
 	default:
 		return NULL;
 	}

@@ -28,6 +28,8 @@ static void add_words(struct spool_totals *totals, const char *word,
 		totals->recipients[state] += count;
 	else if (!strcmp(name, SPOOL_MONGODB_UNREGISTERED))
 		totals->unregistered += count;
+	else if (!strcmp(name, SPOOL_MONGODB_KEPT))
+		totals->kept += count;
 }
 
 /* Adds what so many messages with this tally have. */

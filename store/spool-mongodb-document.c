@@ -30,6 +30,8 @@ static void summarise_recipient(const struct spool_message *message,
 
 	if (in & WAITING)
 		lower(&summary->hold_until_ms, message->expires_ms);
+	if (recipient->state == SPOOL_FAILED && recipient->keep_until_ms)
+		lower(&summary->hold_until_ms, recipient->keep_until_ms);
 	if (!(in & QUEUE))
 		return;
 	if (claimed && recipient->lease_until_ms > due_ms)
@@ -49,23 +51,23 @@ static void add_tally(struct spool_mongodb_summary *summary, const char *word,
 	               "%s%s %zu", length ? "," : "", word, count);
 }
 
-/* Sets when the message was over: all final, and all told. */
+/* Sets when the message was over: all recipients are, and all told. */
 static void summarise_end(const struct spool_message *message,
                           struct spool_mongodb_summary *summary, bool reports)
 {
 	int64_t last_ms = INT64_MIN;
 
-	summary->final = true;
+	summary->over = true;
 	for (size_t i = 0; i < message->recipient_count; i++) {
 		const struct spool_recipient *recipient =
 		    &message->recipients[i];
 
-		if (!spool_state_is_final(recipient->state))
-			summary->final = false;
+		if (!spool_recipient_is_over(recipient))
+			summary->over = false;
 		if (recipient->changed_ms > last_ms)
 			last_ms = recipient->changed_ms;
 	}
-	if (summary->final && !reports)
+	if (summary->over && !reports)
 		summary->over_ms = last_ms;
 }
 
@@ -73,7 +75,8 @@ void spool_mongodb_summarise(const struct spool_message *message,
                              struct spool_mongodb_summary *summary)
 {
 	size_t states[SPOOL_STATE_COUNT] = {0};
-	bool reports = false, claimed = false;
+	bool reports = false, claimed = false, dsn = false;
+	size_t kept = 0;
 
 	*summary =
 	    (struct spool_mongodb_summary){.due_ms = SPOOL_MONGODB_NEVER,
@@ -86,6 +89,10 @@ void spool_mongodb_summarise(const struct spool_message *message,
 
 		states[recipient->state]++;
 		reports = reports || recipient->event_pending;
+		dsn = dsn || recipient->dsn == SPOOL_DSN_DUE ||
+		      recipient->dsn == SPOOL_DSN_QUEUED;
+		kept += recipient->state == SPOOL_FAILED &&
+		        recipient->keep_until_ms;
 		claimed = claimed ||
 		          (recipient->lease_owner && *recipient->lease_owner);
 		summarise_recipient(message, recipient, summary);
@@ -97,10 +104,14 @@ void spool_mongodb_summarise(const struct spool_message *message,
 			          states[i]);
 	if (!message->registered)
 		add_tally(summary, SPOOL_MONGODB_UNREGISTERED, 1);
+	if (kept)
+		add_tally(summary, SPOOL_MONGODB_KEPT, kept);
 	if (reports)
 		summary->lists[summary->list_count++] = SPOOL_MONGODB_REPORTS;
 	if (claimed)
 		summary->lists[summary->list_count++] = SPOOL_MONGODB_CLAIMED;
+	if (dsn)
+		summary->lists[summary->list_count++] = SPOOL_MONGODB_DSN;
 	summarise_end(message, summary, reports);
 }
 
@@ -162,6 +173,23 @@ static void append_lease(bson_t *document,
 	bson_append_document_end(document, &lease);
 }
 
+/* What only those have that failed or go elsewhere. */
+static void append_failure(bson_t *document,
+                           const struct spool_recipient *recipient)
+{
+	if (recipient->state == SPOOL_FAILED && recipient->keep_until_ms)
+		(void)mongodb_append_time(document, "keep_until",
+		                          recipient->keep_until_ms);
+	if (recipient->dsn != SPOOL_DSN_NONE)
+		BSON_APPEND_UTF8(document, "dsn",
+		                 spool_dsn_name(recipient->dsn));
+	if (!id_is_none(&recipient->dsn_id))
+		(void)mongodb_append_id(document, "dsn_id", &recipient->dsn_id);
+	if (recipient->next_hop && *recipient->next_hop)
+		(void)mongodb_append_text(document, "next_hop",
+		                          recipient->next_hop);
+}
+
 static void append_recipient(bson_t *parent, const char *key,
                              const struct spool_recipient *recipient,
                              const struct id *token)
@@ -182,6 +210,7 @@ static void append_recipient(bson_t *parent, const char *key,
 	(void)mongodb_append_text(&view, "reply", recipient->reply);
 	append_lease(&view, recipient);
 	BSON_APPEND_BOOL(&view, "event_pending", recipient->event_pending);
+	append_failure(&view, recipient);
 	(void)mongodb_append_id(&view, "last_change", token);
 	bson_append_document_end(parent, &view);
 }
@@ -214,6 +243,7 @@ static void append_auth(bson_t *document, const struct mail_auth *auth)
 	BSON_APPEND_UTF8(&view, "dmarc", auth_result_name(auth->dmarc));
 	(void)mongodb_append_text(&view, "spf_domain", auth->spf_domain);
 	(void)mongodb_append_text(&view, "dkim_domain", auth->dkim_domain);
+	(void)mongodb_append_text(&view, "dmarc_domain", auth->dmarc_domain);
 	BSON_APPEND_BOOL(&view, "aligned", auth->aligned);
 	bson_append_document_end(document, &view);
 }
@@ -232,6 +262,31 @@ static void append_body(bson_t *document, const struct spool_mongodb_body *body)
 	bson_append_document_end(document, &view);
 }
 
+static bool has_refusal(const struct spool_message *message)
+{
+	return message->registration_attempts ||
+	       (message->registration_refusal &&
+	        *message->registration_refusal);
+}
+
+/* Only where the cloud has refused something. */
+static void append_registration(bson_t *document, const char *key,
+                                const struct spool_message *message)
+{
+	bson_t view;
+
+	if (!has_refusal(message))
+		return;
+	bson_append_document_begin(document, key, -1, &view);
+	BSON_APPEND_INT64(&view, "attempts", message->registration_attempts);
+	if (message->registration_retry_ms)
+		(void)mongodb_append_time(&view, "retry",
+		                          message->registration_retry_ms);
+	(void)mongodb_append_text(&view, "refusal",
+	                          message->registration_refusal);
+	bson_append_document_end(document, &view);
+}
+
 void spool_mongodb_append_turing(bson_t *document,
                                  const struct spool_mongodb_record *record,
                                  const struct spool_mongodb_body *body)
@@ -247,12 +302,16 @@ void spool_mongodb_append_turing(bson_t *document,
 	(void)mongodb_append_time(&turing, "expires", message->expires_ms);
 	BSON_APPEND_INT64(&turing, "size", message->size);
 	BSON_APPEND_BOOL(&turing, "eight_bit", message->eight_bit);
+	BSON_APPEND_BOOL(&turing, "smtputf8", message->smtputf8);
 	BSON_APPEND_BOOL(&turing, "registered", message->registered);
+	append_registration(&turing, "registration", message);
+	if (!id_is_none(&message->dsn_of))
+		(void)mongodb_append_id(&turing, "dsn_of", &message->dsn_of);
 	spool_mongodb_append_texts(&turing, message);
 	append_auth(&turing, &message->auth);
 	if (body->present)
 		append_body(&turing, body);
-	else if (!summary.final) /* a copy of what had none */
+	else if (!summary.over) /* a copy of what had none */
 		BSON_APPEND_BOOL(&turing, "bodiless", true);
 	append_recipients(&turing, record);
 	append_summary(&turing, "", &summary);
@@ -308,10 +367,12 @@ static void set_recipients(bson_t *set,
 	}
 }
 
-static void unset_rest(bson_t *unset,
+static void unset_rest(bson_t *unset, const struct spool_message *message,
                        const struct spool_mongodb_summary *summary,
                        bool drop_body)
 {
+	if (!has_refusal(message))
+		BSON_APPEND_INT32(unset, "turing.registration", 1);
 	for (size_t i = 0; i < TIMES; i++) {
 		char key[KEY_SIZE];
 
@@ -339,6 +400,7 @@ bson_t *spool_mongodb_make_update(const struct spool_mongodb_record *record,
 	(void)mongodb_append_id(&part, "turing.version", token);
 	BSON_APPEND_BOOL(&part, "turing.registered",
 	                 record->message.registered);
+	append_registration(&part, "turing.registration", &record->message);
 	set_recipients(&part, record);
 	append_summary(&part, "turing.", &summary);
 	if (drop_body)
@@ -346,7 +408,7 @@ bson_t *spool_mongodb_make_update(const struct spool_mongodb_record *record,
 	bson_append_document_end(update, &part);
 	/* Never empty: what is due is not over. */
 	BSON_APPEND_DOCUMENT_BEGIN(update, "$unset", &part);
-	unset_rest(&part, &summary, drop_body);
+	unset_rest(&part, &record->message, &summary, drop_body);
 	bson_append_document_end(update, &part);
 	return update;
 }

@@ -148,8 +148,12 @@ static const struct id *id_of(const struct spool_change *change)
 	case SPOOL_REGISTERED:
 	case SPOOL_REPORTED:
 		return &change->mark.id;
+	case SPOOL_REFUSED:
+		return &change->refuse.id;
 	case SPOOL_RENEW:
 		return &change->renew.id;
+	case SPOOL_DSN:
+		return &change->dsn.id;
 	default:
 		return NULL;
 	}
@@ -322,7 +326,7 @@ static void make_edit(struct work *work, struct group *group)
 	bool drop_body;
 
 	spool_mongodb_summarise(&record->message, &summary);
-	drop_body = summary.final && record->message.body_present;
+	drop_body = summary.over && record->message.body_present;
 	if (drop_body)
 		group->file = record->body_file;
 	work->edits[work->edit_count++] = (struct spool_mongodb_edit){

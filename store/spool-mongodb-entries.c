@@ -24,7 +24,7 @@ static void append_entry(bson_t *parent, const char *key,
 	BSON_APPEND_UTF8(&view, "colour", entry_colour_name(entry->colour));
 	BSON_APPEND_UTF8(&view, "kind", entry_kind_name(entry->kind));
 	BSON_APPEND_UTF8(&view, "origin", entry_origin_name(entry->origin));
-	BSON_APPEND_BOOL(&view, "demands_pass", entry->demands_pass);
+	BSON_APPEND_UTF8(&view, "demand", mail_pass_name(entry->demand));
 	(void)mongodb_append_time(&view, "expires", entry->expires_ms);
 	(void)mongodb_append_time(&view, "created", entry->created_ms);
 	BSON_APPEND_INT64(&view, "revision", entry->revision);
@@ -75,8 +75,9 @@ static int read_entry(const bson_t *document, struct entry *entry)
 {
 	int result = read_words(document, entry);
 
+	if (!result)
+		result = mongodb_get_demand(document, &entry->demand);
 	entry->id = mongodb_get_id(document, "entry");
-	entry->demands_pass = mongodb_get_bool(document, "demands_pass");
 	entry->expires_ms = mongodb_get_int(document, "expires");
 	entry->created_ms = mongodb_get_int(document, "created");
 	entry->revision = mongodb_get_int(document, "revision");

@@ -55,12 +55,33 @@ static bool contains(const char *text, const char *part)
 	}
 }
 
+/* When a recipient that is held or kept expires. */
+static int64_t waits_until(const struct spool_message *message,
+                           const struct spool_recipient *recipient)
+{
+	if (SPOOL_IN(recipient->state) & WAITING)
+		return message->expires_ms;
+	if (recipient->state == SPOOL_FAILED && recipient->keep_until_ms)
+		return recipient->keep_until_ms;
+	return SPOOL_MONGODB_NEVER;
+}
+
 static bool fits_recipient(const struct spool_query *query,
+                           const struct spool_message *message,
                            const struct spool_recipient *recipient)
 {
 	if (query->states && !(SPOOL_IN(recipient->state) & query->states))
 		return false;
 	if (query->event_pending && !recipient->event_pending)
+		return false;
+	if (query->kept && recipient->state == SPOOL_FAILED &&
+	    !recipient->keep_until_ms)
+		return false;
+	if (query->dsn && recipient->dsn != SPOOL_DSN_DUE &&
+	    recipient->dsn != SPOOL_DSN_QUEUED)
+		return false;
+	if (query->expired_before_ms > 0 &&
+	    waits_until(message, recipient) >= query->expired_before_ms)
 		return false;
 	return !query->recipient ||
 	       contains(recipient->address, query->recipient);
@@ -72,20 +93,21 @@ static bool fits(const struct spool_query *query,
 {
 	if (query->sender && !contains(message->sender, query->sender))
 		return false;
-	if (query->expired_before_ms > 0 &&
-	    message->expires_ms >= query->expired_before_ms)
-		return false;
-	if (query->unregistered && message->registered)
+	if (query->unregistered &&
+	    (message->registered ||
+	     (query->retry_until_ms > 0 &&
+	      message->registration_retry_ms > query->retry_until_ms)))
 		return false;
 	for (size_t i = 0; i < message->recipient_count; i++)
-		if (fits_recipient(query, &message->recipients[i]))
+		if (fits_recipient(query, message, &message->recipients[i]))
 			return true;
 	return false;
 }
 
 /* --- candidates -------------------------------------------------------- */
 
-static void append_states(bson_t *selector, unsigned states)
+/* Words of the states; the failed ones that are kept have their own. */
+static void append_states(bson_t *selector, unsigned states, bool kept)
 {
 	unsigned number = 0;
 	bson_t outer, list;
@@ -99,24 +121,45 @@ static void append_states(bson_t *selector, unsigned states)
 			continue;
 		(void)snprintf(index, sizeof(index), "%u", number++);
 		BSON_APPEND_UTF8(&list, index,
-		                 spool_state_name((enum spool_state)i));
+		                 kept && i == SPOOL_FAILED
+		                     ? SPOOL_MONGODB_KEPT
+		                     : spool_state_name((enum spool_state)i));
 	}
 	bson_append_array_end(&outer, &list);
+	bson_append_document_end(selector, &outer);
+}
+
+/* Leaves out what the cloud has refused and is asked of later. */
+static void append_retry(bson_t *selector, int64_t until_ms)
+{
+	bson_t outer, inner;
+
+	if (until_ms <= 0)
+		return;
+	BSON_APPEND_DOCUMENT_BEGIN(selector, "turing.registration.retry",
+	                           &outer);
+	BSON_APPEND_DOCUMENT_BEGIN(&outer, "$not", &inner);
+	(void)mongodb_append_time(&inner, "$gt", until_ms);
+	bson_append_document_end(&outer, &inner);
 	bson_append_document_end(selector, &outer);
 }
 
 /* Narrows by the index made for each periodic job; fits() sees to the rest. */
 static void append_narrow(bson_t *selector, const struct spool_query *query)
 {
-	bool waiting = query->states && !(query->states & ~WAITING);
+	unsigned kept = query->kept ? SPOOL_IN(SPOOL_FAILED) : 0;
+	bool waiting = query->states && !(query->states & ~(WAITING | kept));
 	bson_t range;
 
 	if (query->unregistered) { /* index: lists */
 		BSON_APPEND_UTF8(selector, "turing.lists",
 		                 SPOOL_MONGODB_UNREGISTERED);
+		append_retry(selector, query->retry_until_ms);
 	} else if (query->event_pending) { /* index: lists */
 		BSON_APPEND_UTF8(selector, "turing.lists",
 		                 SPOOL_MONGODB_REPORTS);
+	} else if (query->dsn) { /* index: lists */
+		BSON_APPEND_UTF8(selector, "turing.lists", SPOOL_MONGODB_DSN);
 	} else if (waiting && query->expired_before_ms > 0) {
 		/* index: hold_until */
 		BSON_APPEND_DOCUMENT_BEGIN(selector, "turing.hold_until",
@@ -125,7 +168,7 @@ static void append_narrow(bson_t *selector, const struct spool_query *query)
 		                          query->expired_before_ms);
 		bson_append_document_end(selector, &range);
 	} else if (query->states) { /* index: lists */
-		append_states(selector, query->states);
+		append_states(selector, query->states, query->kept);
 	} /* else index: _id */
 }
 

@@ -38,7 +38,8 @@ static int judge(const struct spool_change *change,
 
 	if (!(SPOOL_IN(recipient->state) & change->move.from))
 		return ERR_CONFLICT;
-	if (!spool_state_may_become(recipient->state, change->move.to))
+	if (!spool_state_may_become(recipient->state, change->move.to) ||
+	    (recipient->state == SPOOL_FAILED && !recipient->keep_until_ms))
 		return ERR_INVALID;
 	if (owner && strcmp(owner, or_empty(recipient->lease_owner)) != 0)
 		return ERR_CONFLICT;
@@ -68,6 +69,8 @@ static int move_texts(const struct spool_change *change,
 	if (!result)
 		result = replace(&recipient->reply, change->move.reply);
 	if (!result)
+		result = replace(&recipient->next_hop, change->move.next_hop);
+	if (!result)
 		result = replace(&recipient->lease_owner, "");
 	return result;
 }
@@ -95,6 +98,36 @@ static int move(struct spool_mongodb_record *record,
 	recipient->next_attempt_ms = final ? 0 : change->move.next_attempt_ms;
 	recipient->event_pending = final && change->move.event;
 	recipient->lease_until_ms = 0;
+	recipient->keep_until_ms = 0;
+	if (change->move.to == SPOOL_FAILED) {
+		recipient->keep_until_ms = change->move.keep_until_ms;
+		if (change->move.dsn && recipient->dsn == SPOOL_DSN_NONE)
+			recipient->dsn = SPOOL_DSN_DUE;
+	}
+	touch(record, index, token);
+	*changed = true;
+	return 0;
+}
+
+static int set_dsn(struct spool_mongodb_record *record,
+                   const struct spool_change *change, const struct id *token,
+                   bool *changed)
+{
+	size_t index = change->dsn.recipient;
+	struct spool_recipient *recipient;
+
+	if (index >= record->message.recipient_count)
+		return ERR_NOT_FOUND;
+	recipient = &record->message.recipients[index];
+	if (recipient->dsn != change->dsn.from ||
+	    (recipient->dsn == SPOOL_DSN_QUEUED &&
+	     !id_equal(&recipient->dsn_id, &change->dsn.dsn_id)))
+		return ERR_CONFLICT;
+	recipient->dsn = change->dsn.to;
+	if (!id_is_none(&change->dsn.dsn_id))
+		recipient->dsn_id = change->dsn.dsn_id;
+	if (change->dsn.to == SPOOL_DSN_SENT)
+		recipient->keep_until_ms = 0;
 	touch(record, index, token);
 	*changed = true;
 	return 0;
@@ -135,6 +168,41 @@ static int renew(struct spool_mongodb_record *record,
 	return 0;
 }
 
+static int mark_registered(struct spool_message *message,
+                           const struct spool_change *change, bool *changed)
+{
+	int result;
+
+	if (message->registered)
+		return 0;
+	result = replace(&message->registration_refusal,
+	                 or_empty(change->mark.refusal));
+	if (result < 0)
+		return result;
+	message->registered = true;
+	message->registration_attempts = 0;
+	message->registration_retry_ms = 0;
+	*changed = true;
+	return 0;
+}
+
+static int refuse(struct spool_message *message,
+                  const struct spool_change *change, bool *changed)
+{
+	int result;
+
+	if (message->registered)
+		return ERR_CONFLICT;
+	result =
+	    replace(&message->registration_refusal, change->refuse.refusal);
+	if (result < 0)
+		return result;
+	message->registration_attempts++;
+	message->registration_retry_ms = change->refuse.retry_ms;
+	*changed = true;
+	return 0;
+}
+
 int spool_mongodb_apply(struct spool_mongodb_record *record,
                         const struct spool_change *change,
                         const struct id *token, bool *changed)
@@ -146,10 +214,12 @@ int spool_mongodb_apply(struct spool_mongodb_record *record,
 		return report(record, change->mark.recipient, token, changed);
 	case SPOOL_RENEW:
 		return renew(record, change, token, changed);
+	case SPOOL_DSN:
+		return set_dsn(record, change, token, changed);
 	case SPOOL_REGISTERED:
-		*changed = *changed || !record->message.registered;
-		record->message.registered = true;
-		return 0;
+		return mark_registered(&record->message, change, changed);
+	case SPOOL_REFUSED:
+		return refuse(&record->message, change, changed);
 	default:
 		return ERR_INVALID;
 	}

@@ -96,6 +96,9 @@ static int read_auth(const bson_t *turing, struct mail_auth *auth)
 	if (!result)
 		result = read_domain(&view, "dkim_domain", auth->dkim_domain,
 		                     sizeof(auth->dkim_domain));
+	if (!result)
+		result = read_domain(&view, "dmarc_domain", auth->dmarc_domain,
+		                     sizeof(auth->dmarc_domain));
 	return result;
 }
 
@@ -111,6 +114,26 @@ static int read_state(const bson_t *recipient, enum spool_state *state)
 	if (found < 0)
 		return ERR_CORRUPT;
 	*state = (enum spool_state)found;
+	return 0;
+}
+
+/* A recipient without the field has no DSN. */
+static int read_dsn(const bson_t *view, struct spool_recipient *recipient)
+{
+	char *word = NULL;
+	int result = mongodb_get_text(view, "dsn", &word);
+	int found = SPOOL_DSN_NONE;
+
+	if (!result && *word)
+		found = spool_dsn_parse(word);
+	free(word);
+	if (result < 0)
+		return result;
+	if (found < 0)
+		return ERR_CORRUPT;
+	recipient->dsn = (enum spool_dsn)found;
+	recipient->dsn_id = mongodb_get_id(view, "dsn_id");
+	recipient->keep_until_ms = mongodb_get_int(view, "keep_until");
 	return 0;
 }
 
@@ -136,7 +159,10 @@ static int read_recipient(const bson_t *view, struct spool_recipient *recipient)
 		result = mongodb_get_text(view, "reply", &recipient->reply);
 	if (!result)
 		result = mongodb_get_text(view, "history", &recipient->history);
-	return result;
+	if (!result)
+		result =
+		    mongodb_get_text(view, "next_hop", &recipient->next_hop);
+	return result < 0 ? result : read_dsn(view, recipient);
 }
 
 static int make_room(struct spool_mongodb_record *record, size_t count)
@@ -206,7 +232,13 @@ static void read_numbers(const bson_t *turing,
 	message->expires_ms = mongodb_get_int(turing, "expires");
 	message->size = mongodb_get_int(turing, "size");
 	message->eight_bit = mongodb_get_bool(turing, "eight_bit");
+	message->smtputf8 = mongodb_get_bool(turing, "smtputf8");
 	message->registered = mongodb_get_bool(turing, "registered");
+	message->registration_attempts =
+	    (unsigned)mongodb_get_int(turing, "registration.attempts");
+	message->registration_retry_ms =
+	    mongodb_get_int(turing, "registration.retry");
+	message->dsn_of = mongodb_get_id(turing, "dsn_of");
 	message->body_present = mongodb_get_document(turing, "body", &body);
 	if (message->body_present) {
 		record->body_size = mongodb_get_int(&body, "size");
@@ -229,6 +261,10 @@ int spool_mongodb_record_read(const bson_t *document,
 		read_numbers(&turing, &read);
 		what = "texts";
 		result = read_texts(&turing, &read.message);
+		if (!result)
+			result = mongodb_get_text(
+			    &turing, "registration.refusal",
+			    &read.message.registration_refusal);
 		if (!result) {
 			what = "auth";
 			result = read_auth(&turing, &read.message.auth);

@@ -47,6 +47,9 @@ static const struct mongodb_index indexes[] = {
 
 int (*const spool_mongodb_steps[])(struct mongodb_db *db, struct error *err) = {
     NULL, /* to version 1: the collections come with the first documents */
+    NULL, /* to version 2: a field that is absent is zero (what failed before
+             was not kept); an older program would deliver mail without the
+             SMTPUTF8 that it needs */
 };
 const size_t spool_mongodb_version =
     sizeof(spool_mongodb_steps) / sizeof(spool_mongodb_steps[0]);

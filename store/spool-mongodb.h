@@ -86,10 +86,10 @@ bson_t *spool_mongodb_projection(void);
 struct spool_mongodb_summary {
 	int64_t due_ms;        /* a claim finds something then */
 	int64_t unclaimed_ms;  /* the same without what is claimed */
-	int64_t hold_until_ms; /* when held recipients expire */
-	int64_t over_ms;       /* all final and told: the last change */
-	bool final;            /* all are */
-	const char *lists[SPOOL_STATE_COUNT + 3];
+	int64_t hold_until_ms; /* when what is held or kept expires */
+	int64_t over_ms;       /* all over and told: the last change */
+	bool over;             /* all are */
+	const char *lists[SPOOL_STATE_COUNT + 5];
 	size_t list_count;
 	char tally[256]; /* "held 2,queued 1,unregistered 1" */
 };
@@ -98,6 +98,8 @@ struct spool_mongodb_summary {
 #define SPOOL_MONGODB_UNREGISTERED "unregistered"
 #define SPOOL_MONGODB_REPORTS      "reports" /* an end is to be told */
 #define SPOOL_MONGODB_CLAIMED      "claimed" /* a lease is on it */
+#define SPOOL_MONGODB_KEPT         "kept"    /* a failed one is kept */
+#define SPOOL_MONGODB_DSN          "dsn"     /* one is due or queued */
 
 /* Makes the summary of a message. */
 void spool_mongodb_summarise(const struct spool_message *message,

@@ -31,6 +31,15 @@ static void bind_auth(struct sqlite_query *query, const struct mail_auth *auth)
 	sqlite_bind_int(query, 20, auth->aligned);
 	sqlite_bind_text(query, 21, auth->spf_domain);
 	sqlite_bind_text(query, 22, auth->dkim_domain);
+	sqlite_bind_text(query, 25, auth->dmarc_domain);
+}
+
+/* The id of another message, or NULL for none. */
+static void bind_other(struct sqlite_query *query, int parameter,
+                       const struct id *id)
+{
+	if (!id_is_none(id))
+		sqlite_bind_id(query, parameter, id);
 }
 
 /* Sets *seq, or leaves it 0 when the id is taken. */
@@ -41,7 +50,8 @@ static int insert_message(struct sqlite_db *db,
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT OR IGNORE INTO message VALUES"
 	        " (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-	        " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)");
+	        " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
+	        " ?23, ?24, ?25)");
 	int result;
 
 	sqlite_bind_id(query, 1, &message->id);
@@ -51,6 +61,8 @@ static int insert_message(struct sqlite_db *db,
 	sqlite_bind_int(query, 5, message->eight_bit);
 	bind_texts(query, message);
 	bind_auth(query, &message->auth);
+	sqlite_bind_int(query, 23, message->smtputf8);
+	bind_other(query, 24, &message->dsn_of);
 	result = sqlite_run(query, err);
 	if (!result && sqlite_db_changes(db) > 0)
 		*seq = sqlite_db_last_rowid(db);
@@ -93,6 +105,11 @@ static void bind_times(struct sqlite_query *query,
 		sqlite_bind_int(query, 6, 0);
 		sqlite_bind_int(query, 8, message->expires_ms);
 		break;
+	case SPOOL_FAILED:
+		sqlite_bind_int(query, 6, 0);
+		if (recipient->keep_until_ms)
+			sqlite_bind_int(query, 8, recipient->keep_until_ms);
+		break;
 	default:
 		sqlite_bind_int(query, 6, 0);
 		break;
@@ -107,7 +124,8 @@ static int insert_recipient(struct sqlite_db *db,
 	    &message->recipients[position];
 	struct sqlite_query *query = sqlite_query(
 	    db, "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, ?16)");
+	        " ?8, ?9, ?14, ?15, ?10, ?11, ?12, ?13, ?16, ?17, ?18,"
+	        " ?19)");
 	char history[SPOOL_HISTORY_SIZE];
 
 	history[0] = '\0';
@@ -127,6 +145,9 @@ static int insert_recipient(struct sqlite_db *db,
 	sqlite_bind_text(query, 12, or_empty(recipient->why));
 	sqlite_bind_text(query, 13, or_empty(recipient->reply));
 	sqlite_bind_text(query, 16, history);
+	sqlite_bind_int(query, 17, recipient->dsn);
+	bind_other(query, 18, &recipient->dsn_id);
+	sqlite_bind_text(query, 19, or_empty(recipient->next_hop));
 	return sqlite_run(query, err);
 }
 
@@ -134,18 +155,21 @@ static int insert_recipients(struct spool_sqlite_batch *batch,
                              const struct spool_message *message, bool copy,
                              struct error *err)
 {
-	bool final = true;
+	bool over = true;
 
 	for (size_t i = 0; i < message->recipient_count; i++) {
-		enum spool_state state = message->recipients[i].state;
+		const struct spool_recipient *recipient =
+		    &message->recipients[i];
 		int result = insert_recipient(batch->db, message, i, copy, err);
 
 		if (result < 0)
 			return result;
-		batch->delta.recipients[state]++;
-		final = final && spool_state_is_final(state);
+		batch->delta.recipients[recipient->state]++;
+		batch->delta.kept += recipient->state == SPOOL_FAILED &&
+		                     recipient->keep_until_ms;
+		over = over && spool_recipient_is_over(recipient);
 	}
-	if (final)
+	if (over)
 		spool_sqlite_ended(batch, &message->id);
 	return 0;
 }
@@ -176,6 +200,24 @@ static int insert_unregistered(struct spool_sqlite_batch *batch,
 	return sqlite_run(query, err);
 }
 
+/* Of a copy: a new message was refused by nobody. */
+static int insert_refusal(struct sqlite_db *db,
+                          const struct spool_message *message,
+                          struct error *err)
+{
+	const char *why = or_empty(message->registration_refusal);
+	struct sqlite_query *query;
+
+	if (!message->registration_attempts && !*why)
+		return 0;
+	query = sqlite_query(db, "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4)");
+	sqlite_bind_id(query, 1, &message->id);
+	sqlite_bind_int(query, 2, message->registration_attempts);
+	sqlite_bind_int(query, 3, message->registration_retry_ms);
+	sqlite_bind_text(query, 4, why);
+	return sqlite_run(query, err);
+}
+
 int spool_sqlite_add(struct spool_sqlite_batch *batch,
                      struct spool_change *change,
                      const struct spool_sqlite_body *body, struct error *err)
@@ -199,5 +241,7 @@ int spool_sqlite_add(struct spool_sqlite_batch *batch,
 		result = insert_body(batch, seq, body, err);
 	if (!result && !message->registered)
 		result = insert_unregistered(batch, &message->id, err);
+	if (!result && copy)
+		result = insert_refusal(batch->db, message, err);
 	return result;
 }

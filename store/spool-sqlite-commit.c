@@ -53,9 +53,13 @@ static int apply(struct spool_sqlite_batch *batch, size_t index,
 		return spool_sqlite_move(batch, change, err);
 	case SPOOL_RENEW:
 		return spool_sqlite_renew(batch, change, err);
+	case SPOOL_DSN:
+		return spool_sqlite_dsn(batch, change, err);
 	case SPOOL_REGISTERED:
 	case SPOOL_REPORTED:
 		return spool_sqlite_mark(batch, change, err);
+	case SPOOL_REFUSED:
+		return spool_sqlite_refuse(batch, change, err);
 	default:
 		return spool_sqlite_set(batch->db, change->set.name,
 		                        change->set.value, err);

@@ -66,7 +66,7 @@ static int put_entry(struct sqlite_db *db, const struct entry *entry,
 	sqlite_bind_int(query, 3, entry->colour);
 	sqlite_bind_int(query, 4, entry->kind);
 	sqlite_bind_int(query, 5, entry->origin);
-	sqlite_bind_int(query, 6, entry->demands_pass);
+	sqlite_bind_int(query, 6, entry->demand);
 	sqlite_bind_int(query, 7, entry->expires_ms);
 	sqlite_bind_int(query, 8, entry->created_ms);
 	sqlite_bind_int(query, 9, entry->revision);
@@ -115,10 +115,12 @@ static bool is_sound(struct sqlite_query *query)
 	int64_t colour = sqlite_column_int(query, 2);
 	int64_t kind = sqlite_column_int(query, 3);
 	int64_t origin = sqlite_column_int(query, 4);
+	int64_t demand = sqlite_column_int(query, 5);
 
 	return scope >= 0 && scope <= ENTRY_SCOPE_MAILBOX && colour >= 0 &&
 	       colour <= ENTRY_BLACK && kind >= 0 && kind <= ENTRY_ADDRESS &&
-	       origin >= 0 && origin <= ENTRY_FROM_OUTBOUND;
+	       origin >= 0 && origin <= ENTRY_FROM_OUTBOUND && demand >= 0 &&
+	       demand <= MAIL_PASS_DMARC;
 }
 
 /* The row as an entry whose strings are borrowed from the query. */
@@ -130,7 +132,7 @@ static struct entry entry_of(struct sqlite_query *query)
 	    .colour = (enum entry_colour)sqlite_column_int(query, 2),
 	    .kind = (enum entry_kind)sqlite_column_int(query, 3),
 	    .origin = (enum entry_origin)sqlite_column_int(query, 4),
-	    .demands_pass = sqlite_column_int(query, 5) != 0,
+	    .demand = (enum mail_pass)sqlite_column_int(query, 5),
 	    .expires_ms = sqlite_column_int(query, 6),
 	    .created_ms = sqlite_column_int(query, 7),
 	    .revision = sqlite_column_int(query, 8),

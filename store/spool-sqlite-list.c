@@ -9,15 +9,22 @@
  * from, so that each periodic job walks the index made for it.
  */
 /* clang-format off */
+#define FAILED "4"
+_Static_assert(SPOOL_FAILED == 4, "the number in the statements");
 #define FILTER \
 	" (?2 IS NULL OR instr(lower(m.sender), lower(?2)))" \
-	" AND (?3 = 0 OR m.expires_ms < ?3)" \
 	" AND (?4 = 0 OR EXISTS (SELECT 1 FROM unregistered AS n" \
 	"  WHERE n.message = m.id))" \
+	" AND (?9 = 0 OR NOT EXISTS (SELECT 1 FROM refusal AS f" \
+	"  WHERE f.message = m.id AND f.retry_ms > ?9))" \
 	" AND EXISTS (SELECT 1 FROM recipient AS r WHERE r.message = m.id" \
 	"  AND (?5 = 0 OR ((1 << r.state) & ?5))" \
 	"  AND (?6 IS NULL OR instr(lower(r.address), lower(?6)))" \
-	"  AND (?7 = 0 OR r.event_pending = 1))"
+	"  AND (?3 = 0 OR r.hold_until_ms < ?3)" \
+	"  AND (?7 = 0 OR r.event_pending = 1)" \
+	"  AND (?10 = 0 OR r.state <> " FAILED " OR" \
+	"   r.hold_until_ms IS NOT NULL)" \
+	"  AND (?11 = 0 OR r.dsn IN (1, 2)))"
 #define FROM_RECIPIENT(index, condition) \
 	"SELECT c.message FROM recipient AS c INDEXED BY " index \
 	" CROSS JOIN message AS m ON m.id = c.message" \
@@ -34,6 +41,8 @@ static const char list_unregistered[] =
 	" ORDER BY c.message LIMIT ?8";
 static const char list_events[] =
 	FROM_RECIPIENT("recipient_event", "c.event_pending = 1");
+static const char list_dsn[] =
+	FROM_RECIPIENT("recipient_dsn", "c.dsn IN (1, 2)");
 static const char list_expired[] =
 	FROM_RECIPIENT("recipient_hold", "c.hold_until_ms < ?3");
 static const char list_waiting[] =
@@ -44,13 +53,16 @@ static const char list_queue[] =
 
 static const char *choose(const struct spool_query *query)
 {
-	bool waiting = query->states && !(query->states & ~WAITING);
+	unsigned kept = query->kept ? SPOOL_IN(SPOOL_FAILED) : 0;
+	bool waiting = query->states && !(query->states & ~(WAITING | kept));
 	bool queue = query->states && !(query->states & ~QUEUE);
 
 	if (query->unregistered)
 		return list_unregistered;
 	if (query->event_pending)
 		return list_events;
+	if (query->dsn)
+		return list_dsn;
 	if (waiting)
 		return query->expired_before_ms > 0 ? list_expired
 		                                    : list_waiting;
@@ -70,6 +82,10 @@ static void bind(struct sqlite_query *statement,
 	sqlite_bind_text(statement, 6, query->recipient);
 	sqlite_bind_int(statement, 7, query->event_pending);
 	sqlite_bind_int(statement, 8, (int64_t)query->limit + 1);
+	sqlite_bind_int(statement, 9,
+	                query->unregistered ? query->retry_until_ms : 0);
+	sqlite_bind_int(statement, 10, query->kept);
+	sqlite_bind_int(statement, 11, query->dsn);
 }
 
 /* Reads one id more than the limit, to know whether there are more. */

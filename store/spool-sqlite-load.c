@@ -37,6 +37,8 @@ static void fill_auth(struct sqlite_query *query, struct mail_auth *auth,
 	               sqlite_column_text(query, 19));
 	(void)snprintf(auth->dkim_domain, sizeof(auth->dkim_domain), "%s",
 	               sqlite_column_text(query, 20));
+	(void)snprintf(auth->dmarc_domain, sizeof(auth->dmarc_domain), "%s",
+	               sqlite_column_text(query, 21));
 }
 
 static int fill_message(struct sqlite_query *query,
@@ -59,8 +61,13 @@ static int fill_message(struct sqlite_query *query,
 	copy(query, 12, &message->protocol, &result);
 	copy(query, 13, &message->challenge_reason, &result);
 	fill_auth(query, &message->auth, &result);
-	message->body_present = sqlite_column_int(query, 21) != 0;
-	message->registered = sqlite_column_int(query, 22) != 0;
+	message->body_present = sqlite_column_int(query, 22) != 0;
+	message->registered = sqlite_column_int(query, 23) != 0;
+	message->smtputf8 = sqlite_column_int(query, 24) != 0;
+	message->registration_attempts = (unsigned)sqlite_column_int(query, 25);
+	message->registration_retry_ms = sqlite_column_int(query, 26);
+	copy(query, 27, &message->registration_refusal, &result);
+	message->dsn_of = sqlite_column_id(query, 28);
 	return result;
 }
 
@@ -73,9 +80,13 @@ static int load_message(struct sqlite_db *db, struct spool_message *message,
 	        " client_address, client_name, helo, protocol,"
 	        " challenge_reason, auth_stated, auth_spf, auth_dkim,"
 	        " auth_dmarc, auth_aligned, auth_spf_domain, auth_dkim_domain,"
+	        " auth_dmarc_domain,"
 	        " EXISTS (SELECT 1 FROM body WHERE body.message = seq),"
 	        " NOT EXISTS (SELECT 1 FROM unregistered AS u"
-	        " WHERE u.message = id) FROM message WHERE id = ?1");
+	        " WHERE u.message = id), smtputf8, f.attempts, f.retry_ms,"
+	        " f.why, dsn_of FROM message LEFT JOIN refusal AS f ON "
+	        "f.message = id"
+	        " WHERE id = ?1");
 	int result;
 
 	sqlite_bind_id(query, 1, &message->id);
@@ -108,6 +119,11 @@ static int fill_recipient(struct sqlite_query *query,
 	copy(query, 8, &recipient->by, &result);
 	copy(query, 9, &recipient->why, &result);
 	copy(query, 10, &recipient->reply, &result);
+	if (recipient->state == SPOOL_FAILED)
+		recipient->keep_until_ms = sqlite_column_int(query, 12);
+	recipient->dsn = bounded(query, 13, SPOOL_DSN_COUNT, &result);
+	recipient->dsn_id = sqlite_column_id(query, 14);
+	copy(query, 15, &recipient->next_hop, &result);
 	if (!result)
 		result = spool_history_read(sqlite_column_text(query, 11),
 		                            recipient->by, recipient->why,
@@ -141,8 +157,8 @@ static int load_recipients(struct sqlite_db *db, struct spool_message *message,
 	struct sqlite_query *query = sqlite_query(
 	    db, "SELECT state, changed_ms, attempts, next_attempt_ms,"
 	        " event_pending, lease_until_ms, lease_owner, address, by,"
-	        " why, reply, history FROM recipient WHERE message = ?1"
-	        " ORDER BY position");
+	        " why, reply, history, hold_until_ms, dsn, dsn_id, next_hop"
+	        " FROM recipient WHERE message = ?1 ORDER BY position");
 	size_t capacity = 0;
 	int result;
 

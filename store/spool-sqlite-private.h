@@ -71,7 +71,7 @@ struct spool_sqlite_batch {
 	struct spool_sqlite_body *bodies; /* one a change */
 	size_t count;
 	struct spool_totals delta; /* what the totals change by */
-	struct id *ended; /* messages with a recipient that became final */
+	struct id *ended; /* messages with a recipient that is over now */
 	size_t ended_count;
 	struct spool_sqlite_files dropped; /* to unlink after the commit */
 };
@@ -106,6 +106,10 @@ int spool_sqlite_add(struct spool_sqlite_batch *batch,
 int spool_sqlite_move(struct spool_sqlite_batch *batch,
                       struct spool_change *change, struct error *err);
 
+/* As spool_sqlite_add(), for DSN. */
+int spool_sqlite_dsn(struct spool_sqlite_batch *batch,
+                     struct spool_change *change, struct error *err);
+
 /* As spool_sqlite_add(), for RENEW. */
 int spool_sqlite_renew(struct spool_sqlite_batch *batch,
                        struct spool_change *change, struct error *err);
@@ -114,15 +118,19 @@ int spool_sqlite_renew(struct spool_sqlite_batch *batch,
 int spool_sqlite_mark(struct spool_sqlite_batch *batch,
                       struct spool_change *change, struct error *err);
 
+/* As spool_sqlite_add(), for REFUSED. */
+int spool_sqlite_refuse(struct spool_sqlite_batch *batch,
+                        struct spool_change *change, struct error *err);
+
 /* Sets a named value. */
 int spool_sqlite_set(struct sqlite_db *db, const char *name, const char *value,
                      struct error *err);
 
-/* Notes that a recipient of the message became final, for the settling. */
+/* Notes that a recipient of the message is over now, for the settling. */
 void spool_sqlite_ended(struct spool_sqlite_batch *batch, const struct id *id);
 
 /*
- * Deals with a message one of whose recipients became final: when all are, its
+ * Deals with a message one of whose recipients is over now: when all are, its
  * body goes and the purge will find it.
  */
 int spool_sqlite_settle(struct spool_sqlite_batch *batch, const struct id *id,

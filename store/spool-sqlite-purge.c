@@ -19,7 +19,8 @@ static int count_states(struct sqlite_db *db, const struct id *id,
                         struct spool_totals *delta, struct error *err)
 {
 	struct sqlite_query *query =
-	    sqlite_query(db, "SELECT state FROM recipient WHERE message = ?1");
+	    sqlite_query(db, "SELECT state, hold_until_ms IS NOT NULL"
+	                     " FROM recipient WHERE message = ?1");
 	int result;
 
 	sqlite_bind_id(query, 1, id);
@@ -28,6 +29,8 @@ static int count_states(struct sqlite_db *db, const struct id *id,
 
 		if (state >= 0 && state < SPOOL_STATE_COUNT)
 			delta->recipients[state]--;
+		if (state == SPOOL_FAILED)
+			delta->kept -= sqlite_column_int(query, 1);
 	}
 	return result;
 }
@@ -46,6 +49,9 @@ static int delete_message(struct sqlite_db *db, const struct id *id,
 		    db, "DELETE FROM unregistered WHERE message = ?1", id, err);
 	if (!result)
 		delta->unregistered -= sqlite_db_changes(db);
+	if (!result)
+		result = run_with(db, "DELETE FROM refusal WHERE message = ?1",
+		                  id, err);
 	if (!result)
 		result =
 		    run_with(db, "DELETE FROM message WHERE id = ?1", id, err);

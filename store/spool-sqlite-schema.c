@@ -6,10 +6,13 @@
  * body        the bytes, or the name of their file; no row: dropped
  * recipient   all that changes. due_ms: when a claim may take it (queued and
  *             deferred; the lease's end when claimed); hold_until_ms: when it
- *             expires (held and quarantined); NULL in all other states;
+ *             expires (held and quarantined) or is kept no longer (failed);
+ *             NULL in all other states, and when it is not kept;
  *             history: see spool-history.h
  * unregistered  messages that the cloud is still to hear of
- * ended       messages whose recipients are all final, by the last change
+ * refusal     what the cloud did not take: of messages that are unregistered,
+ *             and of single recipients of others
+ * ended       messages whose recipients are all over, by the last change
  * total       how many recipients are in each state (one row)
  */
 /* clang-format off */
@@ -74,8 +77,27 @@ static const char version_1[] =
 	" expires_ms INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
 	" revision INTEGER NOT NULL, scope_value TEXT NOT NULL,"
 	" value TEXT NOT NULL, note TEXT NOT NULL) WITHOUT ROWID;";
+
+static const char version_2[] =
+	"ALTER TABLE message ADD COLUMN smtputf8 INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE refusal ("
+	" message BLOB PRIMARY KEY, attempts INTEGER NOT NULL,"
+	" retry_ms INTEGER NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;"
+
+	/* Failed mail is kept; what failed until now had lost its body. */
+	"ALTER TABLE message ADD COLUMN dsn_of BLOB;"
+	"ALTER TABLE recipient ADD COLUMN dsn INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE recipient ADD COLUMN dsn_id BLOB;"
+	"ALTER TABLE recipient ADD COLUMN next_hop TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX recipient_dsn ON recipient (message)"
+	" WHERE dsn IN (1, 2);"
+	"ALTER TABLE total ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
+
+	/* Which From a DMARC result is about. */
+	"ALTER TABLE message ADD COLUMN"
+	" auth_dmarc_domain TEXT NOT NULL DEFAULT '';";
 /* clang-format on */
 
-const char *const spool_sqlite_steps[] = {version_1};
+const char *const spool_sqlite_steps[] = {version_1, version_2};
 const size_t spool_sqlite_version =
     sizeof(spool_sqlite_steps) / sizeof(spool_sqlite_steps[0]);

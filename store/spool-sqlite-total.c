@@ -17,11 +17,12 @@ int spool_sqlite_totals_add(struct sqlite_db *db,
 	        " failed = failed + ?5, discarded = discarded + ?6,"
 	        " expired = expired + ?7, quarantined = quarantined + ?8,"
 	        " unregistered = unregistered + ?9,"
-	        " body_bytes = body_bytes + ?10");
+	        " body_bytes = body_bytes + ?10, kept = kept + ?11");
 	for (int i = 0; i < SPOOL_STATE_COUNT; i++)
 		sqlite_bind_int(query, i + 1, delta->recipients[i]);
 	sqlite_bind_int(query, 9, delta->unregistered);
 	sqlite_bind_int(query, 10, delta->body_bytes);
+	sqlite_bind_int(query, 11, delta->kept);
 	return sqlite_run(query, err);
 }
 
@@ -30,7 +31,8 @@ int spool_sqlite_totals_read(struct sqlite_db *db, struct spool_totals *totals,
 {
 	struct sqlite_query *query = sqlite_query(
 	    db, "SELECT held, queued, deferred, delivered, failed, discarded,"
-	        " expired, quarantined, unregistered, body_bytes FROM total");
+	        " expired, quarantined, unregistered, body_bytes, kept"
+	        " FROM total");
 	int result = sqlite_step(query, err);
 
 	if (!result)
@@ -41,6 +43,7 @@ int spool_sqlite_totals_read(struct sqlite_db *db, struct spool_totals *totals,
 		totals->recipients[i] = sqlite_column_int(query, i);
 	totals->unregistered = sqlite_column_int(query, 8);
 	totals->body_bytes = sqlite_column_int(query, 9);
+	totals->kept = sqlite_column_int(query, 10);
 	sqlite_reset(query);
 	return 0;
 }
@@ -106,6 +109,11 @@ static int check_totals(struct sqlite_db *db, struct error *err)
 	if (!result)
 		result = read_number(db, "SELECT sum(size) FROM body",
 		                     &found.body_bytes, err);
+	if (!result)
+		result = read_number(db,
+		                     "SELECT count(*) FROM recipient WHERE"
+		                     " state = 4 AND hold_until_ms IS NOT NULL",
+		                     &found.kept, err);
 	if (!result && memcmp(&kept, &found, sizeof(kept)) != 0)
 		result = error_set(err, ERR_CORRUPT,
 		                   "the totals are not what is stored");
@@ -122,7 +130,8 @@ static int check_links(struct sqlite_db *db, struct error *err)
 	    " (SELECT id FROM message)) + (SELECT count(*) FROM body WHERE"
 	    " message NOT IN (SELECT seq FROM message)) + (SELECT count(*)"
 	    " FROM message WHERE NOT EXISTS (SELECT 1 FROM recipient"
-	    " WHERE recipient.message = message.id))",
+	    " WHERE recipient.message = message.id)) + (SELECT count(*)"
+	    " FROM refusal WHERE message NOT IN (SELECT id FROM message))",
 	    &wrong, err);
 
 	if (!result && wrong)

@@ -23,6 +23,16 @@ static const char *const state_names[SPOOL_STATE_COUNT] = {
     [SPOOL_EXPIRED] = "expired",   [SPOOL_QUARANTINED] = "quarantined",
 };
 
+static const char *const dsn_names[SPOOL_DSN_COUNT] = {
+    [SPOOL_DSN_NONE] = "none",
+    [SPOOL_DSN_DUE] = "due",
+    [SPOOL_DSN_QUEUED] = "queued",
+    [SPOOL_DSN_SENT] = "sent",
+};
+
+#define FINAL                                                                  \
+	(SPOOL_IN(SPOOL_DELIVERED) | SPOOL_IN(SPOOL_FAILED) |                  \
+	 SPOOL_IN(SPOOL_DISCARDED) | SPOOL_IN(SPOOL_EXPIRED))
 #define FROM_WAITING                                                           \
 	(SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DISCARDED) |                  \
 	 SPOOL_IN(SPOOL_EXPIRED))
@@ -31,12 +41,11 @@ static const char *const state_names[SPOOL_STATE_COUNT] = {
 	 SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_FAILED) |                     \
 	 SPOOL_IN(SPOOL_DISCARDED))
 
-/* The states that each state may become; the final ones become none. */
+/* The states that each state may become. */
 static const unsigned may_become[SPOOL_STATE_COUNT] = {
-    [SPOOL_HELD] = FROM_WAITING,
-    [SPOOL_QUARANTINED] = FROM_WAITING,
-    [SPOOL_QUEUED] = FROM_QUEUE,
-    [SPOOL_DEFERRED] = FROM_QUEUE,
+    [SPOOL_HELD] = FROM_WAITING,   [SPOOL_QUARANTINED] = FROM_WAITING,
+    [SPOOL_QUEUED] = FROM_QUEUE,   [SPOOL_DEFERRED] = FROM_QUEUE,
+    [SPOOL_FAILED] = FROM_WAITING,
 };
 
 const char *spool_state_name(enum spool_state state)
@@ -55,7 +64,26 @@ int spool_state_parse(const char *name)
 
 bool spool_state_is_final(enum spool_state state)
 {
-	return (unsigned)state < SPOOL_STATE_COUNT && !may_become[state];
+	return (unsigned)state < SPOOL_STATE_COUNT && (SPOOL_IN(state) & FINAL);
+}
+
+bool spool_recipient_is_over(const struct spool_recipient *recipient)
+{
+	return spool_state_is_final(recipient->state) &&
+	       (recipient->state != SPOOL_FAILED || !recipient->keep_until_ms);
+}
+
+const char *spool_dsn_name(enum spool_dsn dsn)
+{
+	return (unsigned)dsn < SPOOL_DSN_COUNT ? dsn_names[dsn] : "unknown";
+}
+
+int spool_dsn_parse(const char *name)
+{
+	for (int i = 0; i < SPOOL_DSN_COUNT; i++)
+		if (!strcmp(name, dsn_names[i]))
+			return i;
+	return -1;
 }
 
 bool spool_state_may_become(enum spool_state from, enum spool_state to)
@@ -73,6 +101,7 @@ static void release_recipient(struct spool_recipient *recipient)
 	free(recipient->history);
 	free(recipient->reply);
 	free(recipient->lease_owner);
+	free(recipient->next_hop);
 }
 
 void spool_message_release(struct spool_message *message)
@@ -90,6 +119,7 @@ void spool_message_release(struct spool_message *message)
 	free(message->helo);
 	free(message->protocol);
 	free(message->challenge_reason);
+	free(message->registration_refusal);
 	memset(message, 0, sizeof(*message));
 }
 

@@ -50,7 +50,7 @@ enum spool_state {
 	SPOOL_QUEUED,
 	SPOOL_DEFERRED,
 	SPOOL_DELIVERED, /* final, as all below */
-	SPOOL_FAILED,
+	SPOOL_FAILED,    /* final too, but may be kept to be tried again */
 	SPOOL_DISCARDED,
 	SPOOL_EXPIRED,
 	SPOOL_QUARANTINED, /* not final: waits for the admin */
@@ -60,8 +60,20 @@ enum spool_state {
 /* A set of states: SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_DEFERRED). */
 #define SPOOL_IN(state) (1U << (state))
 
+/* What became of telling the sender that a recipient failed (RFC 3464). */
+enum spool_dsn {
+	SPOOL_DSN_NONE,   /* none is to be sent */
+	SPOOL_DSN_DUE,    /* one is to be written */
+	SPOOL_DSN_QUEUED, /* it is a message of this spool, or is to be one */
+	SPOOL_DSN_SENT,   /* the next hop has taken it */
+	SPOOL_DSN_COUNT
+};
+
 /* Bytes of a recipient's history at the most. */
 #define SPOOL_HISTORY_MAXIMUM 4096
+
+/* Bytes of what the cloud said when it refused, at the most. */
+#define SPOOL_REFUSAL_MAXIMUM 1000
 
 struct spool_recipient {
 	char *address; /* as given in RCPT */
@@ -85,6 +97,12 @@ struct spool_recipient {
 	char *lease_owner;       /* "" when not claimed */
 	int64_t lease_until_ms;
 	bool event_pending; /* the cloud is still to be told of the end */
+	char *next_hop; /* "ADDRESS:PORT" in the place of the configured one,
+	                   or "" */
+	int64_t keep_until_ms; /* of failed: the body is kept until then for
+	                          somebody to act; 0: no longer */
+	enum spool_dsn dsn;
+	struct id dsn_id; /* the DSN, once it is queued */
 };
 
 struct spool_message {
@@ -93,9 +111,17 @@ struct spool_message {
 	int64_t expires_ms; /* when held recipients expire */
 	int64_t size;       /* bytes of the body, as received */
 	bool eight_bit;
-	bool registered;   /* the cloud knows it, or need not */
-	bool body_present; /* false once every recipient is final */
-	char *sender;      /* envelope sender, "" for null */
+	bool smtputf8;   /* came with SMTPUTF8 (RFC 6531 section 3.4) */
+	bool registered; /* the cloud knows it, or need not */
+	unsigned registration_attempts; /* that the cloud has refused */
+	int64_t registration_retry_ms;  /* when it is asked again; 0: at once */
+	char *registration_refusal; /* what the cloud said last of what it did
+	                               not take, of a registered message too
+	                               (single recipients); "": nothing */
+	bool body_present;          /* false once every recipient is over */
+	struct id dsn_of; /* the message whose failure this DSN reports, or
+	                     none: it is no DSN of ours */
+	char *sender;     /* envelope sender, "" for null */
 	char *sender_normal;
 	char *header_from;
 	char *subject;    /* decoded UTF-8, at most 1,000 bytes */
@@ -126,14 +152,27 @@ const char *spool_state_name(enum spool_state state);
 /* The inverse of spool_state_name(): -1 for an unknown word. */
 int spool_state_parse(const char *name);
 
-/* Whether a recipient in this state stays in it. */
+/* Words for a DSN in the store and in the CLI: "none", "due", "queued",
+ * "sent". */
+const char *spool_dsn_name(enum spool_dsn dsn);
+
+/* The inverse of spool_dsn_name(): -1 for an unknown word. */
+int spool_dsn_parse(const char *name);
+
+/* Whether a recipient in this state stays in it unless somebody acts. */
 bool spool_state_is_final(enum spool_state state);
 
 /*
- * Whether design allows the change: held to queued, discarded, expired;
- * queued and deferred to delivered, deferred, queued, failed, discarded;
- * quarantined to queued, discarded, expired. Backends refuse others with
- * ERR_INVALID.
+ * Whether nothing can become of the recipient any more: it is final, and not
+ * kept after a failure.
+ */
+bool spool_recipient_is_over(const struct spool_recipient *recipient);
+
+/*
+ * Whether design allows the change: held, quarantined and failed to queued,
+ * discarded, expired; queued and deferred to delivered, deferred, queued,
+ * failed, discarded. Backends refuse others with ERR_INVALID, and so every
+ * change of a failed recipient that is not kept.
  */
 bool spool_state_may_become(enum spool_state from, enum spool_state to);
 
@@ -151,9 +190,11 @@ enum spool_change_kind {
 	                     queued one that has a lease_owner is claimed */
 	SPOOL_MOVE,       /* one recipient to another state */
 	SPOOL_REGISTERED, /* the cloud has the message */
+	SPOOL_REFUSED,    /* the cloud did not take the message */
 	SPOOL_REPORTED,   /* the cloud knows the end of one recipient */
 	SPOOL_SET,        /* a named value, such as a cursor */
 	SPOOL_COPY,       /* a message as it stands in another spool */
+	SPOOL_DSN,        /* how far the sender of one recipient was told */
 	SPOOL_RENEW       /* the lease on one recipient is prolonged */
 };
 
@@ -170,8 +211,8 @@ struct spool_change {
 			                 message with this id; otherwise that
 			                 is ERR_EXISTS */
 		} add; /* a COPY takes every field as it is: states, history,
-		          attempts, replies, pending events, registered; but
-		          no leases; and no body where body_present is
+		          attempts, replies, pending events, DSNs, registered;
+		          but no leases; and no body where body_present is
 		          false */
 		struct {
 			struct id id;
@@ -187,13 +228,38 @@ struct spool_change {
 			int64_t next_attempt_ms; /* for queued, deferred */
 			bool attempted;          /* counts an attempt */
 			bool event; /* set event_pending, for final states */
+			int64_t keep_until_ms; /* for failed; 0: not kept */
+			bool dsn; /* for failed: one is due, unless there is or
+			             was one */
+			const char *next_hop; /* NULL: the last stays; "": the
+			                         configured one */
 		} move; /* appends the state it leaves to the history;
 		           drops the lease; drops the body when every
-		           recipient is final */
+		           recipient is over */
 		struct {
 			struct id id;
-			size_t recipient; /* for SPOOL_REPORTED */
-		} mark;
+			size_t recipient;
+			enum spool_dsn from; /* as it must be, else
+			                        ERR_CONFLICT */
+			enum spool_dsn to;
+			struct id dsn_id; /* of the DSN that is or becomes
+			                     queued; from queued: it must be
+			                     that one */
+		} dsn; /* sent: a failed recipient is kept no longer;
+		          drops the body as a move does */
+		struct {
+			struct id id;
+			size_t recipient;    /* for SPOOL_REPORTED */
+			const char *refusal; /* for SPOOL_REGISTERED: of single
+			                        recipients, NULL: of none */
+		} mark; /* SPOOL_REGISTERED clears what refusals there were;
+		           of a message that is registered it is no change */
+		struct {
+			struct id id;
+			int64_t retry_ms;
+			const char *refusal; /* at most SPOOL_REFUSAL_MAXIMUM */
+		} refuse; /* counts an attempt; ERR_CONFLICT when the message
+		             is registered */
 		struct {
 			const char *name;
 			const char *value; /* at most 1 MiB */
@@ -300,11 +366,15 @@ struct spool_query {
 	unsigned states;           /* SPOOL_IN(); 0: any */
 	const char *sender;        /* part of it, any case; NULL: any */
 	const char *recipient;     /* part of it, any case; NULL: any */
-	int64_t expired_before_ms; /* > 0: expires_ms before this */
-	bool unregistered;  /* those that the cloud is still to hear of */
-	bool event_pending; /* those with an end to be told */
-	struct id after;    /* the last id of the page before */
-	size_t limit;       /* 1..1000 */
+	int64_t expired_before_ms; /* > 0: waits or is kept until before this */
+	bool kept;                 /* of failed ones those that are kept */
+	bool dsn;                  /* those whose DSN is due or queued */
+	bool unregistered;      /* those that the cloud is still to hear of */
+	int64_t retry_until_ms; /* > 0, with unregistered: without those whose
+	                           registration_retry_ms is later */
+	bool event_pending;     /* those with an end to be told */
+	struct id after;        /* the last id of the page before */
+	size_t limit;           /* 1..1000 */
 };
 
 /* Lists messages by id. The page is released by the caller. */
@@ -316,6 +386,7 @@ struct spool_totals {
 	int64_t recipients[SPOOL_STATE_COUNT];
 	int64_t unregistered;
 	int64_t body_bytes;
+	int64_t kept; /* failed recipients whose body is kept */
 };
 
 /* Counts. */
@@ -323,7 +394,7 @@ int spool_count(struct spool *spool, struct spool_totals *totals,
                 struct error *err);
 
 /*
- * Deletes at most limit (1..1000) messages all of whose recipients are final
+ * Deletes at most limit (1..1000) messages all of whose recipients are over
  * since before_ms and reported. *deleted tells how many.
  */
 int spool_purge(struct spool *spool, int64_t before_ms, size_t limit,

@@ -25,6 +25,7 @@ struct mail_auth {
 	enum auth_result dmarc;
 	char spf_domain[256];
 	char dkim_domain[256];
+	char dmarc_domain[256]; /* of the From that dmarc is about */
 	bool aligned; /* the pass covers the sender's or From's domain */
 };
 

@@ -98,7 +98,7 @@ static bool sender_matches(const struct entry *entry,
 {
 	if (!*subject->sender || !identity_matches(entry, subject->sender))
 		return false;
-	return !entry->demands_pass ||
+	return entry->demand == MAIL_PASS_NONE ||
 	       (subject->auth &&
 	        mail_auth_covers_sender(subject->auth, subject->sender,
 	                                subject->from));
@@ -115,7 +115,8 @@ bool entry_matches(const struct entry *entry,
 		return false;
 	if (entry->colour == ENTRY_WHITE && auth && mail_auth_fails(auth))
 		return false;
-	if (entry->demands_pass && (!auth || !mail_auth_passes(auth)))
+	if (entry->demand != MAIL_PASS_NONE &&
+	    (!auth || !mail_auth_passes(auth)))
 		return false;
 	if (entry->kind == ENTRY_NETWORK)
 		return network_matches(entry, subject);

@@ -74,6 +74,14 @@ int entry_origin_parse(const char *name)
 	return index_of(origin_names, COUNT(origin_names), name);
 }
 
+enum mail_pass entry_demand(const struct entry *entry)
+{
+	if (entry->origin == ENTRY_FROM_CAPTCHA &&
+	    entry->demand == MAIL_PASS_NONE)
+		return MAIL_PASS_SPF;
+	return entry->demand;
+}
+
 static char *fold_address(const char *value)
 {
 	char folded[MAIL_ADDRESS_SIZE];

@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/id.h"
 #include "common/mail/authres.h"
+#include "common/mail/identity.h"
 
 enum entry_scope { /* narrow beats wide */
 	           ENTRY_SCOPE_GLOBAL,
@@ -45,9 +46,9 @@ struct entry {
 	enum entry_colour colour;
 	enum entry_kind kind;
 	enum entry_origin origin;
-	bool demands_pass;  /* counts only for authenticated senders */
-	bool deleted;       /* a tombstone, for replicas */
-	int64_t expires_ms; /* 0: never */
+	enum mail_pass demand; /* see entry_demand() */
+	bool deleted;          /* a tombstone, for replicas */
+	int64_t expires_ms;    /* 0: never */
 	int64_t created_ms;
 	int64_t revision;  /* of the tenant's policy when it was last changed */
 	char *scope_value; /* "" unless domain or mailbox; folded */
@@ -84,6 +85,12 @@ int entry_colour_parse(const char *name);
 int entry_kind_parse(const char *name);
 /* The inverse of entry_origin_name(): -1 for an unknown word. */
 int entry_origin_parse(const char *name);
+
+/*
+ * The pass that the sender needs for entry to count: the one that is stored;
+ * what a stranger earned by a captcha demands one whatever is stored.
+ */
+enum mail_pass entry_demand(const struct entry *entry);
 
 /* Who writes to whom: what entries are matched against. */
 struct entry_subject {

@@ -12,6 +12,7 @@ import stores
 
 SESSIONS = (1, 10, 50)
 SIZE = 5120
+PURGED = 100000
 
 
 def program(name):
@@ -122,7 +123,7 @@ def registry_run(backend, location, arguments):
             if line.startswith("{")]
 
 
-def registry_figures(bench, backend, sizes, purged):
+def registry_figures(bench, backend, sizes):
     """The registry's operations with little and with much stored."""
     with tempfile.TemporaryDirectory(prefix="turing-bench-") as folder:
         places = {}
@@ -152,7 +153,7 @@ def registry_figures(bench, backend, sizes, purged):
                         0.8 if backend == "sqlite" else None)
         for figure in registry_run(backend, places[sizes[0]],
                                    ["--fill", str(sizes[0]), "--purge",
-                                    str(purged)]):
+                                    str(PURGED)]):
             bench.store_note(f"{backend}: {figure['name']}", figure["value"],
                              figure["unit"], figure["conditions"],
                              figure["engine"])
@@ -160,10 +161,9 @@ def registry_figures(bench, backend, sizes, purged):
             store.close()
 
 
-def latency_figures(bench, purged, seconds):
+def latency_figures(bench):
     """Commits to SQLite beside a purge, and beside readers and backups."""
-    for arguments in (["bench-purge", str(purged)],
-                      ["bench-checkpoint", str(seconds)]):
+    for arguments in (["bench-purge", str(PURGED)], ["bench-checkpoint"]):
         with tempfile.TemporaryDirectory(prefix="turing-bench-") as folder:
             done = subprocess.run(
                 [program(arguments[0]), folder, *arguments[1:]], check=True,

@@ -28,6 +28,7 @@ static void expect_same_auth(const struct mail_auth *a,
 	ck_assert_int_eq(a->aligned, b->aligned);
 	ck_assert_str_eq(a->spf_domain, b->spf_domain);
 	ck_assert_str_eq(a->dkim_domain, b->dkim_domain);
+	ck_assert_str_eq(a->dmarc_domain, b->dmarc_domain);
 }
 
 void expect_same_head(const struct spool_message *a,
@@ -38,8 +39,13 @@ void expect_same_head(const struct spool_message *a,
 	ck_assert_int_eq(a->expires_ms, b->expires_ms);
 	ck_assert_int_eq(a->size, b->size);
 	ck_assert_int_eq(a->eight_bit, b->eight_bit);
+	ck_assert_int_eq(a->smtputf8, b->smtputf8);
 	ck_assert_int_eq(a->registered, b->registered);
+	ck_assert_uint_eq(a->registration_attempts, b->registration_attempts);
+	ck_assert_int_eq(a->registration_retry_ms, b->registration_retry_ms);
+	ck_assert_str_eq(a->registration_refusal, b->registration_refusal);
 	ck_assert_int_eq(a->body_present, b->body_present);
+	ck_assert(id_equal(&a->dsn_of, &b->dsn_of));
 	expect_same_texts(a, b);
 	expect_same_auth(&a->auth, &b->auth);
 }
@@ -57,6 +63,10 @@ static void expect_same_recipient(const struct spool_recipient *a,
 	ck_assert_int_eq(a->next_attempt_ms, b->next_attempt_ms);
 	ck_assert_str_eq(a->reply, b->reply);
 	ck_assert_int_eq(a->event_pending, b->event_pending);
+	ck_assert_str_eq(a->next_hop, b->next_hop);
+	ck_assert_int_eq(a->keep_until_ms, b->keep_until_ms);
+	ck_assert_int_eq(a->dsn, b->dsn);
+	ck_assert(id_equal(&a->dsn_id, &b->dsn_id));
 }
 
 void expect_same_message(const struct spool_message *a,

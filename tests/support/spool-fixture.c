@@ -87,6 +87,7 @@ static void fill_texts(struct spool_message *message)
 	message->helo = mem_copy_string("helo.elsewhere.example");
 	message->protocol = mem_copy_string("ESMTP");
 	message->challenge_reason = mem_copy_string("list");
+	message->registration_refusal = mem_copy_string("");
 }
 
 struct spool_message fixture_message(size_t count, enum spool_state state)
@@ -97,6 +98,7 @@ struct spool_message fixture_message(size_t count, enum spool_state state)
 	    .expires_ms = FIXTURE_NOW_MS + 1000,
 	    .size = 6,
 	    .eight_bit = true,
+	    .smtputf8 = true,
 	    .recipient_count = count,
 	    .auth = {.stated = true,
 	             .spf = AUTH_PASS,
@@ -104,6 +106,7 @@ struct spool_message fixture_message(size_t count, enum spool_state state)
 	             .dmarc = AUTH_TEMPERROR,
 	             .spf_domain = "elsewhere.example",
 	             .dkim_domain = "signer.example",
+	             .dmarc_domain = "from.example",
 	             .aligned = true}};
 
 	fill_texts(&message);

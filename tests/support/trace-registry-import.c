@@ -44,6 +44,8 @@ static void make_tenant(struct registry_trace *trace, struct made *made)
 	    .display_name = (char *)(below(trace, 2) ? "Acme SA" : NULL),
 	    .time_zone = (char *)(below(trace, 2) ? "Europe/Paris" : ""),
 	    .from_name = (char *)(below(trace, 2) ? "The desk" : NULL),
+	    .quota_messages = (int64_t)below(trace, 9),
+	    .quota_bytes = (int64_t)below(trace, 9),
 	    .created_ms = trace->now_ms};
 }
 
@@ -155,9 +157,7 @@ static void make_challenge(struct registry_trace *trace, struct made *made)
 	    .code = (char *)"CODE",
 	    .code_serial = below(trace, 3),
 	    .mail = (enum registry_mail_state)below(trace, 3),
-	    .mail_next_ms = trace->now_ms,
-	    .end_reason = (char *)"550",
-	    .client_hash = {1}};
+	    .mail_next_ms = trace->now_ms};
 	memset(challenge->sender_hash, (int)below(trace, 8),
 	       sizeof(challenge->sender_hash));
 }
@@ -171,8 +171,6 @@ static void make_rest(struct registry_trace *trace, struct made *made)
 		memset(record->dead_sender.hash, (int)below(trace, 20),
 		       sizeof(record->dead_sender.hash));
 		record->dead_sender.marked_ms = trace->now_ms;
-		record->dead_sender.challenge = any_id(trace, 0x2000, 40);
-		record->dead_sender.reason = (char *)"5.1.1";
 		break;
 	case REGISTRY_AUDIT:
 		record->audit =

@@ -62,26 +62,42 @@ static void print_recipient(FILE *out, const struct spool_recipient *recipient)
 	    out, " %" PRId64 "%s\n",
 	    *recipient->lease_owner ? recipient->lease_until_ms - TRACE_NOW : 0,
 	    recipient->event_pending ? " event" : "");
+	if (recipient->keep_until_ms || recipient->dsn || *recipient->next_hop)
+		(void)fprintf(out, "    kept %" PRId64 " dsn %s next hop %s\n",
+		              recipient->keep_until_ms
+		                  ? recipient->keep_until_ms - TRACE_NOW
+		                  : 0,
+		              spool_dsn_name(recipient->dsn),
+		              recipient->next_hop);
 }
 
 static void print_message(FILE *out, const struct spool_message *message)
 {
-	const char *const fields[] = {
-	    message->sender,          message->sender_normal,
-	    message->header_from,     message->subject,
-	    message->message_id,      message->client_address,
-	    message->client_name,     message->helo,
-	    message->protocol,        message->challenge_reason,
-	    message->auth.spf_domain, message->auth.dkim_domain};
+	const char *const fields[] = {message->sender,
+	                              message->sender_normal,
+	                              message->header_from,
+	                              message->subject,
+	                              message->message_id,
+	                              message->client_address,
+	                              message->client_name,
+	                              message->helo,
+	                              message->protocol,
+	                              message->challenge_reason,
+	                              message->auth.spf_domain,
+	                              message->auth.dkim_domain,
+	                              message->auth.dmarc_domain,
+	                              message->registration_refusal};
 
 	trace_print_id(out, &message->id);
 	(void)fprintf(out,
-	              " %" PRId64 " %" PRId64 " %" PRId64 " %d%d%d auth %d %d"
-	              " %d %d %d",
+	              " %" PRId64 " %" PRId64 " %" PRId64
+	              " %d%d%d%d refused %u %" PRId64 " auth %d %d %d %d %d",
 	              message->received_ms - TRACE_NOW,
 	              message->expires_ms - TRACE_NOW, message->size,
-	              message->eight_bit, message->registered,
-	              message->body_present, message->auth.stated,
+	              message->eight_bit, message->smtputf8,
+	              message->registered, message->body_present,
+	              message->registration_attempts,
+	              message->registration_retry_ms, message->auth.stated,
 	              (int)message->auth.spf, (int)message->auth.dkim,
 	              (int)message->auth.dmarc, message->auth.aligned);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
@@ -134,6 +150,11 @@ static void make_recipient(struct spool_trace *trace, bool copy,
 		recipient->attempts = below(trace, 4);
 		recipient->event_pending =
 		    spool_state_is_final(state) && below(trace, 2);
+		recipient->dsn = (enum spool_dsn)below(trace, SPOOL_DSN_COUNT);
+		recipient->dsn_id = any_id(trace);
+		recipient->next_hop = mem_copy_string("192.0.2.1:25");
+		recipient->keep_until_ms =
+		    below(trace, 2) ? trace->now_ms + 1000 : 0;
 	} else if (state == SPOOL_QUEUED && trace_once_in(&trace->random, 3)) {
 		recipient->lease_owner =
 		    mem_copy_string(owners[below(trace, 3)]);
@@ -153,6 +174,7 @@ static void make_texts(struct spool_trace *trace, struct spool_message *message)
 	message->helo = mem_copy_string(any_text(trace));
 	message->protocol = mem_copy_string("ESMTP");
 	message->challenge_reason = mem_copy_string(any_text(trace));
+	message->registration_refusal = mem_copy_string(any_text(trace));
 }
 
 static struct spool_message *make_message(struct spool_trace *trace, bool copy)
@@ -163,12 +185,20 @@ static struct spool_message *make_message(struct spool_trace *trace, bool copy)
 	message->received_ms = trace->now_ms;
 	message->expires_ms = trace->now_ms + below(trace, 100) * 1000;
 	message->eight_bit = below(trace, 2);
+	message->smtputf8 = below(trace, 2);
 	message->registered = below(trace, 2);
+	if (copy && below(trace, 2)) {
+		message->registration_attempts = below(trace, 9);
+		message->registration_retry_ms =
+		    trace->now_ms + below(trace, 30) * 1000;
+	}
 	message->auth.stated = true;
 	message->auth.spf = (enum auth_result)below(trace, 3);
 	message->auth.aligned = below(trace, 2);
 	(void)snprintf(message->auth.spf_domain,
 	               sizeof(message->auth.spf_domain), "x.example");
+	(void)snprintf(message->auth.dmarc_domain,
+	               sizeof(message->auth.dmarc_domain), "f.example");
 	make_texts(trace, message);
 	message->recipient_count = trace_once_in(&trace->random, 30)
 	                               ? 0
@@ -201,10 +231,10 @@ static void give_body(struct spool_trace *trace, struct spool_message *message,
 	free(bytes);
 }
 
-static bool all_final(const struct spool_message *message)
+static bool all_over(const struct spool_message *message)
 {
 	for (size_t i = 0; i < message->recipient_count; i++)
-		if (!spool_state_is_final(message->recipients[i].state))
+		if (!spool_recipient_is_over(&message->recipients[i]))
 			return false;
 	return true;
 }
@@ -216,7 +246,7 @@ static void make_add(struct spool_trace *trace, struct spool_change *change,
 
 	change->add.message = message;
 	change->add.replace = copy && below(trace, 2);
-	message->body_present = !copy || !all_final(message);
+	message->body_present = !copy || !all_over(message);
 	if (message->body_present)
 		give_body(trace, message, &change->add.body);
 	else
@@ -244,6 +274,9 @@ static void make_move(struct spool_trace *trace, struct spool_change *change)
 	change->move.next_attempt_ms = trace->now_ms + below(trace, 30) * 1000;
 	change->move.attempted = below(trace, 2);
 	change->move.event = below(trace, 2);
+	change->move.keep_until_ms = below(trace, 2) ? trace->now_ms + 2000 : 0;
+	change->move.dsn = below(trace, 2);
+	change->move.next_hop = below(trace, 4) ? NULL : any_text(trace);
 	(void)fputs("  move", trace->out);
 	trace_print_id(trace->out, &change->move.id);
 	(void)fprintf(trace->out, " %zu from %x owner %s to %d\n",
@@ -265,6 +298,20 @@ static void make_renew(struct spool_trace *trace, struct spool_change *change)
 	              change->renew.lease_owner);
 }
 
+static void make_dsn(struct spool_trace *trace, struct spool_change *change)
+{
+	change->dsn.id = any_id(trace);
+	change->dsn.recipient = below(trace, RECIPIENTS);
+	change->dsn.from = (enum spool_dsn)below(trace, SPOOL_DSN_COUNT);
+	change->dsn.to = (enum spool_dsn)below(trace, SPOOL_DSN_COUNT);
+	if (below(trace, 4))
+		change->dsn.dsn_id = trace_id(1 + below(trace, 2));
+	(void)fputs("  dsn", trace->out);
+	trace_print_id(trace->out, &change->dsn.id);
+	(void)fprintf(trace->out, " %zu from %d to %d\n", change->dsn.recipient,
+	              (int)change->dsn.from, (int)change->dsn.to);
+}
+
 static void make_other(struct spool_trace *trace, struct spool_change *change)
 {
 	static const char *const names[] = {"decisions.after", "policy.x", "",
@@ -275,7 +322,19 @@ static void make_other(struct spool_trace *trace, struct spool_change *change)
 		change->set.value = any_text(trace);
 		return;
 	}
+	if (change->kind == SPOOL_REFUSED) {
+		change->refuse.id = any_id(trace);
+		change->refuse.retry_ms =
+		    trace->now_ms + below(trace, 30) * 1000;
+		change->refuse.refusal = any_text(trace);
+		(void)fputs("  refuse", trace->out);
+		trace_print_id(trace->out, &change->refuse.id);
+		(void)fputc('\n', trace->out);
+		return;
+	}
 	change->mark.id = any_id(trace);
+	if (change->kind == SPOOL_REGISTERED && below(trace, 2))
+		change->mark.refusal = any_text(trace);
 	change->mark.recipient = below(trace, RECIPIENTS);
 	(void)fprintf(trace->out, "  mark %d", (int)change->kind);
 	trace_print_id(trace->out, &change->mark.id);
@@ -288,7 +347,7 @@ static void make_change(struct spool_trace *trace, struct spool_change *change)
 	    SPOOL_ADD,      SPOOL_ADD,      SPOOL_MOVE, SPOOL_MOVE,
 	    SPOOL_MOVE,     SPOOL_MOVE,     SPOOL_MOVE, SPOOL_REGISTERED,
 	    SPOOL_REPORTED, SPOOL_REPORTED, SPOOL_SET,  SPOOL_COPY,
-	    SPOOL_RENEW};
+	    SPOOL_RENEW,    SPOOL_REFUSED,  SPOOL_DSN};
 
 	memset(change, 0, sizeof(*change));
 	change->kind = kinds[below(trace, sizeof(kinds) / sizeof(*kinds))];
@@ -297,6 +356,8 @@ static void make_change(struct spool_trace *trace, struct spool_change *change)
 		make_add(trace, change, change->kind == SPOOL_COPY);
 	else if (change->kind == SPOOL_MOVE)
 		make_move(trace, change);
+	else if (change->kind == SPOOL_DSN)
+		make_dsn(trace, change);
 	else if (change->kind == SPOOL_RENEW)
 		make_renew(trace, change);
 	else
@@ -363,7 +424,10 @@ static void step_list(struct spool_trace *trace)
 	    .recipient = parts[below(trace, 5) * below(trace, 2)],
 	    .expired_before_ms = below(trace, 3) ? 0 : trace->now_ms,
 	    .unregistered = trace_once_in(&trace->random, 4),
+	    .retry_until_ms = below(trace, 2) ? trace->now_ms : 0,
 	    .event_pending = trace_once_in(&trace->random, 4),
+	    .kept = trace_once_in(&trace->random, 4),
+	    .dsn = trace_once_in(&trace->random, 4),
 	    .limit = below(trace, 2) ? 1000 : below(trace, 9)};
 	struct spool_page page = {.count = 0};
 	int code;
@@ -384,8 +448,8 @@ static void step_count(struct spool_trace *trace)
 	(void)fprintf(trace->out, "  %d", code);
 	for (int i = 0; i < SPOOL_STATE_COUNT; i++)
 		(void)fprintf(trace->out, " %" PRId64, totals.recipients[i]);
-	(void)fprintf(trace->out, " %" PRId64 " %" PRId64 "\n",
-	              totals.unregistered, totals.body_bytes);
+	(void)fprintf(trace->out, " %" PRId64 " %" PRId64 " %" PRId64 "\n",
+	              totals.unregistered, totals.body_bytes, totals.kept);
 }
 
 static void step_purge(struct spool_trace *trace)
@@ -477,7 +541,7 @@ static void step_apply(struct spool_trace *trace)
 		    .colour = (enum entry_colour)below(trace, 2),
 		    .kind = ENTRY_ADDRESS,
 		    .origin = (enum entry_origin)below(trace, 5),
-		    .demands_pass = below(trace, 2),
+		    .demand = (enum mail_pass)below(trace, 4),
 		    .deleted = below(trace, 3) == 0,
 		    .expires_ms = below(trace, 2) ? trace->now_ms : 0,
 		    .created_ms = trace->now_ms,
@@ -504,7 +568,7 @@ static void keep_entry(const struct entry *entry, void *context)
 	char *line = mem_format(
 	    "%02x%02x %d %d %d %d %" PRId64 " %" PRId64 " %" PRId64 " %s",
 	    entry->id.bytes[14], entry->id.bytes[15], (int)entry->colour,
-	    (int)entry->origin, entry->demands_pass, entry->deleted,
+	    (int)entry->origin, (int)entry->demand, entry->deleted,
 	    entry->expires_ms, entry->created_ms, entry->revision,
 	    entry->value);
 

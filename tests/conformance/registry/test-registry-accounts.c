@@ -43,13 +43,16 @@ START_TEST(tenant_is_shown)
 	              .language = (char *)"fr",
 	              .display_name = (char *)"Soci\u00e9t\u00e9 d\u2019Acme",
 	              .time_zone = (char *)"America/Argentina/Buenos_Aires",
-	              .created_ms = NOW};
+	              .created_ms = NOW,
+	              .quota_messages = 7};
 
 	ok(registry_tenant_add(registry, &tenant, E));
 	ok(registry_tenant_read(registry, &tenant.id, &found, E));
 	ck_assert_str_eq(found.display_name, tenant.display_name);
 	ck_assert_str_eq(found.time_zone, tenant.time_zone);
 	ck_assert_str_eq(found.from_name, "");
+	ck_assert_int_eq(found.quota_messages, 7);
+	ck_assert_int_eq(found.quota_bytes, 0);
 	registry_tenant_release(&found);
 	tenant.name = (char *)"other";
 	tenant.language = (char *)"en";
@@ -57,6 +60,8 @@ START_TEST(tenant_is_shown)
 	tenant.time_zone = (char *)"Etc/GMT+5";
 	tenant.from_name = (char *)"The desk";
 	tenant.created_ms = NOW + 1;
+	tenant.quota_messages = 0;
+	tenant.quota_bytes = INT64_MAX;
 	ok(registry_tenant_change(registry, &tenant, E));
 	ok(registry_tenant_find(registry, "shown", &found, E));
 	ck_assert_str_eq(found.language, "en");
@@ -64,7 +69,15 @@ START_TEST(tenant_is_shown)
 	ck_assert_str_eq(found.time_zone, "Etc/GMT+5");
 	ck_assert_str_eq(found.from_name, "The desk");
 	ck_assert_int_eq(found.created_ms, NOW);
+	ck_assert_int_eq(found.quota_messages, 0);
+	ck_assert_int_eq(found.quota_bytes, INT64_MAX);
 	registry_tenant_release(&found);
+	tenant.quota_bytes = -1;
+	fails(ERR_INVALID, registry_tenant_change(registry, &tenant, NULL));
+	tenant.quota_bytes = 0;
+	tenant.quota_messages = -1;
+	fails(ERR_INVALID, registry_tenant_change(registry, &tenant, NULL));
+	tenant.quota_messages = 1;
 	tenant.id = id_of(8);
 	fails(ERR_NOT_FOUND, registry_tenant_change(registry, &tenant, NULL));
 }

@@ -29,7 +29,7 @@ START_TEST(entry_reads_back)
 	entry.scope_value = (char *)"r@a.example";
 	entry.colour = ENTRY_BLACK;
 	entry.origin = ENTRY_FROM_RECIPIENT;
-	entry.demands_pass = true;
+	entry.demand = MAIL_PASS_DMARC;
 	entry.expires_ms = NOW + 77;
 	entry.note = (char *)"a note; it's long";
 	ck_assert_int_eq(revision_of(&tenant_a), 0);
@@ -43,7 +43,8 @@ START_TEST(entry_reads_back)
 	ck_assert_int_eq(found->colour, ENTRY_BLACK);
 	ck_assert_int_eq(found->kind, ENTRY_ADDRESS);
 	ck_assert_int_eq(found->origin, ENTRY_FROM_RECIPIENT);
-	ck_assert(found->demands_pass && !found->deleted);
+	ck_assert_int_eq(found->demand, MAIL_PASS_DMARC);
+	ck_assert(!found->deleted);
 	ck_assert_int_eq(found->expires_ms, NOW + 77);
 	ck_assert_int_eq(found->created_ms, NOW);
 	ck_assert_int_eq(found->revision, revision);
@@ -286,7 +287,8 @@ static void fill_lists(void)
 		entry.scope_value = (char *)lists[i].scope_value;
 		entry.kind = lists[i].kind;
 		entry.colour = lists[i].colour;
-		entry.demands_pass = lists[i].demands_pass;
+		entry.demand =
+		    lists[i].demands_pass ? MAIL_PASS_SPF : MAIL_PASS_NONE;
 		entry.expires_ms =
 		    lists[i].expires ? NOW + lists[i].expires : 0;
 		put(lists[i].tenant == 'a'   ? &tenant_a

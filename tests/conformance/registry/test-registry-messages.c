@@ -31,6 +31,7 @@ START_TEST(message_reads_back)
 	                 .dmarc = AUTH_POLICY,
 	                 .spf_domain = "example.org",
 	                 .dkim_domain = "d.example.org",
+	                 .dmarc_domain = "f.example.org",
 	                 .aligned = true},
 	        .recipients = recipients,
 	        .recipient_count = 3,
@@ -61,6 +62,7 @@ START_TEST(message_reads_back)
 	ck_assert_int_eq(found.auth.dmarc, AUTH_POLICY);
 	ck_assert_str_eq(found.auth.spf_domain, "example.org");
 	ck_assert_str_eq(found.auth.dkim_domain, "d.example.org");
+	ck_assert_str_eq(found.auth.dmarc_domain, "f.example.org");
 	ck_assert_uint_eq(found.recipient_count, 2);
 	ck_assert_str_eq(found.recipients[0].address, "z@a.example");
 	ck_assert_str_eq(found.recipients[1].address, "b@a.example");
@@ -156,6 +158,46 @@ START_TEST(batch_gives_a_result_each)
 	ck_assert_int_eq(totals.recipients_held, COUNT - 7);
 	ok(registry_message_add(registry, messages, 0, NULL, E));
 	ok(registry_check(registry, E));
+}
+END_TEST
+
+/* What was decided for all its recipients does not count any more. */
+START_TEST(what_is_held_counts)
+{
+	struct registry_recipient recipients[] = {{.address = (char *)"r@a"},
+	                                          {.address = (char *)"s@a"}};
+	struct registry_message messages[3];
+	struct registry_decision decision = {.message = id_of(1),
+	                                     .recipient = (char *)"r@a",
+	                                     .verdict = REGISTRY_RELEASE};
+	struct registry_usage usage = {.messages = 9};
+	int results[3];
+
+	ok(registry_tenant_usage(registry, &tenant_a, &usage, E));
+	ck_assert_int_eq(usage.messages, 0);
+	ck_assert_int_eq(usage.bytes, 0);
+	for (unsigned i = 0; i < 3; i++)
+		messages[i] = (struct registry_message){
+		    .id = id_of(i + 1),
+		    .tenant = i == 2 ? tenant_b : tenant_a,
+		    .size = INT64_C(5000000000) << i,
+		    .recipients = recipients,
+		    .recipient_count = 2,
+		};
+	ok(registry_message_add(registry, messages, 3, results, E));
+	ok(registry_tenant_usage(registry, &tenant_a, &usage, E));
+	ck_assert_int_eq(usage.messages, 2);
+	ck_assert_int_eq(usage.bytes, INT64_C(15000000000));
+	ok(registry_decide(registry, &tenant_a, &decision, E));
+	ok(registry_tenant_usage(registry, &tenant_a, &usage, E));
+	ck_assert_int_eq(usage.messages, 2);
+	decision.recipient = (char *)"s@a";
+	ok(registry_decide(registry, &tenant_a, &decision, E));
+	ok(registry_tenant_usage(registry, &tenant_a, &usage, E));
+	ck_assert_int_eq(usage.messages, 1);
+	ck_assert_int_eq(usage.bytes, INT64_C(10000000000));
+	ok(registry_tenant_usage(registry, &no_id, &usage, E));
+	ck_assert_int_eq(usage.messages, 0);
 }
 END_TEST
 
@@ -494,6 +536,7 @@ int main(void)
 	tcase_add_test(tcase, message_is_added_once);
 	tcase_add_test(tcase, batch_gives_a_result_each);
 	tcase_add_test(tcase, text_without_end_is_refused);
+	tcase_add_test(tcase, what_is_held_counts);
 	tcase_add_test(tcase, message_is_attached);
 	tcase = case_in(suite, "decisions");
 	tcase_add_loop_test(tcase, decision_is_logged, 0,

@@ -21,7 +21,7 @@ static struct entry make_entry(uint8_t number)
 	                      .colour = ENTRY_BLACK,
 	                      .kind = ENTRY_ADDRESS,
 	                      .origin = ENTRY_FROM_OUTBOUND,
-	                      .demands_pass = true,
+	                      .demand = MAIL_PASS_DMARC,
 	                      .expires_ms = 5,
 	                      .created_ms = 4,
 	                      .revision = 3,
@@ -116,7 +116,7 @@ static void compare(const struct entry *entry, void *context)
 	ck_assert_int_eq(entry->colour, expected->colour);
 	ck_assert_int_eq(entry->kind, expected->kind);
 	ck_assert_int_eq(entry->origin, expected->origin);
-	ck_assert_int_eq(entry->demands_pass, expected->demands_pass);
+	ck_assert_int_eq(entry->demand, expected->demand);
 	ck_assert(!entry->deleted);
 	ck_assert_int_eq(entry->expires_ms, expected->expires_ms);
 	ck_assert_int_eq(entry->created_ms, expected->created_ms);

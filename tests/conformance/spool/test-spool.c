@@ -31,6 +31,12 @@ START_TEST(names_and_states)
 	ck_assert(!spool_state_is_final(SPOOL_DEFERRED));
 	ck_assert(spool_state_is_final(SPOOL_DELIVERED));
 	ck_assert(spool_state_is_final(SPOOL_EXPIRED));
+	ck_assert(spool_state_is_final(SPOOL_FAILED));
+	for (int i = 0; i < SPOOL_DSN_COUNT; i++)
+		ck_assert_int_eq(
+		    spool_dsn_parse(spool_dsn_name((enum spool_dsn)i)), i);
+	ck_assert_int_eq(spool_dsn_parse(""), -1);
+	ck_assert_ptr_nonnull(spool_dsn_name((enum spool_dsn)99));
 }
 END_TEST
 

@@ -19,17 +19,31 @@ static const char *const allowed[SPOOL_STATE_COUNT] = {
     /* to: held queued deferred delivered failed discarded expired quar. */
     [SPOOL_HELD] = "-q---xe-",     [SPOOL_QUEUED] = "-qdDFx--",
     [SPOOL_DEFERRED] = "-qdDFx--", [SPOOL_DELIVERED] = "--------",
-    [SPOOL_FAILED] = "--------",   [SPOOL_DISCARDED] = "--------",
+    [SPOOL_FAILED] = "-q---xe-",   [SPOOL_DISCARDED] = "--------",
     [SPOOL_EXPIRED] = "--------",  [SPOOL_QUARANTINED] = "-q---xe-",
 };
+
+/* A message in a state, kept if it is one that failed. */
+static struct id add_kept(enum spool_state state)
+{
+	struct spool_message message = fixture_message(1, state);
+	struct id id = message.id;
+
+	if (state == SPOOL_FAILED)
+		message.recipients[0].keep_until_ms = FIXTURE_NOW_MS + 1000;
+	ck_assert_int_eq(fixture_commit(&fixture, fixture_add_change(
+	                                              &message, "body\r\n", 6)),
+	                 0);
+	spool_message_release(&message);
+	return id;
+}
 
 START_TEST(every_change)
 {
 	for (int from = 0; from < SPOOL_STATE_COUNT; from++) {
 		for (int to = 0; to < SPOOL_STATE_COUNT; to++) {
 			bool may = allowed[from][to] != '-';
-			struct id id =
-			    fixture_add(&fixture, 1, (enum spool_state)from);
+			struct id id = add_kept((enum spool_state)from);
 			int result =
 			    fixture_move(&fixture, id, 0, (enum spool_state)to);
 
@@ -365,6 +379,110 @@ START_TEST(registered_once)
 }
 END_TEST
 
+static size_t count_unregistered(int64_t retry_until_ms)
+{
+	struct spool_query query = {.unregistered = true,
+	                            .retry_until_ms = retry_until_ms,
+	                            .limit = 10};
+	struct spool_page page;
+	struct error err;
+	size_t count;
+
+	ck_assert_int_eq(spool_list(fixture.spool, &query, &page, &err), 0);
+	count = page.count;
+	spool_page_release(&page);
+	return count;
+}
+
+static void expect_refusal(struct id id, unsigned attempts, int64_t retry_ms,
+                           const char *refusal)
+{
+	struct spool_message message = read_message(id);
+
+	ck_assert_uint_eq(message.registration_attempts, attempts);
+	ck_assert_int_eq(message.registration_retry_ms, retry_ms);
+	ck_assert_str_eq(message.registration_refusal, refusal);
+	spool_message_release(&message);
+}
+
+static struct spool_change refusal_of(struct id id, int64_t retry_ms,
+                                      const char *refusal)
+{
+	return (struct spool_change){
+	    .kind = SPOOL_REFUSED,
+	    .refuse = {.id = id, .retry_ms = retry_ms, .refusal = refusal}};
+}
+
+START_TEST(refusals_outlive_a_restart_and_wait)
+{
+	struct id id = fixture_add(&fixture, 1, SPOOL_HELD);
+
+	expect_refusal(id, 0, 0, "");
+	ck_assert_int_eq(
+	    fixture_commit(&fixture, refusal_of(id, FIXTURE_NOW_MS + 5, "no")),
+	    0);
+	ck_assert_int_eq(
+	    fixture_commit(&fixture,
+	                   refusal_of(id, FIXTURE_NOW_MS + 9, "never")),
+	    0);
+	fixture_reopen(&fixture);
+	expect_refusal(id, 2, FIXTURE_NOW_MS + 9, "never");
+	ck_assert_uint_eq(count_unregistered(0), 1);
+	ck_assert_uint_eq(count_unregistered(FIXTURE_NOW_MS + 8), 0);
+	ck_assert_uint_eq(count_unregistered(FIXTURE_NOW_MS + 9), 1);
+}
+END_TEST
+
+/* A later success clears it; what single recipients were told stays. */
+START_TEST(refusals_end_with_the_registration)
+{
+	static const char *const refusals[] = {NULL, "", "x@y: no"};
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+		struct id id = fixture_add(&fixture, 1, SPOOL_HELD);
+		struct spool_change registered = {
+		    .kind = SPOOL_REGISTERED,
+		    .mark = {.id = id, .refusal = refusals[i]}};
+
+		(void)fixture_commit(&fixture,
+		                     refusal_of(id, FIXTURE_NOW_MS, "no"));
+		ck_assert_int_eq(fixture_commit(&fixture, registered), 0);
+		expect_refusal(id, 0, 0, refusals[i] ? refusals[i] : "");
+		/* Said once more, it changes nothing. */
+		registered.mark.refusal = "another";
+		ck_assert_int_eq(fixture_commit(&fixture, registered), 0);
+		expect_refusal(id, 0, 0, refusals[i] ? refusals[i] : "");
+		ck_assert_int_eq(
+		    fixture_commit(&fixture, refusal_of(id, 1, "no")),
+		    ERR_CONFLICT);
+	}
+}
+END_TEST
+
+START_TEST(refusals_are_checked)
+{
+	struct id id = fixture_add(&fixture, 1, SPOOL_HELD);
+	struct id none = {{0}};
+	char longest[SPOOL_REFUSAL_MAXIMUM + 2];
+
+	memset(longest, 'x', sizeof(longest));
+	longest[SPOOL_REFUSAL_MAXIMUM + 1] = '\0';
+	ck_assert_int_eq(fixture_commit(&fixture, refusal_of(id, 1, longest)),
+	                 ERR_INVALID);
+	ck_assert_int_eq(fixture_commit(&fixture, refusal_of(id, 1, NULL)),
+	                 ERR_INVALID);
+	ck_assert_int_eq(fixture_commit(&fixture, refusal_of(none, 1, "no")),
+	                 ERR_INVALID);
+	ck_assert_int_eq(
+	    fixture_commit(&fixture, refusal_of(id_new(), 1, "no")),
+	    ERR_NOT_FOUND);
+	longest[SPOOL_REFUSAL_MAXIMUM] = '\0';
+	ck_assert_int_eq(fixture_commit(&fixture, refusal_of(id, 1, longest)),
+	                 0);
+	expect_refusal(id, 1, 1, longest);
+}
+END_TEST
+
 START_TEST(purge_takes_what_is_over_and_told)
 {
 	struct id told = fixture_add(&fixture, 2, SPOOL_QUEUED);
@@ -441,6 +559,9 @@ int main(void)
 	tcase_add_test(tests, final_at_once_keeps_no_body);
 	tcase_add_test(tests, ends_are_told_once);
 	tcase_add_test(tests, registered_once);
+	tcase_add_test(tests, refusals_outlive_a_restart_and_wait);
+	tcase_add_test(tests, refusals_end_with_the_registration);
+	tcase_add_test(tests, refusals_are_checked);
 	tcase_add_test(tests, purge_takes_what_is_over_and_told);
 	tcase_add_test(tests, purge_keeps_to_its_limit);
 	suite_add_tcase(suite, tests);

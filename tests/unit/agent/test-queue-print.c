@@ -30,22 +30,18 @@ static const struct {
 };
 
 /* What print writes to standard output, on the heap. */
-static char *capture(void (*print)(const struct spool_message *),
-                     const char *history)
+static char *capture_message(void (*print)(const struct spool_message *),
+                             const struct spool_message *message)
 {
-	struct spool_message message = fixture_message(1, SPOOL_DELIVERED);
 	FILE *file = tmpfile();
 	char *text = mem_alloc(20000);
 	int saved = dup(STDOUT_FILENO);
 	size_t length;
 
-	free(message.recipients[0].lease_owner);
-	message.recipients[0].lease_owner = mem_copy_string("");
-	message.recipients[0].history = mem_copy_string(history);
 	ck_assert_ptr_nonnull(file);
 	(void)fflush(stdout);
 	ck_assert_int_ge(dup2(fileno(file), STDOUT_FILENO), 0);
-	print(&message);
+	print(message);
 	(void)fflush(stdout);
 	ck_assert_int_ge(dup2(saved, STDOUT_FILENO), 0);
 	(void)close(saved);
@@ -53,9 +49,48 @@ static char *capture(void (*print)(const struct spool_message *),
 	length = fread(text, 1, 19999, file);
 	text[length] = '\0';
 	(void)fclose(file);
+	return text;
+}
+
+/* The same of a delivered message with this history. */
+static char *capture(void (*print)(const struct spool_message *),
+                     const char *history)
+{
+	struct spool_message message = fixture_message(1, SPOOL_DELIVERED);
+	char *text;
+
+	free(message.recipients[0].lease_owner);
+	message.recipients[0].lease_owner = mem_copy_string("");
+	message.recipients[0].history = mem_copy_string(history);
+	text = capture_message(print, &message);
 	spool_message_release(&message);
 	return text;
 }
+
+/* What the cloud refused is shown with its text, how often, and until when. */
+START_TEST(refusals_are_shown)
+{
+	struct spool_message message = fixture_message(0, SPOOL_HELD);
+	char *text = capture_message(cli_print_message, &message);
+
+	ck_assert_ptr_null(strstr(text, "refused"));
+	free(text);
+	free(message.registration_refusal);
+	message.registration_refusal = mem_copy_string("not a\x1b address");
+	message.registration_attempts = 3;
+	message.registration_retry_ms = FIXTURE_NOW_MS;
+	text = capture_message(cli_print_message, &message);
+	ck_assert_ptr_nonnull(strstr(text, "cloud refused:    not a"));
+	ck_assert_ptr_nonnull(strstr(text, "refused so often: 3"));
+	ck_assert_ptr_nonnull(strstr(text, "2026-11-21T08:00:00"));
+	ck_assert_ptr_null(strchr(text, 0x1b));
+	free(text);
+	text = capture_message(cli_print_json, &message);
+	ck_assert_ptr_nonnull(strstr(text, "\"registration_attempts\":3"));
+	free(text);
+	spool_message_release(&message);
+}
+END_TEST
 
 START_TEST(show_has_every_line)
 {
@@ -106,6 +141,7 @@ int main(void)
 	TCase *tests = tcase_create("history");
 	int count = (int)(sizeof(rows) / sizeof(rows[0]));
 
+	tcase_add_test(tests, refusals_are_shown);
 	tcase_add_loop_test(tests, show_has_every_line, 0, count);
 	tcase_add_loop_test(tests, json_has_it_as_a_list, 0, count);
 	suite_add_tcase(suite, tests);

@@ -96,7 +96,8 @@ static void put(struct entry_set *set, int index)
 	    .kind = entries[index].kind,
 	    .value = mem_copy_string(entries[index].value),
 	    .note = mem_copy_string(""),
-	    .demands_pass = entries[index].demands_pass,
+	    .demand =
+	        entries[index].demands_pass ? MAIL_PASS_SPF : MAIL_PASS_NONE,
 	    .expires_ms = entries[index].expires_ms,
 	    .id = id_new(),
 	};

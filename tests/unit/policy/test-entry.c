@@ -146,7 +146,7 @@ START_TEST(copies)
 	                      .colour = ENTRY_BLACK,
 	                      .kind = ENTRY_ADDRESS,
 	                      .origin = ENTRY_FROM_IMPORT,
-	                      .demands_pass = true,
+	                      .demand = MAIL_PASS_DKIM,
 	                      .expires_ms = 5,
 	                      .revision = 7,
 	                      .scope_value = scope_value,
@@ -162,7 +162,7 @@ START_TEST(copies)
 	ck_assert_str_eq(copy.note, "why");
 	ck_assert(id_equal(&copy.id, &entry.id));
 	ck_assert_int_eq(copy.revision, 7);
-	ck_assert(copy.demands_pass);
+	ck_assert_int_eq(copy.demand, MAIL_PASS_DKIM);
 	entry_release(&copy);
 	ck_assert_ptr_null(copy.value);
 }

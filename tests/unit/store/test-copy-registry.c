@@ -79,7 +79,9 @@ static struct id add_tenant(struct registry *registry, const char *name)
 	struct registry_tenant added = {.id = id_new(),
 	                                .name = copied,
 	                                .language = language,
-	                                .created_ms = NOW};
+	                                .created_ms = NOW,
+	                                .quota_messages = 7,
+	                                .quota_bytes = 8};
 
 	ok(registry_tenant_add(registry, &added, E));
 	free(copied);
@@ -202,9 +204,7 @@ static void add_accounts(void)
 	                              .action = name,
 	                              .object = text,
 	                              .detail = empty};
-	struct registry_dead_sender dead = {
-	    .hash = {9}, .marked_ms = NOW, .challenge = tenant, .reason = name};
-	uint8_t secret[32];
+	uint8_t secret[32], hash[CRYPTO_HASH_SIZE] = {9};
 
 	ok(registry_domain_add(source, &tenant, "acme.test", E));
 	ok(registry_domain_add(source, &other_tenant, "beta.test", E));
@@ -212,7 +212,7 @@ static void add_accounts(void)
 	ok(registry_user_add(source, &user, E));
 	ok(registry_audit_add(source, &line, E));
 	ok(registry_secret(source, "token", secret, E));
-	ok(registry_sender_mark(source, &dead, E));
+	ok(registry_sender_set_dead(source, hash, NOW, E));
 }
 
 static void fill(void)

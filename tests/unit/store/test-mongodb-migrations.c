@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "common/crypto.h"
+#include "common/mem.h"
 #include "store/mongodb-db.h"
 #include "store/registry.h"
 #include "store/spool.h"
 #include "tests/support/mongodb-fixture.h"
+#include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 
 #define RACERS 4
@@ -49,7 +51,8 @@ static int open_spool(const char *location, struct error *err)
 static const struct store {
 	const char *kind;
 	int (*open)(const char *location, struct error *err);
-} stores[] = {{"registry", open_registry}, {"spool", open_spool}};
+	int version; /* the newest */
+} stores[] = {{"registry", open_registry, 2}, {"spool", open_spool, 2}};
 
 #define STORES 2
 
@@ -137,11 +140,13 @@ START_TEST(none_is_the_oldest)
 	const struct store *store = &stores[_i];
 	struct error err = {.text = ""};
 	bson_t selector = BSON_INITIALIZER;
+	char *newest = mem_format("\"version\" : %d", store->version);
 	char *first, *again;
 
 	must(store->open(uri, &err), &err);
 	first = read_schema(store->kind);
-	ck_assert_ptr_nonnull(strstr(first, "\"version\" : 1"));
+	ck_assert_ptr_nonnull(strstr(first, newest));
+	free(newest);
 	must(mongodb_delete(db, "schema", &selector, false, NULL, &err), &err);
 	must(store->open(uri, &err), &err);
 	again = read_schema(store->kind);
@@ -152,43 +157,59 @@ START_TEST(none_is_the_oldest)
 }
 END_TEST
 
-/* What a document of the schema may have come to be, and what is said then. */
+/* What a document of the schema may have come to be, and what is said then;
+ * %d is the newest version and what is added to it. */
 static const struct {
 	const char *fields;
+	int added;
 	int code;
 	const char *text; /* in the error's */
 } versions[] = {
-    {"{\"version\": 2}", ERR_VERSION, "newer version"},
-    {"{\"version\": 2}", ERR_VERSION, "schema version 2, this one knows 1"},
-    {"{\"version\": {\"$numberLong\": \"4294967297\"}}", ERR_VERSION, "newer"},
-    {"{\"version\": 1}", 0, ""},
-    {"{\"version\": 1.0}", 0, ""},
-    {"{\"version\": 1, \"note\": \"of an operator\"}", 0, ""},
-    {"{\"version\": 0}", ERR_CORRUPT, "no version"},
-    {"{\"version\": -1}", ERR_CORRUPT, "no version"},
-    {"{\"version\": \"1\"}", ERR_CORRUPT, "no version"},
-    {"{\"version\": null}", ERR_CORRUPT, "no version"},
-    {"{\"version\": [1]}", ERR_CORRUPT, "no version"},
-    {"{\"note\": 1}", ERR_CORRUPT, "no version"},
+    {"{\"version\": %d}", 1, ERR_VERSION, "newer version"},
+    {"{\"version\": %d}", 1, ERR_VERSION, "this one knows"},
+    {"{\"version\": {\"$numberLong\": \"4294967297\"}}", 0, ERR_VERSION,
+     "newer"},
+    {"{\"version\": %d}", 0, 0, ""},
+    {"{\"version\": %d.0}", 0, 0, ""},
+    {"{\"version\": %d, \"note\": \"of an operator\"}", 0, 0, ""},
+    {"{\"version\": 0}", 0, ERR_CORRUPT, "no version"},
+    {"{\"version\": -1}", 0, ERR_CORRUPT, "no version"},
+    {"{\"version\": \"1\"}", 0, ERR_CORRUPT, "no version"},
+    {"{\"version\": null}", 0, ERR_CORRUPT, "no version"},
+    {"{\"version\": [1]}", 0, ERR_CORRUPT, "no version"},
+    {"{\"note\": 1}", 0, ERR_CORRUPT, "no version"},
 };
 
 #define VERSIONS ((int)(sizeof(versions) / sizeof(*versions)))
+
+/* The fields with the version in the place of %d; the caller frees them. */
+static char *write_version(const char *fields, int version)
+{
+	const char *place = strstr(fields, "%d");
+
+	if (!place)
+		return mem_copy_string(fields);
+	return mem_format("%.*s%d%s", (int)(place - fields), fields, version,
+	                  place + 2);
+}
 
 START_TEST(versions_are_told_apart)
 {
 	const struct store *store = &stores[_i / VERSIONS];
 	int row = _i % VERSIONS;
 	struct error err = {.text = ""};
+	char *fields = write_version(versions[row].fields,
+	                             store->version + versions[row].added);
 	char *before;
 	int code;
 
 	if (versions[row].code == 0)
 		must(store->open(uri, &err), &err);
-	put_schema(store->kind, versions[row].fields);
+	put_schema(store->kind, fields);
 	before = read_schema(store->kind);
 	code = store->open(uri, &err);
-	ck_assert_msg(code == versions[row].code, "%s: %s: %s",
-	              versions[row].fields, error_name(code), err.text);
+	ck_assert_msg(code == versions[row].code, "%s: %s: %s", fields,
+	              error_name(code), err.text);
 	if (code) {
 		ck_assert_msg(strstr(err.text, versions[row].text) != NULL,
 		              "%s", err.text);
@@ -197,6 +218,44 @@ START_TEST(versions_are_told_apart)
 	/* Nothing was migrated. */
 	expect_schema(store->kind, before);
 	bson_free(before);
+	free(fields);
+}
+END_TEST
+
+/* What an older program wrote reads as what it was: a field that it did not
+ * know is zero. */
+START_TEST(older_messages_are_read)
+{
+	struct spool_options options = {.backend = "mongodb",
+	                                .location = uri,
+	                                .owner = "agent",
+	                                .large_body_bytes = 1000};
+	struct spool_message message = fixture_message(1, SPOOL_HELD), read;
+	struct spool_change change = fixture_add_change(&message, "b\r\n", 3);
+	bson_t selector = BSON_INITIALIZER;
+	bson_t *update = from_json("{\"$unset\": {\"turing.smtputf8\": 1,"
+	                           " \"turing.auth.dmarc_domain\": 1}}");
+	struct spool *spool;
+	struct error err = {.text = ""};
+
+	must(spool_open(&spool, &options, &err), &err);
+	must(spool_commit(spool, &change, 1, &err), &err);
+	spool_close(spool);
+	must(mongodb_update(db, "message", &selector, update, true, false, NULL,
+	                    &err),
+	     &err);
+	put_schema("spool", "{\"version\": 1}");
+	must(spool_open(&spool, &options, &err), &err);
+	must(spool_read(spool, &message.id, &read, &err), &err);
+	ck_assert(!read.smtputf8);
+	ck_assert_str_eq(read.auth.dmarc_domain, "");
+	ck_assert_uint_eq(read.registration_attempts, 0);
+	ck_assert_str_eq(read.registration_refusal, "");
+	spool_message_release(&read);
+	spool_message_release(&message);
+	spool_close(spool);
+	bson_destroy(update);
+	bson_destroy(&selector);
 }
 END_TEST
 
@@ -338,6 +397,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tests, none_is_the_oldest, 0, STORES);
 	tcase_add_loop_test(tests, versions_are_told_apart, 0,
 	                    STORES * VERSIONS);
+	tcase_add_test(tests, older_messages_are_read);
 	tcase_add_loop_test(tests, processes_begin_at_once, 0, STORES);
 	tcase_add_loop_test(tests, threads_migrate_at_once, 0, 3);
 	suite_add_tcase(suite, tests);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "store/spool-sqlite-private.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 
@@ -67,6 +68,69 @@ static void open_again(void)
 	              err.text);
 }
 
+/* What version 1 wrote: a message that failed and one that is held. */
+static void write_version_1(void)
+{
+	static const char rows[] =
+	    "INSERT INTO message VALUES (1, x'0197000000007000800000000000000"
+	    "1', 1, 2, 6, 0, 'a@x.example', 'a@x.example', '', '', '', '',"
+	    " '', '', '', '', 0, 0, 0, 0, 0, '', ''),"
+	    " (2, x'01970000000070008000000000000002', 1, 2, 6, 0,"
+	    " 'a@x.example', 'a@x.example', '', '', '', '', '', '', '', '',"
+	    " 0, 0, 0, 0, 0, '', '');"
+	    "INSERT INTO recipient VALUES"
+	    " (x'01970000000070008000000000000001', 0, 4, 5, 1, 0, NULL,"
+	    " NULL, 0, 0, '', 'b@y.example', 'list', '', '550 no', ''),"
+	    " (x'01970000000070008000000000000002', 0, 0, 5, 0, 0, NULL, 2,"
+	    " 0, 0, '', 'b@y.example', '', '', '', '');"
+	    "INSERT INTO body VALUES (2, 6, NULL, CAST('body' AS BLOB) ||"
+	    " x'0d0a');"
+	    "INSERT INTO ended VALUES"
+	    " (5, x'01970000000070008000000000000001');"
+	    "UPDATE total SET failed = 1, held = 1, body_bytes = 6;"
+	    "PRAGMA user_version = 1";
+	static const char *const files[] = {"spool.db", "spool.db-wal",
+	                                    "spool.db-shm"};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char *path = path_of(files[i]);
+
+		(void)unlink(path);
+		free(path);
+	}
+	execute(spool_sqlite_steps[0]);
+	execute(rows);
+}
+
+/* Failed mail of version 1 has no body: it is over, as it was. */
+START_TEST(version_1_is_migrated)
+{
+	struct spool_query waits = {.states = SPOOL_IN(SPOOL_HELD) |
+	                                      SPOOL_IN(SPOOL_FAILED),
+	                            .kept = true,
+	                            .limit = 10};
+	struct spool_page page = {.count = 0};
+	struct spool_change retry;
+	struct id failed;
+
+	spool_close(fixture.spool);
+	write_version_1();
+	open_again();
+	ck_assert_int_eq(
+	    id_parse("01970000-0000-7000-8000-000000000001", &failed), 0);
+	ck_assert_int_eq(spool_list(fixture.spool, &waits, &page, NULL), 0);
+	ck_assert_uint_eq(page.count, 1);
+	ck_assert_int_eq(page.messages[0].recipients[0].state, SPOOL_HELD);
+	ck_assert_str_eq(page.messages[0].recipients[0].next_hop, "");
+	ck_assert(page.messages[0].body_present);
+	ck_assert(id_is_none(&page.messages[0].dsn_of));
+	spool_page_release(&page);
+	retry = fixture_move_change(failed, 0, SPOOL_QUEUED);
+	ck_assert_int_eq(fixture_commit(&fixture, retry), ERR_INVALID);
+	(void)fixture_add(&fixture, 1, SPOOL_QUEUED);
+}
+END_TEST
+
 START_TEST(newer_schema_is_refused)
 {
 	struct id id = fixture_add(&fixture, 1, SPOOL_HELD);
@@ -74,7 +138,7 @@ START_TEST(newer_schema_is_refused)
 	spool_close(fixture.spool);
 	execute("PRAGMA user_version = 99");
 	expect_refused(ERR_VERSION);
-	execute("PRAGMA user_version = 1");
+	execute("PRAGMA user_version = 2");
 	open_again();
 	ck_assert_int_eq(fixture_state(&fixture, id, 0), SPOOL_HELD);
 }
@@ -262,6 +326,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, newer_schema_is_refused);
+	tcase_add_test(tests, version_1_is_migrated);
 	tcase_add_test(tests, damaged_head_is_refused);
 	tcase_add_test(tests, damage_inside_is_found);
 	tcase_add_test(tests, wrong_totals_are_found);

@@ -75,6 +75,10 @@ static struct spool_message make_message(void)
 		recipient->changed_ms += draw(50);
 		recipient->attempts = draw(3);
 		recipient->event_pending = !draw(4);
+		recipient->keep_until_ms =
+		    draw(2) ? FIXTURE_NOW_MS + 1 + draw(2000) : 0;
+		recipient->dsn = (enum spool_dsn)draw(SPOOL_DSN_COUNT);
+		recipient->dsn_id = ids[draw(2)];
 		replace(&recipient->reply, word());
 		if (!draw(4)) {
 			replace(&recipient->lease_owner, word());
@@ -98,7 +102,7 @@ static struct spool_change make_add(struct spool_message *message,
 	change.add.replace = draw(2);
 	message->body_present = draw(2);
 	for (size_t i = 0; i < message->recipient_count; i++) {
-		if (spool_state_is_final(message->recipients[i].state) &&
+		if (spool_recipient_is_over(&message->recipients[i]) &&
 		    message->recipient_count == 1)
 			message->body_present = false;
 		if (draw(2))
@@ -125,13 +129,28 @@ static struct spool_change make_move(void)
 	change.move.next_attempt_ms = FIXTURE_NOW_MS + draw(100);
 	change.move.attempted = draw(2);
 	change.move.event = draw(2);
+	change.move.keep_until_ms =
+	    draw(2) ? FIXTURE_NOW_MS + 1 + draw(2000) : 0;
+	change.move.dsn = draw(2);
+	change.move.next_hop = draw(3) ? NULL : word();
 	return change;
+}
+
+static struct spool_change make_dsn(void)
+{
+	return (struct spool_change){
+	    .kind = SPOOL_DSN,
+	    .dsn = {.id = ids[draw(MESSAGES)],
+	            .recipient = draw(5),
+	            .from = (enum spool_dsn)draw(SPOOL_DSN_COUNT),
+	            .to = (enum spool_dsn)draw(SPOOL_DSN_COUNT),
+	            .dsn_id = ids[draw(2)]}};
 }
 
 static struct spool_change make_change(struct spool_message *message,
                                        const char *body)
 {
-	switch (draw(8)) {
+	switch (draw(9)) {
 	case 0:
 	case 1:
 		return make_add(message, body);
@@ -147,6 +166,8 @@ static struct spool_change make_change(struct spool_message *message,
 		return (struct spool_change){
 		    .kind = SPOOL_SET,
 		    .set = {.name = word(), .value = word()}};
+	case 5:
+		return make_dsn();
 	default:
 		return make_move();
 	}
@@ -237,6 +258,8 @@ static void list_some(void)
 	    .expired_before_ms = draw(2) ? 0 : FIXTURE_NOW_MS + draw(4000),
 	    .unregistered = !draw(4),
 	    .event_pending = !draw(4),
+	    .kept = !draw(3),
+	    .dsn = !draw(4),
 	    .limit = 1 + draw(MESSAGES)};
 
 	if (!draw(3))

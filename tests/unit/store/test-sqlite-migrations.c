@@ -15,6 +15,7 @@
 #include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 #include "tests/unit/store/registry-schemas.h"
+#include "tests/unit/store/spool-schemas.h"
 
 #define RACERS 4
 
@@ -95,6 +96,28 @@ static const char rows_3[] =
     "UPDATE counter SET value = 2 WHERE name = 'messages';"
     "UPDATE counter SET value = 1 WHERE name = 'recipients-held';";
 
+/* A held message that the cloud is to hear of, and one that is delivered. */
+static const char spool_rows_1[] =
+    "INSERT INTO message VALUES"
+    " (1, $01, 5, 90, 6, 1, 's@x', 's@x', 'f@x',"
+    " CAST(x'e9ff' AS TEXT), '<m@x>', '192.0.2.1', 'mx.x', 'h', 'ESMTP',"
+    " 'list', 1, 1, 2, 3, 1, 'x', 'y'),"
+    " (2, $02, 5, 90, 6, 0, '', '', '', '', '', '', '', '', '', '', 0, 0, 0,"
+    " 0, 0, '', '');"
+    "INSERT INTO body VALUES (1, 6, NULL, 'hello!');"
+    "INSERT INTO recipient VALUES"
+    " ($01, 0, 0, 5, 0, 0, NULL, 90, 0, 0, '', 'r@acme.test', 'list',"
+    " 'no entry', '', ''),"
+    " ($02, 0, 3, 6, 1, 0, NULL, NULL, 1, 0, '', 'r@acme.test', 'x', 'y',"
+    " '250 ok', '2026-11-21T08:00:00Z queued list: white');"
+    "INSERT INTO unregistered VALUES ($01);"
+    "INSERT INTO ended VALUES (6, $02);"
+    "UPDATE total SET held = 1, delivered = 1, unregistered = 1,"
+    " body_bytes = 6;"
+    "INSERT INTO value VALUES ('policy.revision', '7');"
+    "INSERT INTO entry VALUES"
+    " ($08, 1, 0, 2, 4, 1, 0, 5, 7, '', 's@x', 'note');";
+
 /* The SQL with its ids and hashes written out; the caller frees it. */
 static char *write_out(const char *sql)
 {
@@ -162,6 +185,7 @@ static const struct old {
     {"registry 2", "registry.db", SCHEMA_2, rows_1, 2, open_registry, true},
     {"registry 3", "registry.db", SCHEMA_3, rows_3, 3, open_registry, true},
     {"spool 0", "spool.db", "", "", 0, open_spool, false},
+    {"spool 1", "spool.db", SPOOL_SCHEMA_1, spool_rows_1, 1, open_spool, false},
 };
 
 /* --- files --------------------------------------------------------------- */
