@@ -87,9 +87,10 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# Pages are embedded by .incbin: their objects follow the files.
+# Files that are embedded by .incbin: their objects follow them.
 $(BUILD)/cloud-service/assets.o: $(ASSETS)
 $(BUILD)/cloud-service/api-health.o: docs/openapi.yaml
+$(BUILD)/common/mail/automatic-table.o: common/mail/automatic.tab
 
 define library_rule
 $(call library_of,$(1)): $(call objects_of,$(1))

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mail/address.h"
+#include "common/mail/automatic.h"
 #include "common/mail/challenge-rule.h"
 #include "common/mem.h"
 
@@ -33,7 +34,7 @@ const char *register_forbids(const struct tenant_domains *domains,
 	    !mail_address_valid(given, false) ||
 	    !mail_address_valid(normal, false))
 		return challenge_reason_name(CHALLENGE_NULL_SENDER);
-	if (mail_address_is_role(given) || mail_address_is_role(normal))
+	if (automatic_address(given) || automatic_address(normal))
 		return challenge_reason_name(CHALLENGE_ROLE_SENDER);
 	if (mail_auth_fails(auth) && !mail_auth_passes(auth))
 		return challenge_reason_name(CHALLENGE_UNAUTHENTICATED);

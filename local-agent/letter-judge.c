@@ -74,6 +74,7 @@ static void keep_challenge_reason(struct letter *letter,
 	    .normal = message->sender_normal,
 	    .from = message->header_from,
 	    .header = &letter->header,
+	    .parts = letter->parts.classes,
 	    .auth = &message->auth,
 	    .demand_authentication =
 	        !config->policy_challenge_unauthenticated_senders,

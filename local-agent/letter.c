@@ -31,6 +31,7 @@ struct letter *letter_new(const char *sender, const char *directory,
 		normal[0] = '\0';
 	letter->message.sender_normal = mem_copy_string(normal);
 	mail_header_init(&letter->header);
+	mail_parts_init(&letter->parts);
 	/* Room for the piece that goes over either limit of keep(). */
 	buffer_init(&letter->body,
 	            FILE_BLOCK + (memory_maximum > FILE_BLOCK ? memory_maximum
@@ -148,6 +149,7 @@ void letter_add_body(struct letter *letter, const char *bytes, size_t size)
 {
 	if (!letter->header.complete)
 		mail_header_feed(&letter->header, bytes, size);
+	mail_parts_feed(&letter->parts, bytes, size);
 	while (size > 0 && !letter->failure) {
 		size_t piece = size < FILE_BLOCK ? size : FILE_BLOCK;
 

@@ -7,6 +7,7 @@
 
 #include "common/buffer.h"
 #include "common/mail/header.h"
+#include "common/mail/parts.h"
 #include "local-agent/writer.h"
 #include "store/spool.h"
 
@@ -19,6 +20,7 @@ struct letter {
 	struct spool_message message;
 	size_t recipient_capacity;
 	struct mail_header header;
+	struct mail_parts parts;
 	struct buffer body; /* all of it, or what is not yet in the file */
 	size_t memory_maximum;
 	const char *directory;   /* for the file; borrowed */

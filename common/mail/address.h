@@ -39,12 +39,6 @@ int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE]);
 /* Writes the domain in lower case and A-labels. 0, or ERR_INVALID. */
 int mail_domain_fold(const char *domain, char *folded, size_t folded_size);
 
-/*
- * Whether the address is of a role or program that never answers, by its local
- * part or by the first label of its domain ("bounces.example.org"): rule 6.
- */
-bool mail_address_is_role(const char *address);
-
 /* Whether it is null, #@[], mailer-daemon or postmaster: rule 1. */
 bool mail_address_is_null_sender(const char *address);
 

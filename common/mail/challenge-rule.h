@@ -36,12 +36,14 @@ struct challenge_facts {
 	const char *normal; /* normalised, "" for null */
 	const char *from;   /* header From's address, or "" */
 	const struct mail_header *header;
+	unsigned parts; /* automatic_parts_classes() of the body, or 0 */
 	const struct mail_auth *auth;
 	bool demand_authentication; /* false: rule 7 is switched off */
 	/* Whether the domain is one of the tenant's own. */
 	bool (*own_domain)(const char *domain, void *context);
 	void *context;
-	/* All recipients of ours in the envelope, for rule 14. */
+	/* All recipients of ours in the envelope, for rule 14, which an address
+	 * of an own domain in To or Cc satisfies too. */
 	const char *const *recipients;
 	size_t recipient_count;
 };

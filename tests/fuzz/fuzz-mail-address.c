@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/mail/address.h"
+#include "common/mail/automatic.h"
 #include "common/mem.h"
 #include "common/policy/entry.h"
 
@@ -13,7 +14,7 @@ static void check(const char *text)
 {
 	char folded[MAIL_ADDRESS_SIZE], again[MAIL_ADDRESS_SIZE];
 
-	(void)mail_address_is_role(text);
+	(void)automatic_address(text);
 	(void)mail_address_is_null_sender(text);
 	(void)mail_domains_align(text, "example.org");
 	if (mail_address_fold(text, folded) != 0) {

@@ -8,6 +8,7 @@
 
 #include "common/mail/challenge-rule.h"
 #include "common/mail/header.h"
+#include "common/mail/parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -56,11 +57,27 @@ static void compare(const struct mail_header *a, const struct mail_header *b)
 			abort();
 }
 
+/* The same for the types of the parts. */
+static void read_parts(const char *bytes, size_t size)
+{
+	struct mail_parts whole, cut;
+	size_t i;
+
+	mail_parts_init(&whole);
+	mail_parts_init(&cut);
+	mail_parts_feed(&whole, bytes, size);
+	for (i = 0; i < size; i++)
+		mail_parts_feed(&cut, bytes + i, 1);
+	if (whole.classes != cut.classes)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mail_header whole, cut;
 	size_t i;
 
+	read_parts((const char *)data, size);
 	mail_header_init(&whole);
 	mail_header_init(&cut);
 	mail_header_feed(&whole, (const char *)data, size);

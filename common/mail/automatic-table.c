@@ -1,0 +1,168 @@
+/* Reads automatic.tab, which the assembler takes in, once. */
+#include "common/mail/automatic-table.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/banned.h"
+#include "common/mail/fold.h"
+#include "common/mem.h"
+
+__asm__(".section .rodata\n"
+        ".global automatic_tab\n"
+        ".hidden automatic_tab\n"
+        "automatic_tab:\n"
+        ".incbin \"common/mail/automatic.tab\"\n"
+        ".byte 0\n"
+        ".previous\n");
+extern const char automatic_tab[];
+
+#define LINE_SIZE    256
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+static struct automatic_rows table[AUTOMATIC_PLACE_COUNT];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Kinds that are one word, and the second words of the others. */
+static const struct {
+	const char *name;
+	enum automatic_place place;
+} wholes[] = {{"role-phrase", AUTOMATIC_ROLE_PHRASE},
+              {"role-name", AUTOMATIC_ROLE_NAME},
+              {"role-word", AUTOMATIC_ROLE_WORD},
+              {"role-prefix", AUTOMATIC_ROLE_PREFIX},
+              {"role-suffix", AUTOMATIC_ROLE_SUFFIX},
+              {"role-part", AUTOMATIC_ROLE_PART},
+              {"role-domain", AUTOMATIC_ROLE_DOMAIN},
+              {"answer", AUTOMATIC_PERSON}},
+  seconds[] = {{"-start", AUTOMATIC_START}, {"-answer", AUTOMATIC_ANSWERING},
+               {"-part", AUTOMATIC_PART},   {"-end", AUTOMATIC_END},
+               {"-tag", AUTOMATIC_TAG},     {"-code", AUTOMATIC_CODE},
+               {"-field", AUTOMATIC_FIELD}};
+
+static const struct {
+	const char *name;
+	enum automatic_class class;
+} classes[] = {{"bounce", AUTOMATIC_BOUNCE},     {"auto", AUTOMATIC_ANSWER},
+               {"list", AUTOMATIC_LIST},         {"order", AUTOMATIC_ORDER},
+               {"calendar", AUTOMATIC_CALENDAR}, {"report", AUTOMATIC_REPORT},
+               {"foreign", AUTOMATIC_FOREIGN},   {"agent", AUTOMATIC_AGENT}};
+
+static bool read_kind(const char *kind, enum automatic_place *place,
+                      enum automatic_class *class)
+{
+	size_t i, length;
+
+	for (i = 0; i < COUNT(wholes); i++)
+		if (strcmp(kind, wholes[i].name) == 0) {
+			*place = wholes[i].place;
+			*class = AUTOMATIC_NONE;
+			return true;
+		}
+	for (i = 0; i < COUNT(classes); i++) {
+		length = strlen(classes[i].name);
+		if (strncmp(kind, classes[i].name, length) == 0)
+			break;
+	}
+	if (i == COUNT(classes))
+		return false;
+	*class = classes[i].class;
+	kind += length;
+	for (i = 0; i < COUNT(seconds); i++)
+		if (strcmp(kind, seconds[i].name) == 0) {
+			*place = seconds[i].place;
+			return true;
+		}
+	return false;
+}
+
+static void drop_blanks(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++)
+		if (*text != ' ' && *text != '\'')
+			*to++ = *text;
+	*to = '\0';
+}
+
+static void add_row(enum automatic_place place, enum automatic_class class,
+                    const char *text)
+{
+	struct automatic_rows *rows = &table[place];
+	struct automatic_row *row;
+	char folded[LINE_SIZE], *words;
+	size_t length = mail_fold_text(text, folded, sizeof(folded));
+
+	rows->rows =
+	    mem_resize_array(rows->rows, rows->count + 1, sizeof(*rows->rows));
+	row = &rows->rows[rows->count++];
+	*row = (struct automatic_row){.class = class};
+	if (place == AUTOMATIC_ROLE_PHRASE)
+		drop_blanks(folded);
+	words = place == AUTOMATIC_FIELD ? strstr(folded, ": ") : NULL;
+	if (words) {
+		*words = '\0';
+		row->words = mem_copy_string(words + 2);
+	} else if (place == AUTOMATIC_FIELD) {
+		row->mark = strchr(folded, '*') ? '*' : '\0';
+	} else if (length > 1 &&
+	           (folded[length - 1] == ':' || folded[length - 1] == '*')) {
+		row->mark = folded[length - 1];
+		folded[length - 1] = '\0';
+	}
+	row->text = mem_copy_string(folded);
+	row->length = strlen(folded);
+}
+
+/* KIND LANGUAGE SOURCE TEXT ... */
+static void read_line(const char *line, size_t length)
+{
+	char copy[LINE_SIZE], *rest = copy, *kind, *language, *source;
+	enum automatic_place place;
+	enum automatic_class class;
+
+	if (length == 0 || *line == '#')
+		return;
+	(void)snprintf(copy, sizeof(copy), "%.*s", (int)length, line);
+	kind = strsep(&rest, " ");
+	language = strsep(&rest, " ");
+	source = strsep(&rest, " ");
+	if (!language || !source || !rest || !*rest || length >= LINE_SIZE ||
+	    !read_kind(kind, &place, &class)) {
+		(void)fprintf(stderr, "automatic.tab: %s\n", copy);
+		abort();
+	}
+	add_row(place, class, rest);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct automatic_row *left = a, *right = b;
+
+	if (left->mark != right->mark)
+		return left->mark - right->mark;
+	return strcmp(left->text, right->text);
+}
+
+static void read_table(void)
+{
+	const char *line = automatic_tab;
+	struct automatic_rows *fields = &table[AUTOMATIC_FIELD];
+
+	while (*line) {
+		size_t length = strcspn(line, "\n");
+
+		read_line(line, length);
+		line += length + (line[length] == '\n');
+	}
+	qsort(fields->rows, fields->count, sizeof(*fields->rows), compare_rows);
+}
+
+const struct automatic_rows *automatic_rows(enum automatic_place place)
+{
+	(void)pthread_once(&once, read_table);
+	return &table[place];
+}

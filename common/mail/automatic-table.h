@@ -1,0 +1,50 @@
+/* The rows of automatic.tab, sorted by what they are compared with. */
+#ifndef MAIL_AUTOMATIC_TABLE_H
+#define MAIL_AUTOMATIC_TABLE_H
+
+#include <stddef.h>
+
+#include "common/mail/automatic.h"
+
+/* What a row's text is compared with; the file's head describes each. */
+enum automatic_place {
+	AUTOMATIC_ROLE_PHRASE,
+	AUTOMATIC_ROLE_NAME,
+	AUTOMATIC_ROLE_WORD,
+	AUTOMATIC_ROLE_PREFIX,
+	AUTOMATIC_ROLE_SUFFIX,
+	AUTOMATIC_ROLE_PART,
+	AUTOMATIC_ROLE_DOMAIN,
+	AUTOMATIC_PERSON, /* how a person's answer begins */
+	AUTOMATIC_START,
+	AUTOMATIC_ANSWERING, /* as AUTOMATIC_START, in an answer alone */
+	AUTOMATIC_PART,
+	AUTOMATIC_END,
+	AUTOMATIC_TAG,
+	AUTOMATIC_CODE,
+	AUTOMATIC_FIELD,
+	AUTOMATIC_PLACE_COUNT
+};
+
+struct automatic_row {
+	const char *text; /* folded by mail_fold_text(); without blanks where
+	                     the place is AUTOMATIC_ROLE_PHRASE */
+	size_t length;
+	char mark;         /* the ":" or "*" that ended it, or 0 */
+	const char *words; /* of a field's value; NULL: any value */
+	enum automatic_class class;
+};
+
+struct automatic_rows {
+	struct automatic_row *rows;
+	size_t count;
+};
+
+/*
+ * The rows of a place, in the order of the file; those of AUTOMATIC_FIELD by
+ * name, those with a "*" in it behind the others. The table is read at the
+ * first call, from any thread; a row that cannot be read ends the process.
+ */
+const struct automatic_rows *automatic_rows(enum automatic_place place);
+
+#endif
