@@ -62,14 +62,17 @@ char *clock_format_rfc5322(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
 	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr",
 	                                   "May", "Jun", "Jul", "Aug",
 	                                   "Sep", "Oct", "Nov", "Dec"};
+	char day[4], rest[24];
 	struct tm parts;
 	int milliseconds;
 
 	split(wall_ms, &parts, &milliseconds);
-	(void)snprintf(
-	    text, CLOCK_TEXT_SIZE, "%s, %02d %s %04d %02d:%02d:%02d +0000",
-	    days[parts.tm_wday % 7], parts.tm_mday, months[parts.tm_mon % 12],
-	    parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+	if (!strftime(day, sizeof(day), "%d", &parts) ||
+	    !strftime(rest, sizeof(rest), "%Y %H:%M:%S +0000", &parts))
+		day[0] = rest[0] = '\0';
+	(void)snprintf(text, CLOCK_TEXT_SIZE, "%s, %s %s %s",
+	               days[parts.tm_wday % 7], day, months[parts.tm_mon % 12],
+	               rest);
 	return text;
 }
 
