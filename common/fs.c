@@ -68,6 +68,43 @@ static int sync_parent(const char *path, struct error *err)
 	return result;
 }
 
+/*
+ * What root makes in somebody's directory is given to him, as SQLite does with
+ * its log: a command of the administrator would leave files else that the
+ * daemon cannot open. fd is of the new file or directory at path.
+ */
+static int give_to_owner(int fd, const char *path)
+{
+	struct stat above;
+	char *parent;
+	int result;
+
+	if (geteuid() != 0)
+		return 0;
+	parent = parent_of(path);
+	result = stat(parent, &above);
+	free(parent);
+	if (!result && (above.st_uid || above.st_gid))
+		result = fchown(fd, above.st_uid, above.st_gid);
+	return result;
+}
+
+int fs_open_private(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int number;
+
+	if (fd < 0 && errno == EEXIST && !(flags & O_EXCL))
+		return open(path, flags | O_CLOEXEC);
+	if (fd < 0 || !give_to_owner(fd, path))
+		return fd;
+	number = errno;
+	(void)unlink(path);
+	(void)close(fd);
+	errno = number;
+	return -1;
+}
+
 /* Fills the new file and closes it, synced. */
 static int fill_file(int fd, const char *path, const void *bytes, size_t size,
                      unsigned mode, struct error *err)
@@ -150,13 +187,28 @@ int fs_read_file(const char *path, struct buffer *buffer, struct error *err)
 	return 0;
 }
 
+static int give_directory(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int result = 0;
+
+	if (fd < 0 || give_to_owner(fd, path))
+		result = error_set_errno(err, ERR_IO, errno, "%s", path);
+	if (fd >= 0)
+		(void)close(fd);
+	return result;
+}
+
 /* Makes one directory; its parent must be there. */
 static int make_one(const char *path, struct error *err)
 {
 	struct stat status;
+	int result;
 
-	if (mkdir(path, 0700) == 0)
-		return sync_parent(path, err);
+	if (mkdir(path, 0700) == 0) {
+		result = give_directory(path, err);
+		return result ? result : sync_parent(path, err);
+	}
 	if (errno != EEXIST)
 		return error_set_errno(err, ERR_IO, errno, "%s", path);
 	if (stat(path, &status) || !S_ISDIR(status.st_mode))
@@ -186,7 +238,7 @@ int fs_make_directory(const char *path, struct error *err)
 
 int fs_lock_file(const char *path, struct error *err)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), number;
+	int fd = fs_open_private(path, O_RDWR), number;
 
 	if (fd < 0)
 		return error_set_errno(err, ERR_IO, errno, "%s", path);

@@ -30,7 +30,17 @@ int fs_replace_file(const char *path, const void *bytes, size_t size,
  */
 int fs_read_file(const char *path, struct buffer *buffer, struct error *err);
 
-/* Makes the directory and its parents with mode 0700 where missing. */
+/*
+ * As open() with these flags and O_CLOEXEC; where the file is missing, or must
+ * be (O_EXCL), it is made with mode 0600. A file that root makes belongs to
+ * whoever owns its directory. -1 with errno on failure.
+ */
+int fs_open_private(const char *path, int flags);
+
+/*
+ * Makes the directory and its parents with mode 0700 where missing. What root
+ * makes belongs to whoever owns the directory above. 0 or ERR_IO.
+ */
 int fs_make_directory(const char *path, struct error *err);
 
 /*

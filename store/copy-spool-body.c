@@ -201,7 +201,7 @@ static int read_to_file(struct spool_body *body, struct spool *destination,
 
 	if (!name)
 		return error_set(err, ERR_MEMORY, "out of memory");
-	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = fs_open_private(name, O_WRONLY | O_EXCL);
 	if (fd < 0) {
 		result = error_set_errno(err, ERR_IO, errno, "%s", name);
 		free(name);

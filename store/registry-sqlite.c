@@ -1,8 +1,6 @@
 /* The registry in SQLite: its connections, and the operations it has. */
 #include "store/registry-sqlite.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,17 +39,6 @@ int registry_sqlite_read(struct registry *registry, registry_sqlite_job job,
 		error = job(db, context, err);
 	sqlite_pool_give(sqlite->readers, db);
 	return error;
-}
-
-/* The file is made here, so that SQLite's own files get its mode too. */
-static int make_file(const char *path, struct error *err)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return error_set_errno(err, ERR_IO, errno, "%s", path);
-	(void)close(fd);
-	return 0;
 }
 
 static int need_registry(struct sqlite_db *db, const char *path,
@@ -190,10 +177,9 @@ static int registry_sqlite_open(struct registry **registry,
 
 	if (!sqlite || !(sqlite->path = file_in(options->location)))
 		error = error_set(err, ERR_MEMORY, "out of memory");
-	else if ((error = fs_make_directory(options->location, err)) ||
-	         (error = make_file(sqlite->path, err)))
-		;
 	else
+		error = fs_make_directory(options->location, err);
+	if (!error)
 		error = open_connections(sqlite, err);
 	if (error && sqlite)
 		registry_sqlite_close(&sqlite->registry);

@@ -97,7 +97,7 @@ static int write_file(struct spool_sqlite *spool, const struct id *id,
 	path = spool_sqlite_join(spool->incoming, name);
 	if (!path)
 		return out_of_memory(err);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = fs_open_private(path, O_WRONLY | O_EXCL);
 	if (fd < 0) {
 		result =
 		    error_set_errno(err, code_of(errno), errno, "%s", path);

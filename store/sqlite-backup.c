@@ -26,8 +26,7 @@ static int open_copy(struct copying *copying, struct error *err)
 {
 	int code;
 
-	copying->fd = open(copying->copy.path,
-	                   O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	copying->fd = fs_open_private(copying->copy.path, O_RDWR | O_EXCL);
 	if (copying->fd < 0)
 		return error_set_errno(err, errno == ENOSPC ? ERR_FULL : ERR_IO,
 		                       errno, "%s", copying->copy.path);

@@ -2,8 +2,11 @@
 #include "store/sqlite-db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
+#include "common/fs.h"
 #include "store/sqlite-private.h"
 
 #define DEFAULT_BUSY_TIMEOUT_MS 10000
@@ -163,14 +166,28 @@ static int set_up(struct sqlite_db *db, const struct sqlite_db_options *options,
 	return result < 0 ? result : expect_wal(db, err);
 }
 
+/* The file is made here, so that SQLite's own files get its mode too. */
+static int make_file(const char *path, struct error *err)
+{
+	int fd = fs_open_private(path, O_RDWR);
+
+	if (fd < 0)
+		return error_set_errno(err, ERR_IO, errno, "%s", path);
+	(void)close(fd);
+	return 0;
+}
+
 static int open_handle(struct sqlite_db *db,
                        const struct sqlite_db_options *options,
                        struct error *err)
 {
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-	            (options->create ? SQLITE_OPEN_CREATE : 0);
-	int code = sqlite3_open_v2(options->path, &db->handle, flags, NULL);
+	int code;
 
+	if (options->create && make_file(options->path, err))
+		return ERR_IO;
+	code =
+	    sqlite3_open_v2(options->path, &db->handle,
+	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code == SQLITE_OK)
 		return set_up(db, options, err);
 	if ((code & 0xff) == SQLITE_CANTOPEN && !options->create &&

@@ -7,6 +7,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/fs.h"
+
 /* More than the log holds before it is moved: the database may grow by that. */
 #define RESERVE_BYTES (INT64_C(2) << 20)
 #define FULL_BYTES    (INT64_C(1) << 20)
@@ -34,8 +36,7 @@ static int64_t free_bytes(int fd)
 bool sqlite_reserve_watch(struct sqlite_reserve *reserve)
 {
 	int fd = reserve->path
-	             ? open(reserve->path,
-	                    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
+	             ? fs_open_private(reserve->path, O_WRONLY | O_NOFOLLOW)
 	             : -1;
 	int64_t bytes;
 	bool held;

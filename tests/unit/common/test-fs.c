@@ -1,4 +1,5 @@
 /* Files: whole, replaced, locked, and the errors of full media. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "common/fs.h"
 #include "common/mem.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/suite.h"
 
 static char folder[] = "/tmp/turing-test-XXXXXX";
@@ -174,6 +176,60 @@ START_TEST(test_directories)
 }
 END_TEST
 
+static void check_private(const char *path, unsigned mode, uid_t owner)
+{
+	struct stat status;
+
+	ck_assert_msg(lstat(path, &status) == 0, "%s", path);
+	ck_assert_uint_eq(status.st_mode & 07777, mode);
+	ck_assert_uint_eq(status.st_uid, owner);
+}
+
+/* Whatever the mask; and what root makes belongs to the directory's owner. */
+START_TEST(test_private)
+{
+	uid_t owner = geteuid() ? geteuid() : 4242;
+	char *directory = path_of("owned"), *file = path_of("owned/file");
+	char *below = path_of("owned/below/x"), *lock = path_of("owned/lock");
+	char *link = path_of("owned/link");
+	struct error err;
+	int fd;
+
+	(void)umask(0);
+	ck_assert_int_eq(mkdir(directory, 0755), 0);
+	if (owner != geteuid())
+		ck_assert_int_eq(chown(directory, owner, owner), 0);
+	fd = fs_open_private(file, O_WRONLY | O_EXCL);
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	check_private(file, 0600, owner);
+	ck_assert_int_eq(fs_open_private(file, O_WRONLY | O_EXCL), -1);
+	ck_assert_int_eq(errno, EEXIST);
+	/* One that is there stays as it is. */
+	ck_assert_int_eq(chmod(file, 0640), 0);
+	fd = fs_open_private(file, O_RDWR);
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	check_private(file, 0640, owner);
+	ck_assert_int_eq(fs_make_directory(below, &err), 0);
+	check_private(below, 0700, owner);
+	fd = fs_lock_file(lock, &err);
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	check_private(lock, 0600, owner);
+	ck_assert_int_eq(symlink("file", link), 0);
+	ck_assert_int_eq(fs_open_private(link, O_WRONLY | O_NOFOLLOW), -1);
+	ck_assert_int_eq(fs_open_private("/nowhere/file", O_WRONLY), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert_int_eq(remove_tree(directory), 0);
+	free(link);
+	free(lock);
+	free(below);
+	free(file);
+	free(directory);
+}
+END_TEST
+
 START_TEST(test_lock)
 {
 	char *path = path_of("lock");
@@ -211,6 +267,7 @@ int main(void)
 	tcase_add_test(cases, test_full);
 	tcase_add_test(cases, test_short_writes);
 	tcase_add_test(cases, test_directories);
+	tcase_add_test(cases, test_private);
 	tcase_add_test(cases, test_lock);
 	suite_add_tcase(suite, cases);
 	return suite_main(suite, NULL);

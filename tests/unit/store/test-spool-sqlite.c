@@ -1,10 +1,13 @@
 /* What only the spool in SQLite has: its files, its lock, its schema. */
 #include <fcntl.h>
+#include <ftw.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/mem.h"
 #include "store/spool-sqlite-private.h"
+#include "tests/support/remove-tree.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 
@@ -318,6 +321,43 @@ START_TEST(lost_body_is_told_from_none)
 }
 END_TEST
 
+static int check_private(const char *path, const struct stat *status, int type,
+                         struct FTW *place)
+{
+	(void)type;
+	(void)place;
+	ck_assert_msg((status->st_mode & 07777) ==
+	                  (S_ISDIR(status->st_mode) ? 0700u : 0600u),
+	              "%s: %o", path, status->st_mode);
+	ck_assert_msg(status->st_uid == (geteuid() ? geteuid() : 4242),
+	              "%s: of %u", path, status->st_uid);
+	return 0;
+}
+
+/* Whatever the mask; what root makes, the owner of the directory can open. */
+START_TEST(files_are_private)
+{
+	char large[FIXTURE_LARGE + 100];
+	struct spool_message message = fixture_message(1, SPOOL_HELD);
+	struct spool_change change =
+	    fixture_add_change(&message, large, sizeof(large));
+
+	memset(large, 'x', sizeof(large));
+	spool_close(fixture.spool);
+	ck_assert_int_eq(remove_tree(fixture.directory), 0);
+	ck_assert_int_eq(mkdir(fixture.directory, 0700), 0);
+	if (geteuid() == 0)
+		ck_assert_int_eq(chown(fixture.directory, 4242, 4242), 0);
+	(void)umask(0);
+	open_again();
+	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
+	ck_assert_uint_eq(fixture_count_files(&fixture, "bodies"), 1);
+	ck_assert_int_eq(nftw(fixture.directory, check_private, 8, FTW_PHYS),
+	                 0);
+	spool_message_release(&message);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("spool-sqlite");
@@ -335,6 +375,7 @@ int main(void)
 	tcase_add_test(tests, shared_needs_a_spool);
 	tcase_add_test(tests, orphans_are_swept);
 	tcase_add_test(tests, lost_body_is_told_from_none);
+	tcase_add_test(tests, files_are_private);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
