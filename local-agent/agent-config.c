@@ -120,6 +120,10 @@ const struct config_field agent_config_fields[] = {
 	     "4h", 100, 7 * DAY_MS, "longest pause before another try"),
 	NUMBER("queue.give_up", CONFIG_DURATION_MS, queue_give_up_ms, "5d",
 	     100, 30 * DAY_MS, "pauses in all before delivery fails"),
+	NUMBER("queue.keep_failed", CONFIG_DURATION_MS, queue_keep_failed_ms,
+	     "14d", 1000, 366 * DAY_MS,
+	     "how long mail that the next hop refused is kept for the admin "
+	     "while its sender has not been told"),
 	NUMBER("queue.keep_history", CONFIG_DURATION_MS,
 	     queue_keep_history_ms, "30d", 0, 3660 * DAY_MS,
 	     "how long the record of finished mail is kept"),
@@ -170,20 +174,17 @@ static int find_hostname(const char *name, struct agent_config *config,
 	return 0;
 }
 
-/* Turns "HOST:PORT" into a numeric address, once, at the start. */
-static int resolve(const char *name, const char *key, const char *text,
-                   struct agent_endpoint *endpoint, struct error *err)
+int agent_endpoint_resolve(const char *text, struct agent_endpoint *endpoint,
+                           struct error *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
 	char numeric[NI_MAXHOST], *host = NULL;
-	struct error detail;
 	uint16_t port;
-	int result;
+	int result = config_parse_endpoint(text, &host, &port, err);
 
-	if (config_parse_endpoint(text, &host, &port, &detail))
-		return error_set(err, ERR_INVALID, "%s: %s: %s", name, key,
-		                 detail.text);
+	if (result)
+		return result;
 	result = getaddrinfo(host, NULL, &hints, &found);
 	if (result == 0)
 		result = getnameinfo(found->ai_addr, found->ai_addrlen, numeric,
@@ -192,10 +193,30 @@ static int resolve(const char *name, const char *key, const char *text,
 		freeaddrinfo(found);
 	free(host);
 	if (result)
-		return error_set(err, ERR_INVALID, "%s: %s: %s: %s", name, key,
-		                 text, gai_strerror(result));
+		return error_set(err, ERR_INVALID, "%s: %s", text,
+		                 gai_strerror(result));
 	endpoint->address = mem_copy_string(numeric);
 	endpoint->port = port;
+	return 0;
+}
+
+char *agent_endpoint_text(const struct agent_endpoint *endpoint)
+{
+	bool brackets = strchr(endpoint->address, ':') != NULL;
+
+	return mem_format("%s%s%s:%u", brackets ? "[" : "", endpoint->address,
+	                  brackets ? "]" : "", endpoint->port);
+}
+
+/* Resolves an endpoint of the file, once, at the start. */
+static int resolve(const char *name, const char *key, const char *text,
+                   struct agent_endpoint *endpoint, struct error *err)
+{
+	struct error detail = {.text = ""};
+
+	if (agent_endpoint_resolve(text, endpoint, &detail))
+		return error_set(err, ERR_INVALID, "%s: %s: %s", name, key,
+		                 detail.text);
 	return 0;
 }
 

@@ -38,7 +38,7 @@ struct agent_config {
 	int64_t policy_hold_for_ms;
 
 	int64_t queue_retry_min_ms, queue_retry_max_ms, queue_give_up_ms;
-	int64_t queue_keep_history_ms, queue_lease_ms;
+	int64_t queue_keep_failed_ms, queue_keep_history_ms, queue_lease_ms;
 
 	char *metrics_listen;
 	int64_t log_level; /* an enum log_level */
@@ -62,6 +62,16 @@ int agent_config_load(const char *path, struct agent_config *config,
 /* As agent_config_load() from text; name stands for the path in errors. */
 int agent_config_load_text(const char *name, const char *text,
                            struct agent_config *config, struct error *err);
+
+/*
+ * Turns "HOST:PORT" into a numeric address. ERR_INVALID with what is wrong;
+ * the caller frees endpoint->address after success.
+ */
+int agent_endpoint_resolve(const char *text, struct agent_endpoint *endpoint,
+                           struct error *err);
+
+/* "ADDRESS:PORT" or "[ADDRESS]:PORT" on the heap, which resolves to it. */
+char *agent_endpoint_text(const struct agent_endpoint *endpoint);
 
 /* Frees what the configuration holds; the key is wiped. */
 void agent_config_release(struct agent_config *config);

@@ -94,6 +94,22 @@ static void print_step(const char *line, void *context)
 	*name = "";
 }
 
+/* Until when failed mail is kept, and whether its sender is told. */
+static void print_failure(const struct spool_recipient *recipient)
+{
+	char id[ID_TEXT_SIZE];
+
+	if (recipient->state == SPOOL_FAILED && recipient->keep_until_ms)
+		print_time("  kept until:", recipient->keep_until_ms);
+	if (recipient->dsn == SPOOL_DSN_NONE)
+		return;
+	(void)printf("  %-15s DSN %s",
+	             "sender told:", spool_dsn_name(recipient->dsn));
+	if (!id_is_none(&recipient->dsn_id))
+		(void)printf(", %s", id_format(&recipient->dsn_id, id));
+	(void)putchar('\n');
+}
+
 static void print_recipient(const struct spool_recipient *recipient)
 {
 	const char *name = "  before:";
@@ -120,6 +136,9 @@ static void print_recipient(const struct spool_recipient *recipient)
 	}
 	if (recipient->event_pending)
 		print_field("  cloud:", "is still to be told");
+	if (*recipient->next_hop)
+		print_field("  goes to:", recipient->next_hop);
+	print_failure(recipient);
 }
 
 /* What the cloud knows of it, and what it did not take. */
@@ -208,13 +227,18 @@ static json_t *json_history(const char *history)
 static json_t *json_recipient(const struct spool_recipient *recipient)
 {
 	return json_pack(
-	    "{so ss so so so si so so}", "address",
+	    "{so ss so so so si so so so ss so}", "address",
 	    json_text(recipient->address), "state",
 	    spool_state_name(recipient->state), "since",
 	    json_time(recipient->changed_ms), "by", json_text(recipient->by),
 	    "why", json_text(recipient->why), "attempts",
 	    (int)recipient->attempts, "reply", json_text(recipient->reply),
-	    "history", json_history(recipient->history));
+	    "history", json_history(recipient->history), "kept_until",
+	    recipient->state == SPOOL_FAILED && recipient->keep_until_ms
+	        ? json_time(recipient->keep_until_ms)
+	        : json_null(),
+	    "dsn", spool_dsn_name(recipient->dsn), "next_hop",
+	    json_text(recipient->next_hop));
 }
 
 void cli_print_json(const struct spool_message *message)
@@ -228,12 +252,13 @@ void cli_print_json(const struct spool_message *message)
 		(void)json_array_append_new(
 		    recipients, json_recipient(&message->recipients[i]));
 	object = json_pack(
-	    "{ss so so sI sb so so so so sb so si so}", "id",
+	    "{ss so so sI sb sb so so so so sb so si so}", "id",
 	    id_format(&message->id, id), "received",
 	    json_time(message->received_ms), "expires",
 	    json_time(message->expires_ms), "size", (json_int_t)message->size,
-	    "smtputf8", message->smtputf8, "sender", json_text(message->sender),
-	    "subject", json_text(message->subject), "client",
+	    "body_present", message->body_present, "smtputf8",
+	    message->smtputf8, "sender", json_text(message->sender), "subject",
+	    json_text(message->subject), "client",
 	    json_text(message->client_address), "challenge_reason",
 	    json_text(message->challenge_reason), "registered",
 	    message->registered, "registration_refusal",

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "local-agent/cli-queue-print.h"
 #include "local-agent/cli.h"
+#include "local-agent/delivery.h"
 #include "store/spool.h"
 
 #define DEFAULT_LIMIT 50
@@ -19,7 +20,8 @@
 struct arguments {
 	struct spool_query query;
 	const char *recipient; /* of show and the changes */
-	bool json;             /* of list */
+	char *next_hop; /* "ADDRESS:PORT" of release and retry, or NULL */
+	bool json;      /* of list */
 	char **ids;
 	int id_count;
 };
@@ -33,14 +35,18 @@ struct action {
 };
 
 static const struct action actions[] = {
-    {"release", SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED),
+    {"release",
+     SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) |
+         SPOOL_IN(SPOOL_FAILED),
      SPOOL_QUEUED, "released"},
     {"discard",
      SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) |
-         SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED),
+         SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) |
+         SPOOL_IN(SPOOL_FAILED),
      SPOOL_DISCARDED, "discarded"},
-    {"retry", SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED), SPOOL_QUEUED,
-     "due now"},
+    {"retry",
+     SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) | SPOOL_IN(SPOOL_FAILED),
+     SPOOL_QUEUED, "due now"},
 };
 
 void cli_queue_usage(void)
@@ -51,12 +57,15 @@ void cli_queue_usage(void)
 	    "[--after ID]\n"
 	    "         [--json]\n"
 	    "       turing-agent queue show [-c FILE] ID...\n"
-	    "       turing-agent queue release|discard|retry [-c FILE]\n"
+	    "       turing-agent queue release|retry [-c FILE]\n"
+	    "         [--recipient ADDRESS] [--next-hop HOST:PORT] ID...\n"
+	    "       turing-agent queue discard [-c FILE]\n"
 	    "         [--recipient ADDRESS] ID...\n\n"
 	    "States: held, queued, deferred, delivered, failed, discarded,\n"
-	    "expired, quarantined. list shows what is not final unless a\n"
-	    "state is given, or \"--state all\". --json: a line of JSON a "
-	    "message.\n",
+	    "expired, quarantined. list shows what waits, also failed mail\n"
+	    "that is kept, unless a state is given, or \"--state all\".\n"
+	    "--json: a line of JSON a message. --next-hop: this once to\n"
+	    "another server than the configured next hop.\n",
 	    stdout);
 }
 
@@ -101,6 +110,22 @@ static int parse_id(const char *text, struct id *id)
 	return -1;
 }
 
+static int set_next_hop(struct arguments *arguments, const char *text)
+{
+	struct agent_endpoint endpoint = {.address = NULL};
+	struct error err = {.text = ""};
+
+	if (agent_endpoint_resolve(text, &endpoint, &err)) {
+		(void)fprintf(stderr, "turing-agent: --next-hop: %s\n",
+		              err.text);
+		return -1;
+	}
+	free(arguments->next_hop);
+	arguments->next_hop = agent_endpoint_text(&endpoint);
+	free(endpoint.address);
+	return 0;
+}
+
 static int take_option(struct arguments *arguments, int option)
 {
 	switch (option) {
@@ -118,6 +143,8 @@ static int take_option(struct arguments *arguments, int option)
 	case 'j':
 		arguments->json = true;
 		return 0;
+	case 'h':
+		return set_next_hop(arguments, optarg);
 	case 'a':
 		return parse_id(optarg, &arguments->query.after);
 	default:
@@ -134,6 +161,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 	    {"limit", required_argument, NULL, 'n'},
 	    {"after", required_argument, NULL, 'a'},
 	    {"json", no_argument, NULL, 'j'},
+	    {"next-hop", required_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
 	int option;
@@ -157,6 +185,24 @@ static int fail(const char *what, const struct error *err)
 	return CLI_FAILURE;
 }
 
+/* What waits for somebody or something. */
+static void waiting(struct spool_query *query)
+{
+	query->states = SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUEUED) |
+	                SPOOL_IN(SPOOL_DEFERRED) | SPOOL_IN(SPOOL_QUARANTINED) |
+	                SPOOL_IN(SPOOL_FAILED);
+	query->kept = true;
+}
+
+static bool has_kept(const struct spool_page *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		for (size_t j = 0; j < page->messages[i].recipient_count; j++)
+			if (page->messages[i].recipients[j].keep_until_ms)
+				return true;
+	return false;
+}
+
 static int list(struct spool *spool, struct arguments *arguments)
 {
 	struct spool_page page = {0};
@@ -167,9 +213,7 @@ static int list(struct spool *spool, struct arguments *arguments)
 	if (arguments->id_count > 0)
 		return CLI_USAGE;
 	if (arguments->query.states == 0)
-		arguments->query.states =
-		    SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUEUED) |
-		    SPOOL_IN(SPOOL_DEFERRED) | SPOOL_IN(SPOOL_QUARANTINED);
+		waiting(&arguments->query);
 	if (spool_list(spool, &arguments->query, &page, &err))
 		return fail("cannot list", &err);
 	for (i = 0; i < page.count; i++)
@@ -180,6 +224,12 @@ static int list(struct spool *spool, struct arguments *arguments)
 	if (page.more && !arguments->json)
 		(void)printf("more: --after %s\n",
 		             id_format(&page.messages[page.count - 1].id, id));
+	/* Not among the lines that a script reads. */
+	if (has_kept(&page) && !arguments->json)
+		(void)fputs("failed: the next hop refused it and nobody was "
+		            "told; \"queue show ID\" says why; then "
+		            "\"queue retry ID\" or \"queue discard ID\"\n",
+		            stderr);
 	spool_page_release(&page);
 	return CLI_OK;
 }
@@ -232,6 +282,7 @@ static bool is_claimed(const struct spool_recipient *recipient)
 }
 
 static int commit_move(struct spool *spool, const struct action *action,
+                       const struct arguments *arguments,
                        const struct spool_message *message, size_t recipient)
 {
 	const struct spool_recipient *current = &message->recipients[recipient];
@@ -249,11 +300,17 @@ static int commit_move(struct spool *spool, const struct action *action,
 	change.move.lease_owner = current->lease_owner;
 	change.move.to = action->to;
 	change.move.now_ms = now_ms;
-	change.move.next_attempt_ms = now_ms;
+	change.move.next_attempt_ms =
+	    arguments->next_hop ? DELIVERY_ELSEWHERE_MS : now_ms;
 	change.move.by = "admin";
 	change.move.why = actor;
 	change.move.event = true;
-	if (strcmp(action->name, "retry") == 0) {
+	if (action->to == SPOOL_QUEUED)
+		change.move.next_hop =
+		    arguments->next_hop ? arguments->next_hop : "";
+	/* Who let it through stays on record while it goes the same way. */
+	if (strcmp(action->name, "retry") == 0 && !arguments->next_hop &&
+	    current->state != SPOOL_FAILED) {
 		change.move.by = current->by;
 		change.move.why = current->why;
 	}
@@ -274,12 +331,14 @@ static int commit_move(struct spool *spool, const struct action *action,
 }
 
 static int change_recipient(struct spool *spool, const struct action *action,
+                            const struct arguments *arguments,
                             const struct spool_message *message,
                             size_t recipient, int *changed)
 {
 	const struct spool_recipient *current = &message->recipients[recipient];
 
-	if (!(SPOOL_IN(current->state) & action->from))
+	if (!(SPOOL_IN(current->state) & action->from) ||
+	    spool_recipient_is_over(current))
 		return CLI_OK;
 	if (is_claimed(current)) {
 		(void)fprintf(stderr,
@@ -288,7 +347,7 @@ static int change_recipient(struct spool *spool, const struct action *action,
 		return CLI_FAILURE;
 	}
 	*changed += 1;
-	return commit_move(spool, action, message, recipient);
+	return commit_move(spool, action, arguments, message, recipient);
 }
 
 static int change_message(struct spool *spool, const struct action *action,
@@ -308,8 +367,8 @@ static int change_message(struct spool *spool, const struct action *action,
 		if (!arguments->recipient ||
 		    strcasecmp(arguments->recipient,
 		               message.recipients[i].address) == 0)
-			status |= change_recipient(spool, action, &message, i,
-			                           &changed);
+			status |= change_recipient(spool, action, arguments,
+			                           &message, i, &changed);
 	if (status == CLI_OK && changed == 0) {
 		(void)fprintf(stderr, "turing-agent: %s: nothing to %s:", text,
 		              action->name);
@@ -317,7 +376,10 @@ static int change_message(struct spool *spool, const struct action *action,
 			(void)fprintf(
 			    stderr, " %s",
 			    spool_state_name(message.recipients[i].state));
-		(void)fputs("\n", stderr);
+		(void)fputs(message.body_present ? "\n"
+		                                 : "; its body is no longer "
+		                                   "kept\n",
+		            stderr);
 		status = CLI_FAILURE;
 	}
 	spool_message_release(&message);
@@ -378,6 +440,7 @@ int cli_queue(const struct agent_config *config, int argc, char **argv)
 		status = run(spool, argv[1], &arguments);
 		spool_close(spool);
 	}
+	free(arguments.next_hop);
 	if (status == CLI_USAGE)
 		(void)fputs("try \"turing-agent queue --help\"\n", stderr);
 	return status;

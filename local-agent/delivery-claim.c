@@ -55,7 +55,11 @@ static void take_page(struct delivery *delivery, struct claimed *claimed)
 			continue;
 		delivery->in_flight++;
 		lease_keep(parcel);
-		parcel_list_append(&delivery->waiting, parcel);
+		if (atomic_load(&delivery->away) && !*parcel->next_hop)
+			parcel_postpone(parcel, clock_wall_ms(),
+			                "the next hop was away");
+		else
+			delivery_queue(delivery, parcel);
 	}
 }
 
@@ -89,13 +93,17 @@ static int claim_page(struct delivery *delivery, bool *any, struct error *err)
 	const struct agent_config *config = delivery->options.config;
 	int64_t lease_ms = config->queue_lease_ms;
 	int64_t now_ms = claim_time(&delivery->claimer);
+	int64_t due_ms = now_ms;
 	int result;
 
+	/* While the next hop is away, what an admin sent elsewhere. */
+	if (atomic_load(&delivery->away))
+		due_ms = DELIVERY_ELSEWHERE_MS;
 	claimed->delivery = delivery;
 	claimed->lease_until_ms = now_ms + lease_ms;
-	result =
-	    spool_claim(delivery->options.spool, config->agent_name, now_ms,
-	                lease_ms, CLAIM_MESSAGES, &claimed->page, err);
+	result = spool_claim(delivery->options.spool, config->agent_name,
+	                     due_ms, claimed->lease_until_ms - due_ms,
+	                     CLAIM_MESSAGES, &claimed->page, err);
 	*any = result == 0 && claimed->page.count > 0;
 	if (!*any) {
 		spool_page_release(&claimed->page);
@@ -127,6 +135,8 @@ static int64_t look(struct delivery *delivery)
 	if (result == 0 && (due_ms <= now_ms || must_sweep(delivery, now_ms))) {
 		result = claim_page(delivery, &any, &err);
 		due_ms = any ? now_ms : now_ms + EMPTY_PAUSE_MS;
+		if (atomic_load(&delivery->away))
+			due_ms = now_ms + LOOK_MS;
 	}
 	if (result) {
 		trouble_note(&delivery->claimer.trouble, result,

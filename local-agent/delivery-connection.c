@@ -16,6 +16,10 @@ static void unlink_connection(struct delivery_connection *connection)
 	while (*link != connection)
 		link = &(*link)->next;
 	*link = connection->next;
+	if (connection->elsewhere) {
+		connection->delivery->elsewhere_count--;
+		return;
+	}
 	connection->delivery->connection_count--;
 	if (!connection->greeted)
 		connection->delivery->connecting--;
@@ -47,6 +51,19 @@ static void on_idle(void *argument)
 		quit(connection);
 }
 
+/* Begins the one parcel, and quits once that is over. */
+static void on_ready_elsewhere(struct delivery_connection *connection)
+{
+	struct parcel *parcel = connection->only;
+
+	connection->greeted = true;
+	connection->only = NULL;
+	if (parcel)
+		connection_send(connection, parcel);
+	else
+		quit(connection);
+}
+
 static void on_ready(void *context)
 {
 	struct delivery_connection *connection = context;
@@ -54,6 +71,10 @@ static void on_ready(void *context)
 	int64_t limit =
 	    delivery->options.config->next_hop_messages_per_connection;
 
+	if (connection->elsewhere) {
+		on_ready_elsewhere(connection);
+		return;
+	}
 	if (!connection->greeted) {
 		connection->greeted = true;
 		delivery->connecting--;
@@ -72,24 +93,30 @@ static void on_closed(void *context, const char *why)
 {
 	struct delivery_connection *connection = context;
 	struct delivery *delivery = connection->delivery;
-	bool failed = !connection->greeted && !connection->quitting;
+	bool failed = !connection->greeted && !connection->quitting &&
+	              !connection->elsewhere;
+	struct parcel *only = connection->only;
 	char reason[200];
 
 	(void)snprintf(reason, sizeof(reason), "%s", why ? why : "closed");
 	log_debug("delivery", "connection closed: %s", reason);
+	connection->only = NULL;
 	free_connection(connection);
+	if (only)
+		parcel_defer(only, reason);
 	if (failed)
 		delivery_unreached(delivery, reason);
 	delivery_pump(delivery);
 }
 
-void connection_open(struct delivery *delivery)
+static struct delivery_connection *connect_to(
+    struct delivery *delivery, const struct agent_endpoint *next_hop)
 {
 	const struct agent_config *config = delivery->options.config;
 	struct delivery_connection *connection = mem_alloc(sizeof(*connection));
 	struct smtp_dialer_options options = {
-	    .address = config->next_hop.address,
-	    .port = config->next_hop.port,
+	    .address = next_hop->address,
+	    .port = next_hop->port,
 	    .connect_timeout_ms = config->next_hop_connect_timeout_ms,
 	    .timeout_scale_percent = config->next_hop_timeout_percent,
 	    .smtp = {.hostname = config->hostname},
@@ -101,12 +128,37 @@ void connection_open(struct delivery *delivery)
 	connection->delivery = delivery;
 	connection->next = delivery->connections;
 	delivery->connections = connection;
-	delivery->connection_count++;
-	delivery->connecting++;
 	metric_add(delivery->connects, 1);
 	connection->idle =
 	    loop_timer_new(delivery->options.loop, on_idle, connection);
 	connection->dialer = smtp_dialer_new(delivery->options.loop, &options);
+	return connection;
+}
+
+void connection_open(struct delivery *delivery)
+{
+	delivery->connection_count++;
+	delivery->connecting++;
+	(void)connect_to(delivery, &delivery->options.config->next_hop);
+}
+
+void connection_open_elsewhere(struct delivery *delivery, struct parcel *parcel)
+{
+	struct agent_endpoint next_hop = {.address = NULL};
+	struct delivery_connection *connection;
+	struct error err = {.text = ""};
+
+	/* It is numeric: nothing is asked of a name server here. */
+	if (config_parse_endpoint(parcel->next_hop, &next_hop.address,
+	                          &next_hop.port, &err)) {
+		parcel_defer(parcel, err.text);
+		return;
+	}
+	connection = connect_to(delivery, &next_hop);
+	connection->elsewhere = true;
+	connection->only = parcel;
+	delivery->elsewhere_count++;
+	free(next_hop.address);
 }
 
 struct delivery_connection *connection_find(struct delivery *delivery)
@@ -133,8 +185,10 @@ void connection_send(struct delivery_connection *connection,
 		return;
 	}
 	connection->parcel = NULL;
-	connection->ready = true;
+	connection->ready = !connection->elsewhere;
 	loop_timer_start(connection->idle, IDLE_MS);
+	if (connection->elsewhere)
+		quit(connection);
 	if (trouble_is_passing(result)) {
 		/* The message is not to blame: no try is counted. */
 		trouble_note(&connection->delivery->reading, result,
@@ -161,6 +215,12 @@ void connections_close(struct delivery *delivery, bool cut)
 	for (connection = delivery->connections; connection;
 	     connection = next) {
 		next = connection->next;
+		if (connection->only) {
+			parcel_postpone(connection->only, clock_wall_ms(),
+			                "the agent was stopped");
+			connection->only = NULL;
+			quit(connection);
+		}
 		if (cut)
 			free_connection(connection);
 		else if (connection->ready)

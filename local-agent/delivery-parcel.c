@@ -41,23 +41,48 @@ static bool is_open(const struct spool_recipient *recipient)
 	       recipient->state == SPOOL_DEFERRED;
 }
 
-/* Notes which recipients are ours in this claim. */
+static const char *next_hop_of(const struct spool_recipient *recipient)
+{
+	return recipient->next_hop ? recipient->next_hop : "";
+}
+
+static bool is_ours(const struct parcel *parcel,
+                    const struct spool_recipient *recipient,
+                    int64_t lease_until_ms)
+{
+	const char *owner = parcel->delivery->options.config->agent_name;
+
+	return is_open(recipient) &&
+	       recipient->lease_until_ms == lease_until_ms &&
+	       strcmp(recipient->lease_owner, owner) == 0;
+}
+
+/*
+ * Notes which recipients are ours in this claim, those with the first one's
+ * next hop before the others.
+ */
 static void pick_recipients(struct parcel *parcel, int64_t lease_until_ms)
 {
 	const struct spool_message *message = &parcel->message;
-	const char *owner = parcel->delivery->options.config->agent_name;
-	size_t i;
 
-	for (i = 0; i < message->recipient_count; i++) {
-		const struct spool_recipient *recipient =
-		    &message->recipients[i];
+	for (int others = 0; others < 2; others++) {
+		for (size_t i = 0; i < message->recipient_count; i++) {
+			const struct spool_recipient *recipient =
+			    &message->recipients[i];
+			const char *next_hop = next_hop_of(recipient);
 
-		if (!is_open(recipient) ||
-		    recipient->lease_until_ms != lease_until_ms ||
-		    strcmp(recipient->lease_owner, owner) != 0)
-			continue;
-		parcel->indices[parcel->count] = i;
-		parcel->addresses[parcel->count++] = recipient->address;
+			if (!is_ours(parcel, recipient, lease_until_ms))
+				continue;
+			if (!parcel->next_hop)
+				parcel->next_hop = next_hop;
+			if (strcmp(parcel->next_hop, next_hop) != 0 ? !others
+			                                            : others)
+				continue;
+			parcel->indices[parcel->count] = i;
+			parcel->addresses[parcel->count++] = recipient->address;
+		}
+		if (!others)
+			parcel->sending = parcel->count;
 	}
 }
 
@@ -206,6 +231,10 @@ static void set_change(struct parcel *parcel, size_t index,
 	change->move.why = recipient->why;
 	change->move.reply = parcel->replies[index];
 	change->move.event = spool_state_is_final(state) && !parcel->fresh;
+	if (state == SPOOL_FAILED)
+		change->move.keep_until_ms =
+		    change->move.now_ms +
+		    parcel->delivery->options.config->queue_keep_failed_ms;
 }
 
 static void set_outcome(struct parcel *parcel, size_t index,
@@ -355,6 +384,14 @@ static void end_transaction(struct parcel *parcel)
 	parcel->connection = NULL;
 }
 
+/* The recipient waits, without having been tried. */
+static void set_postponed(struct parcel *parcel, size_t index, int64_t due_ms)
+{
+	parcel->outcomes[index] = SMTP_DEFERRED;
+	set_change(parcel, index, SPOOL_DEFERRED);
+	parcel->changes[index].move.next_attempt_ms = due_ms;
+}
+
 static void on_done(void *context)
 {
 	struct parcel *parcel = context;
@@ -365,6 +402,8 @@ static void on_done(void *context)
 
 	end_transaction(parcel);
 	connection_release(connection);
+	for (size_t i = parcel->sending; i < parcel->count; i++)
+		set_postponed(parcel, i, clock_wall_ms());
 	if (again) {
 		parcel->answered = true;
 		delivery_closed(parcel->delivery, parcel);
@@ -381,7 +420,7 @@ int parcel_begin(struct parcel *parcel, struct delivery_connection *connection)
 	int result = 0;
 
 	buffer_reset(&parcel->trace);
-	trace_print(&parcel->message, parcel->indices, parcel->count,
+	trace_print(&parcel->message, parcel->indices, parcel->sending,
 	            options->config->hostname, &parcel->trace);
 	parcel->offset = 0;
 	if (!parcel->body)
@@ -393,7 +432,7 @@ int parcel_begin(struct parcel *parcel, struct delivery_connection *connection)
 	parcel->transaction = (struct smtp_transaction){
 	    .sender = parcel->message.sender,
 	    .recipients = parcel->addresses,
-	    .recipient_count = parcel->count,
+	    .recipient_count = parcel->sending,
 	    .source = {.read = read_bytes,
 	               .context = parcel,
 	               .size =
@@ -431,9 +470,7 @@ void parcel_postpone(struct parcel *parcel, int64_t due_ms, const char *why)
 	for (i = 0; i < parcel->count; i++) {
 		free(parcel->replies[i]);
 		parcel->replies[i] = mem_copy_string(why);
-		parcel->outcomes[i] = SMTP_DEFERRED;
-		set_change(parcel, i, SPOOL_DEFERRED);
-		parcel->changes[i].move.next_attempt_ms = due_ms;
+		set_postponed(parcel, i, due_ms);
 	}
 	submit(parcel);
 }

@@ -21,19 +21,23 @@ struct parcel {
 	char *body; /* NULL: in the spool */
 	size_t body_size, reserved;
 	int64_t lease_until_ms;
-	bool kept;       /* among those whose claims are prolonged */
-	bool lost;       /* a claim is not ours any more */
-	bool settling;   /* its outcome was handed to the writer */
-	bool open;       /* begun, and its outcome is not committed */
-	bool fresh;      /* the cloud never heard of it */
-	bool answered;   /* the next hop said something, or it was put back
-	                    once: what is lost now counts as an attempt */
-	size_t *indices; /* into message.recipients */
+	bool kept;            /* among those whose claims are prolonged */
+	bool lost;            /* a claim is not ours any more */
+	bool settling;        /* its outcome was handed to the writer */
+	bool open;            /* begun, and its outcome is not committed */
+	bool fresh;           /* the cloud never heard of it */
+	bool answered;        /* the next hop said something, or it was put back
+	                         once: what is lost now counts as an attempt */
+	const char *next_hop; /* "ADDRESS:PORT" of the message's recipients;
+	                         "": the configured one */
+	size_t *indices;      /* into message.recipients */
 	const char **addresses;
 	struct spool_change *changes; /* one a recipient */
 	char **replies;
 	enum smtp_outcome *outcomes;
 	size_t count;
+	size_t sending; /* the first ones: the others go to another next hop,
+	                   and are claimed again for it */
 	/* While it is sent. */
 	struct smtp_transaction transaction;
 	struct delivery_connection *connection;
@@ -54,9 +58,11 @@ struct delivery_connection {
 	struct delivery *delivery;
 	struct smtp_dialer *dialer;
 	struct parcel *parcel; /* under way, or NULL */
+	struct parcel *only;   /* elsewhere: what is still to be begun */
 	struct loop_timer *idle;
 	int64_t sent; /* messages */
 	bool ready, greeted, quitting;
+	bool elsewhere; /* for one parcel, with another next hop */
 };
 
 /* The thread that claims due mail, so that the loop never waits for it. */
@@ -78,7 +84,9 @@ struct delivery {
 	struct backoff backoff;
 	struct claimer claimer;
 	struct parcel_list waiting;
-	struct trouble reading; /* bodies */
+	struct parcel_list elsewhere; /* those with a next hop of their own */
+	size_t elsewhere_count;       /* connections for these */
+	struct trouble reading;       /* bodies */
 	struct delivery_connection *connections;
 	int64_t connection_count;
 	unsigned connecting;
@@ -136,7 +144,10 @@ void delivery_pump(struct delivery *delivery);
 /* Counts a parcel out; the last one wakes delivery_stop(). */
 void delivery_parcel_ended(struct delivery *delivery);
 
-/* Puts a parcel back at the end of those that wait. */
+/* Puts a parcel at the end of those that wait for its next hop. */
+void delivery_queue(struct delivery *delivery, struct parcel *parcel);
+
+/* delivery_queue() of what was begun and comes back, and delivery_pump(). */
 void delivery_requeue(struct delivery *delivery, struct parcel *parcel);
 
 /*
@@ -156,6 +167,10 @@ void delivery_unreached(struct delivery *delivery, const char *why);
 
 /* Opens a connection to the next hop. */
 void connection_open(struct delivery *delivery);
+
+/* Opens one for this parcel alone, to its own next hop. */
+void connection_open_elsewhere(struct delivery *delivery,
+                               struct parcel *parcel);
 
 /* A connection that can take a parcel now, or NULL. */
 struct delivery_connection *connection_find(struct delivery *delivery);

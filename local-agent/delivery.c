@@ -15,6 +15,7 @@
 #define HANDED_MAXIMUM   5000 /* parcels that wait in memory */
 #define WINDOW_FIRST     4    /* parcels begun and not yet recorded */
 #define STORE_PAUSE_MS   500  /* before a store that was away is tried */
+#define ELSEWHERE_MOST   4    /* connections to other next hops */
 
 static void tell_if_quiet(struct delivery *delivery)
 {
@@ -41,11 +42,11 @@ static void open_connections(struct delivery *delivery)
  * The next one to send. One whose claim is lost, or may end before it is sent,
  * is given back: two would send it otherwise.
  */
-static struct parcel *take_waiting(struct delivery *delivery)
+static struct parcel *take_waiting(struct parcel_list *list)
 {
 	struct parcel *parcel;
 
-	while ((parcel = parcel_list_take(&delivery->waiting))) {
+	while ((parcel = parcel_list_take(list))) {
 		if (lease_is_safe(parcel))
 			return parcel;
 		parcel_postpone(parcel, clock_wall_ms(),
@@ -79,15 +80,27 @@ void delivery_pump(struct delivery *delivery)
 	while (!delivery->stopping && delivery->waiting.first &&
 	       delivery->open < delivery->window &&
 	       (connection = connection_find(delivery))) {
-		parcel = take_waiting(delivery);
+		parcel = take_waiting(&delivery->waiting);
 		if (parcel)
 			connection_send(connection, parcel);
 	}
+	while (!delivery->stopping &&
+	       delivery->elsewhere_count < ELSEWHERE_MOST &&
+	       (parcel = take_waiting(&delivery->elsewhere)))
+		connection_open_elsewhere(delivery, parcel);
 	if (!delivery->stopping)
 		open_connections(delivery);
-	claimer_want(delivery, !delivery->stopping &&
-	                           !atomic_load(&delivery->away) &&
-	                           delivery->waiting.count < LOW_WATER);
+	claimer_want(delivery,
+	             !delivery->stopping &&
+	                 delivery->waiting.count + delivery->elsewhere.count <
+	                     LOW_WATER);
+}
+
+void delivery_queue(struct delivery *delivery, struct parcel *parcel)
+{
+	parcel_list_append(*parcel->next_hop ? &delivery->elsewhere
+	                                     : &delivery->waiting,
+	                   parcel);
 }
 
 void delivery_parcel_ended(struct delivery *delivery)
@@ -119,7 +132,7 @@ void delivery_closed(struct delivery *delivery, struct parcel *parcel)
 
 void delivery_requeue(struct delivery *delivery, struct parcel *parcel)
 {
-	parcel_list_append(&delivery->waiting, parcel);
+	delivery_queue(delivery, parcel);
 	delivery_pump(delivery);
 }
 
@@ -138,12 +151,11 @@ static int64_t probe_pause_ms(unsigned failures)
 	return backoff_delay_ms(&probe, failures);
 }
 
-static void postpone_waiting(struct delivery *delivery, int64_t due_ms,
-                             const char *why)
+static void postpone(struct parcel_list *list, int64_t due_ms, const char *why)
 {
 	struct parcel *parcel;
 
-	while ((parcel = parcel_list_take(&delivery->waiting)))
+	while ((parcel = parcel_list_take(list)))
 		parcel_postpone(parcel, due_ms, why);
 }
 
@@ -151,7 +163,7 @@ static bool has_session(const struct delivery *delivery)
 {
 	const struct delivery_connection *connection = delivery->connections;
 
-	while (connection && !connection->greeted)
+	while (connection && (!connection->greeted || connection->elsewhere))
 		connection = connection->next;
 	return connection != NULL;
 }
@@ -175,7 +187,7 @@ void delivery_unreached(struct delivery *delivery, const char *why)
 	               delivery->options.config->next_hop.port, why);
 	if (!atomic_exchange(&delivery->away, true))
 		log_warning("delivery", "%s; mail waits in the spool", reason);
-	postpone_waiting(delivery, clock_wall_ms() + pause_ms, reason);
+	postpone(&delivery->waiting, clock_wall_ms() + pause_ms, reason);
 }
 
 static void on_probe(void *argument)
@@ -337,7 +349,9 @@ static void on_stop(void *argument)
 	loop_timer_stop(delivery->probe);
 	loop_timer_stop(delivery->resume);
 	connections_close(delivery, false);
-	postpone_waiting(delivery, clock_wall_ms(), "the agent was stopped");
+	postpone(&delivery->waiting, clock_wall_ms(), "the agent was stopped");
+	postpone(&delivery->elsewhere, clock_wall_ms(),
+	         "the agent was stopped");
 	tell_if_quiet(delivery);
 }
 

@@ -30,7 +30,7 @@ struct maintenance {
 	bool low;
 	struct trouble counting, expiring, purging, settling;
 	struct metric *gauges[SPOOL_STATE_COUNT];
-	struct metric *unregistered, *body_bytes, *purged, *free;
+	struct metric *unregistered, *body_bytes, *kept, *purged, *free;
 };
 
 static void watch_space(struct maintenance *maintenance)
@@ -75,24 +75,45 @@ static void count_mail(struct maintenance *maintenance)
 		metric_set(maintenance->gauges[i], totals.recipients[i]);
 	metric_set(maintenance->unregistered, totals.unregistered);
 	metric_set(maintenance->body_bytes, totals.body_bytes);
+	metric_set(maintenance->kept, totals.kept);
 }
 
-static size_t held_recipients(const struct spool_page *page)
+/* What of a message has waited for long enough, and why it then goes. */
+static const struct expiry {
+	enum spool_state state;
+	const char *why;
+	bool event; /* the cloud is told; that it failed, it has been told */
+} expiries[] = {
+    {SPOOL_HELD, "nobody released it in time", true},
+    {SPOOL_FAILED, "nobody tried it again in time", false},
+};
+#define EXPIRIES (sizeof(expiries) / sizeof(expiries[0]))
+
+/* Whether it is the expiry's and waits no longer. */
+static bool has_expired(const struct spool_recipient *recipient,
+                        const struct expiry *expiry, int64_t now_ms)
 {
-	size_t i, j, count = 0;
+	if (recipient->state != expiry->state)
+		return false;
+	return recipient->state != SPOOL_FAILED ||
+	       (recipient->keep_until_ms && recipient->keep_until_ms < now_ms);
+}
+
+static size_t count_recipients(const struct spool_page *page)
+{
+	size_t i, count = 0;
 
 	for (i = 0; i < page->count; i++)
-		for (j = 0; j < page->messages[i].recipient_count; j++)
-			count +=
-			    page->messages[i].recipients[j].state == SPOOL_HELD;
+		count += page->messages[i].recipient_count;
 	return count;
 }
 
 static struct spool_change *expire_changes(const struct spool_page *page,
+                                           const struct expiry *expiry,
                                            size_t *count, int64_t now_ms)
 {
 	struct spool_change *changes =
-	    mem_alloc_array(held_recipients(page), sizeof(*changes));
+	    mem_alloc_array(count_recipients(page), sizeof(*changes));
 	size_t i, j;
 
 	*count = 0;
@@ -100,18 +121,19 @@ static struct spool_change *expire_changes(const struct spool_page *page,
 		for (j = 0; j < page->messages[i].recipient_count; j++) {
 			struct spool_change *change = &changes[*count];
 
-			if (page->messages[i].recipients[j].state != SPOOL_HELD)
+			if (!has_expired(&page->messages[i].recipients[j],
+			                 expiry, now_ms))
 				continue;
 			(*count)++;
 			change->kind = SPOOL_MOVE;
 			change->move.id = page->messages[i].id;
 			change->move.recipient = j;
-			change->move.from = SPOOL_IN(SPOOL_HELD);
+			change->move.from = SPOOL_IN(expiry->state);
 			change->move.to = SPOOL_EXPIRED;
 			change->move.now_ms = now_ms;
 			change->move.by = "expiry";
-			change->move.why = "nobody released it in time";
-			change->move.event = true;
+			change->move.why = expiry->why;
+			change->move.event = expiry->event;
 		}
 	}
 	return changes;
@@ -128,15 +150,19 @@ static size_t log_expired(const struct spool_change *changes, size_t count)
 			continue;
 		expired++;
 		log_info(id_format(&changes[i].move.id, id),
-		         "recipient %zu expired", changes[i].move.recipient);
+		         "recipient %zu expired: %s", changes[i].move.recipient,
+		         changes[i].move.why);
 	}
 	return expired;
 }
 
-int maintenance_expire(struct spool *spool, struct writer *writer,
-                       int64_t now_ms, bool *more, struct error *err)
+/* A page of one expiry; *more as maintenance_expire() has it. */
+static int expire_page(struct spool *spool, struct writer *writer,
+                       const struct expiry *expiry, int64_t now_ms, bool *more,
+                       struct error *err)
 {
-	struct spool_query query = {.states = SPOOL_IN(SPOOL_HELD),
+	struct spool_query query = {.states = SPOOL_IN(expiry->state),
+	                            .kept = true,
 	                            .expired_before_ms = now_ms,
 	                            .limit = EXPIRE_LIMIT};
 	struct spool_page page = {0};
@@ -144,10 +170,9 @@ int maintenance_expire(struct spool *spool, struct writer *writer,
 	size_t count, expired = 0;
 	int result = spool_list(spool, &query, &page, err);
 
-	*more = false;
 	if (result)
 		return result;
-	changes = expire_changes(&page, &count, now_ms);
+	changes = expire_changes(&page, expiry, &count, now_ms);
 	if (count > 0)
 		result = writer_commit(writer, changes, count);
 	if (result)
@@ -156,9 +181,21 @@ int maintenance_expire(struct spool *spool, struct writer *writer,
 	else
 		expired = log_expired(changes, count);
 	/* Where none could be moved, the next page would be the same. */
-	*more = result == 0 && page.more && expired > 0;
+	*more = *more || (result == 0 && page.more && expired > 0);
 	free(changes);
 	spool_page_release(&page);
+	return result;
+}
+
+int maintenance_expire(struct spool *spool, struct writer *writer,
+                       int64_t now_ms, bool *more, struct error *err)
+{
+	int result = 0;
+
+	*more = false;
+	for (size_t i = 0; i < EXPIRIES && !result; i++)
+		result =
+		    expire_page(spool, writer, &expiries[i], now_ms, more, err);
 	return result;
 }
 
@@ -260,6 +297,10 @@ static void make_metrics(struct maintenance *maintenance)
 	                 "Messages that the cloud is still to hear of");
 	maintenance->body_bytes = metric_gauge("turing_agent_body_bytes", "",
 	                                       "Bytes of mail in the spool");
+	maintenance->kept =
+	    metric_gauge("turing_agent_failed_kept", "",
+	                 "Recipients whose mail the next hop refused and "
+	                 "nobody has dealt with: see queue list");
 	maintenance->free = metric_gauge("turing_agent_spool_free_bytes", "",
 	                                 "Free space where the spool is");
 	maintenance->purged =

@@ -29,7 +29,8 @@ int maintenance_start(struct maintenance **maintenance,
 void maintenance_stop(struct maintenance *maintenance);
 
 /*
- * Moves what is held past its time at now_ms to expired, one page of it.
+ * Moves what is held, or kept after a failure, past its time at now_ms to
+ * expired, one page of it.
  * *more tells whether to call again. 0 or an error.
  */
 int maintenance_expire(struct spool *spool, struct writer *writer,

@@ -78,6 +78,10 @@ bool registry_event_allowed(enum registry_state from, enum registry_state to)
 	 */
 	if (to == REGISTRY_RELEASED)
 		return from == REGISTRY_HELD;
+	/* It keeps what failed, until it is tried again, discarded, expires. */
+	if (from == REGISTRY_FAILED)
+		return to == REGISTRY_DELIVERED || to == REGISTRY_DISCARDED ||
+		       to == REGISTRY_EXPIRED;
 	return to != REGISTRY_HELD &&
 	       (from == REGISTRY_HELD || from == REGISTRY_RELEASED);
 }
@@ -85,6 +89,8 @@ bool registry_event_allowed(enum registry_state from, enum registry_state to)
 bool registry_event_keeps_release(enum registry_state from,
                                   enum registry_state to)
 {
+	if (from == REGISTRY_FAILED)
+		return to == REGISTRY_DELIVERED;
 	return from == REGISTRY_RELEASED &&
 	       (to == REGISTRY_DELIVERED || to == REGISTRY_FAILED);
 }

@@ -418,9 +418,11 @@ int registry_decision_last(struct registry *registry, const struct id *tenant,
 /*
  * What the agent tells of a recipient: delivered, failed, expired, discarded
  * (from released or held: the agent's word counts, it has the mail), released
- * (from held, by its own admin). by becomes "agent" and why is the event's; but
- * what was released before it was delivered or failed keeps the by and why of
- * the release, and a why of the event that differs is added behind "; ". Adds
+ * (from held, by its own admin); from failed, which the agent keeps to be tried
+ * again: delivered, expired, discarded. by becomes "agent" and why is the
+ * event's; but what was released before it was delivered or failed keeps the by
+ * and why of the release, and a why of the event that differs is added behind
+ * "; "; so does what failed before it was delivered. Adds
  * no decision. Idempotent: 0 when it is so already; ERR_CONFLICT when its state
  * does not allow it; ERR_NOT_FOUND.
  */

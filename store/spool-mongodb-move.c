@@ -92,9 +92,12 @@ static int move(struct spool_mongodb_record *record,
 		result = move_texts(change, recipient);
 	if (result < 0)
 		return result;
+	if (recipient->state == SPOOL_FAILED)
+		recipient->attempts = 0;
+	else
+		recipient->attempts += change->move.attempted;
 	recipient->state = change->move.to;
 	recipient->changed_ms = change->move.now_ms;
-	recipient->attempts += change->move.attempted;
 	recipient->next_attempt_ms = final ? 0 : change->move.next_attempt_ms;
 	recipient->event_pending = final && change->move.event;
 	recipient->lease_until_ms = 0;

@@ -82,7 +82,8 @@ static int update_recipient(struct sqlite_db *db,
 	struct sqlite_query *query = sqlite_query(
 	    db, "UPDATE recipient SET state = ?3, changed_ms = ?4, by = ?5,"
 	        " why = ?6, reply = coalesce(?7, reply),"
-	        " attempts = attempts + ?8, next_attempt_ms = ?9,"
+	        " attempts = iif(state = 4, 0, attempts + ?8),"
+	        " next_attempt_ms = ?9,"
 	        " due_ms = ?10, hold_until_ms = ?13, event_pending = ?11,"
 	        " lease_owner = '', lease_until_ms = 0, history = ?12,"
 	        " dsn = max(dsn, ?14), next_hop = coalesce(?15, next_hop)"

@@ -226,7 +226,8 @@ struct spool_change {
 			const char *by, *why;    /* NULL: "" */
 			const char *reply;       /* NULL: the last stays */
 			int64_t next_attempt_ms; /* for queued, deferred */
-			bool attempted;          /* counts an attempt */
+			bool attempted;          /* counts an attempt; from
+			                            failed they start anew */
 			bool event; /* set event_pending, for final states */
 			int64_t keep_until_ms; /* for failed; 0: not kept */
 			bool dsn; /* for failed: one is due, unless there is or

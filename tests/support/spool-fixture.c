@@ -120,7 +120,8 @@ struct spool_message fixture_message(size_t count, enum spool_state state)
 		    .by = mem_copy_string("list"),
 		    .why = mem_copy_string("no entry"),
 		    .next_attempt_ms = FIXTURE_NOW_MS,
-		    .reply = mem_copy_string("")};
+		    .reply = mem_copy_string(""),
+		    .next_hop = mem_copy_string("")};
 	return message;
 }
 

@@ -355,7 +355,7 @@ static const int events[REGISTRY_STATE_COUNT][REGISTRY_STATE_COUNT] = {
     {ERR_INVALID, NO, 0, NO, NO, NO}, /* discarded */
     {ERR_INVALID, NO, NO, 0, NO, NO}, /* expired */
     {ERR_INVALID, NO, NO, NO, 0, NO}, /* delivered */
-    {ERR_INVALID, NO, NO, NO, NO, 0}, /* failed */
+    {ERR_INVALID, NO, 0, 0, 0, 0},    /* failed */
 };
 
 static int tell(const struct id *tenant, unsigned number,
@@ -437,6 +437,35 @@ static const struct {
     {"solved", REGISTRY_DISCARDED, "root", "agent", "root"},
     {"solved", REGISTRY_EXPIRED, "", "agent", ""},
 };
+
+/* It failed, and was delivered when it was tried again. */
+START_TEST(what_failed_is_delivered)
+{
+	struct id id = id_of(1);
+	struct registry_decision release = {.message = id,
+	                                    .recipient = (char *)"r@a",
+	                                    .verdict = REGISTRY_RELEASE,
+	                                    .by = (char *)"captcha",
+	                                    .why = (char *)"solved",
+	                                    .decided_ms = NOW + 3};
+	struct registry_message found;
+
+	put_message(&tenant_a, 1, "s", "r@a", NULL);
+	ok(registry_decide(registry, &tenant_a, &release, E));
+	ok(registry_message_event(registry, &tenant_a, &id, "r@a",
+	                          REGISTRY_FAILED, NOW + 7, "550 no", E));
+	for (int i = 0; i < 2; i++)
+		ok(registry_message_event(registry, &tenant_a, &id, "r@a",
+		                          REGISTRY_DELIVERED, NOW + 9, "250 ok",
+		                          E));
+	ok(registry_message_read(registry, &tenant_a, &id, &found, E));
+	ck_assert_int_eq(found.recipients[0].state, REGISTRY_DELIVERED);
+	ck_assert_int_eq(found.recipients[0].changed_ms, NOW + 9);
+	ck_assert_str_eq(found.recipients[0].by, "captcha");
+	ck_assert_str_eq(found.recipients[0].why, "solved; 550 no; 250 ok");
+	registry_message_release(&found);
+}
+END_TEST
 
 START_TEST(event_keeps_who_released)
 {
@@ -549,6 +578,7 @@ int main(void)
 	tcase_add_loop_test(tcase, event_moves_where_allowed, 0,
 	                    REGISTRY_STATE_COUNT * REGISTRY_STATE_COUNT);
 	tcase_add_test(tcase, event_finds_its_own);
+	tcase_add_test(tcase, what_failed_is_delivered);
 	tcase_add_loop_test(tcase, event_keeps_who_released, 0,
 	                    (int)(sizeof(ends) / sizeof(ends[0])));
 	tcase_add_test(tcase, states_have_words);

@@ -268,6 +268,7 @@ START_TEST(copies_have_it_all)
 		recipient->dsn = i ? SPOOL_DSN_QUEUED : SPOOL_DSN_NONE;
 		recipient->next_attempt_ms = 0;
 		recipient->history = mem_copy_string("");
+		free(recipient->next_hop);
 		recipient->next_hop = mem_copy_string(i ? "192.0.2.9:25" : "");
 	}
 	message.recipients[1].dsn_id = id_new();

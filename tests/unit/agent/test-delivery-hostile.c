@@ -208,7 +208,9 @@ static void check_row(const struct row *row, const struct id *id)
 		ck_assert_msg(recipient->state == row->states[i], "%s: %s (%s)",
 		              row->name, spool_state_name(recipient->state),
 		              recipient->reply);
-		delivered = delivered && spool_state_is_final(recipient->state);
+		delivered = delivered && spool_recipient_is_over(recipient);
+		ck_assert_int_eq(recipient->keep_until_ms > clock_wall_ms(),
+		                 recipient->state == SPOOL_FAILED);
 		ck_assert(recipient->event_pending ==
 		          spool_state_is_final(recipient->state));
 		if (recipient->state == SPOOL_DEFERRED)

@@ -1,6 +1,7 @@
 /* Tests of delivery: bytes, connections, memory, and a next hop that is away.
  */
 #include <dirent.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -450,6 +451,96 @@ START_TEST(memory_is_bounded)
 }
 END_TEST
 
+/* A message whose first recipient goes to the hop of the test. */
+static struct id add_elsewhere(size_t count)
+{
+	struct spool_message message = fixture_message(count, SPOOL_QUEUED);
+	struct id id = message.id;
+
+	free(message.recipients[0].next_hop);
+	message.recipients[0].next_hop =
+	    mem_format("127.0.0.1:%u", smtp_listener_port(hop.listener));
+	message.recipients[0].next_attempt_ms = DELIVERY_ELSEWHERE_MS;
+	ck_assert_int_eq(
+	    fixture_commit(&store, fixture_add_change(&message, "body\r\n", 6)),
+	    0);
+	spool_message_release(&message);
+	return id;
+}
+
+/* The configured next hop is away: only the admin's other one is tried. */
+START_TEST(elsewhere_beside_an_absent_next_hop)
+{
+	struct id waits = fixture_add(&store, 1, SPOOL_QUEUED);
+	uint16_t port;
+	struct id id;
+
+	hop_start(0);
+	port = smtp_listener_port(hop.listener);
+	hop_stop(); /* where nobody listens now */
+	start(port, "");
+	LAB_AWAIT(fixture_state(&store, waits, 0) == SPOOL_DEFERRED);
+	hop_start(0);
+	id = add_elsewhere(2);
+	LAB_AWAIT(fixture_state(&store, id, 0) == SPOOL_DELIVERED);
+	ck_assert_uint_eq(hop_read(&hop.count), 1);
+	ck_assert(fixture_state(&store, id, 1) == SPOOL_QUEUED ||
+	          fixture_state(&store, id, 1) == SPOOL_DEFERRED);
+	ck_assert_int_eq(fixture_state(&store, waits, 0), SPOOL_DEFERRED);
+	stop();
+	hop_stop();
+}
+END_TEST
+
+/* Nobody is at the other one: it is deferred as after a 4xx. */
+START_TEST(elsewhere_is_absent)
+{
+	struct spool_message message;
+	struct id id;
+
+	hop_start(0);
+	id = add_elsewhere(1);
+	hop_stop();
+	hop_start(0);
+	start(smtp_listener_port(hop.listener), "");
+	LAB_AWAIT(fixture_state(&store, id, 0) == SPOOL_DEFERRED);
+	ck_assert_int_eq(spool_read(store.spool, &id, &message, NULL), 0);
+	ck_assert_uint_eq(message.recipients[0].attempts, 1);
+	ck_assert_ptr_nonnull(
+	    strstr(message.recipients[0].reply, "cannot connect"));
+	spool_message_release(&message);
+	ck_assert_uint_eq(hop_read(&hop.count), 0);
+	stop();
+	hop_stop();
+}
+END_TEST
+
+/* Stopped while the other one says nothing: the mail is in the spool. */
+START_TEST(elsewhere_is_cut)
+{
+	const struct script_step steps[] = {{SCRIPT_STALL, NULL},
+	                                    {SCRIPT_END, NULL}};
+	struct smtp_script *script = smtp_script_start(steps);
+	struct spool_message message = fixture_message(1, SPOOL_QUEUED);
+	struct smtp_script_report report;
+
+	free(message.recipients[0].next_hop);
+	message.recipients[0].next_hop =
+	    mem_format("127.0.0.1:%u", smtp_script_port(script));
+	ck_assert_int_eq(
+	    fixture_commit(&store, fixture_add_change(&message, "body\r\n", 6)),
+	    0);
+	hop_start(0);
+	start(smtp_listener_port(hop.listener), "");
+	(void)poll(NULL, 0, 300);
+	stop();
+	hop_stop();
+	ck_assert_int_ne(fixture_state(&store, message.id, 0), SPOOL_DELIVERED);
+	spool_message_release(&message);
+	smtp_script_stop(script, &report);
+}
+END_TEST
+
 /* Away, then there: nothing is lost, nothing is doubled. */
 START_TEST(absent_next_hop_is_waited_for)
 {
@@ -737,6 +828,9 @@ int main(void)
 	tcase_add_test(tests, own_claims_that_ended);
 	tcase_add_test(tests, memory_is_bounded);
 	tcase_add_test(tests, absent_next_hop_is_waited_for);
+	tcase_add_test(tests, elsewhere_beside_an_absent_next_hop);
+	tcase_add_test(tests, elsewhere_is_absent);
+	tcase_add_test(tests, elsewhere_is_cut);
 	tcase_add_test(tests, stale_connection_costs_no_attempt);
 	tcase_add_test(tests, body_cut_short_is_not_delivered);
 	tcase_add_test(tests, stop_gives_mail_back);
