@@ -29,10 +29,12 @@ const char *register_forbids(const struct tenant_domains *domains,
 	const char *normal = message->sender_normal;
 	const struct mail_auth *auth = &message->auth;
 
-	if (mail_address_is_null_sender(given) ||
-	    mail_address_is_null_sender(normal) ||
-	    !mail_address_valid(given, false) ||
+	if (mail_address_is_null_sender(given))
+		return challenge_reason_name(CHALLENGE_NULL_SENDER);
+	if (!mail_address_valid(given, false) ||
 	    !mail_address_valid(normal, false))
+		return challenge_reason_name(CHALLENGE_UNWRITABLE);
+	if (mail_address_is_null_sender(normal))
 		return challenge_reason_name(CHALLENGE_NULL_SENDER);
 	if (automatic_address(given) || automatic_address(normal))
 		return challenge_reason_name(CHALLENGE_ROLE_SENDER);

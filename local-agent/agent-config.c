@@ -60,6 +60,10 @@ const struct config_field agent_config_fields[] = {
 	NUMBER("smtp.session_timeout", CONFIG_DURATION_MS,
 	     smtp_session_timeout_ms, "1h", 1000, DAY_MS,
 	     "time for a session"),
+	{.name = "recipients.routed", .type = CONFIG_BOOLEAN,
+	 .offset = AT(recipients_routed), .standard = "no",
+	 .help = "take recipients whose local part has %, ! or a quoted @, "
+		 "which a next hop may relay elsewhere"},
 	TEXT("next_hop.address", next_hop_address, "127.0.0.1:10026",
 	     "where released mail goes to"),
 	NUMBER("next_hop.connections", CONFIG_INTEGER, next_hop_connections,

@@ -23,6 +23,8 @@ struct agent_config {
 	int64_t smtp_command_timeout_ms, smtp_data_timeout_ms;
 	int64_t smtp_session_timeout_ms;
 
+	bool recipients_routed;
+
 	char *next_hop_address;
 	int64_t next_hop_connections, next_hop_messages_per_connection;
 	int64_t next_hop_connect_timeout_ms, next_hop_timeout_percent;

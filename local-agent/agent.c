@@ -323,7 +323,7 @@ static int start_smtp(struct agent *agent, struct error *err)
 	            .maximum_recipients = (unsigned)config->smtp_max_recipients,
 	            .maximum_errors = MAXIMUM_ERRORS,
 	            .maximum_commands = MAXIMUM_COMMANDS,
-	            .may_xforward = intake_may_xforward,
+	            .is_listed = intake_is_listed,
 	            .policy = &intake_policy,
 	        },
 	    .session_new = intake_session_new,

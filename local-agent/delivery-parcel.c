@@ -162,6 +162,24 @@ static long read_body(struct parcel *parcel, char *bytes, size_t size)
 	return count;
 }
 
+/*
+ * The first piece. A line that begins with a blank would join the field above
+ * it (RFC 5322 section 2.2.3): an empty line in between leaves it in the body.
+ */
+static long read_first(struct parcel *parcel, char *bytes, size_t size)
+{
+	static const char separator[] = "\r\n";
+	const size_t length = sizeof(separator) - 1;
+	long count = read_body(parcel, bytes, size - length);
+
+	if (count <= 0 || (*bytes != ' ' && *bytes != '\t'))
+		return count;
+	memmove(bytes + length, bytes, (size_t)count);
+	memcpy(bytes, separator, length);
+	(void)buffer_append(&parcel->trace, separator, length);
+	return count + (long)length;
+}
+
 static long read_bytes(void *context, char *bytes, size_t size)
 {
 	struct parcel *parcel = context;
@@ -173,6 +191,8 @@ static long read_bytes(void *context, char *bytes, size_t size)
 		count = (long)(left < size ? left : size);
 		memcpy(bytes, parcel->trace.data + parcel->offset,
 		       (size_t)count);
+	} else if (parcel->offset == parcel->trace.length) {
+		count = read_first(parcel, bytes, size);
 	} else {
 		count = read_body(parcel, bytes, size);
 	}
@@ -437,7 +457,8 @@ int parcel_begin(struct parcel *parcel, struct delivery_connection *connection)
 	               .context = parcel,
 	               .size =
 	                   (int64_t)parcel->trace.length + parcel->message.size,
-	               .eight_bit = parcel->message.eight_bit},
+	               .eight_bit = parcel->message.eight_bit,
+	               .utf8 = parcel->message.smtputf8},
 	    .recipient = on_recipient,
 	    .done = on_done,
 	    .context = parcel,

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/smtp/smtp-syntax.h"
 #include "local-agent/delivery.h"
 #include "local-agent/intake-private.h"
 
@@ -87,7 +88,7 @@ void intake_session_free(void *session_context)
 	free(session_context);
 }
 
-bool intake_may_xforward(const char *address, void *context)
+bool intake_is_listed(const char *address, void *context)
 {
 	const struct intake *intake = context;
 	const struct config_list *list =
@@ -145,19 +146,32 @@ static void on_mail(struct smtp_server *server, void *context,
 	    mail->sender, intake->directory,
 	    (size_t)intake->options.config->spool_large_body, mail->size);
 	session->letter->message.eight_bit = mail->eight_bit;
+	session->letter->message.smtputf8 = mail->utf8;
 	smtp_reply_set(reply, 250, "2.1.0", "Ok");
 }
 
-/*
- * Whether we take mail for it: sets *address, which may be text, the
- * recipient, or a postmaster's address in full; fills the reply if not.
- */
-static bool is_ours(const struct replica_view *view, const char *recipient,
-                    char full[MAIL_ADDRESS_SIZE], struct smtp_reply *reply)
+/* Whether the domain is the tenant's and the local part asks for no relay. */
+static bool may_relay(const struct intake *intake,
+                      const struct replica_view *view, const char *recipient)
 {
 	char folded[256];
 	const char *domain = mail_address_domain(recipient);
 
+	if (!*domain || mail_domain_fold(domain, folded, sizeof(folded)) ||
+	    !replica_view_has_domain(view, folded))
+		return false;
+	return intake->options.config->recipients_routed ||
+	       !mail_address_is_routed(recipient);
+}
+
+/*
+ * Whether we take mail for it: sets full to the recipient, or to a
+ * postmaster's address in full; fills the reply if not.
+ */
+static bool is_ours(const struct intake *intake,
+                    const struct replica_view *view, const char *recipient,
+                    char full[SMTP_PATH_SIZE], struct smtp_reply *reply)
+{
 	if (!view->received) {
 		smtp_reply_set(reply, 451, "4.3.0",
 		               "No policy has been received yet, try again "
@@ -166,16 +180,15 @@ static bool is_ours(const struct replica_view *view, const char *recipient,
 	}
 	if (strcasecmp(recipient, "postmaster") == 0 &&
 	    view->domain_count > 0) {
-		(void)snprintf(full, MAIL_ADDRESS_SIZE, "postmaster@%s",
+		(void)snprintf(full, SMTP_PATH_SIZE, "postmaster@%s",
 		               view->domains[0]);
 		return true;
 	}
-	if (!*domain || mail_domain_fold(domain, folded, sizeof(folded)) ||
-	    !replica_view_has_domain(view, folded)) {
+	if (!may_relay(intake, view, recipient)) {
 		smtp_reply_set(reply, 550, "5.7.1", "Relay access denied");
 		return false;
 	}
-	(void)snprintf(full, MAIL_ADDRESS_SIZE, "%s", recipient);
+	(void)snprintf(full, SMTP_PATH_SIZE, "%s", recipient);
 	return true;
 }
 
@@ -183,12 +196,13 @@ static void on_rcpt(struct smtp_server *server, void *context,
                     const char *recipient, struct smtp_reply *reply)
 {
 	struct session *session = context;
-	struct replica *replica = session->intake->options.replica;
+	struct intake *intake = session->intake;
+	struct replica *replica = intake->options.replica;
 	const struct replica_view *view = replica_acquire(replica);
-	char full[MAIL_ADDRESS_SIZE];
+	char full[SMTP_PATH_SIZE];
 
 	(void)server;
-	if (is_ours(view, recipient, full, reply)) {
+	if (is_ours(intake, view, recipient, full, reply)) {
 		letter_add_recipient(session->letter, full);
 		smtp_reply_set(reply, 250, "2.1.5", "Ok");
 	}
@@ -379,6 +393,7 @@ static void on_end(struct smtp_server *server, void *context)
 	int result;
 
 	session->server = server;
+	letter->fault = smtp_server_fault(server);
 	result = submit(letter, session, smtp_server_client(server));
 	if (result == 0)
 		return;

@@ -49,7 +49,7 @@ extern const struct smtp_server_policy intake_policy;
 void *intake_session_new(void *context, struct loop *loop);
 /* Frees a session's context. */
 void intake_session_free(void *session_context);
-/* Whether smtp.xforward_from lists the address. */
-bool intake_may_xforward(const char *address, void *context);
+/* Whether smtp.xforward_from lists the address: an MX in front of the agent. */
+bool intake_is_listed(const char *address, void *context);
 
 #endif

@@ -44,6 +44,28 @@ static void keep_header(struct letter *letter)
 	                   value ? strnlen(value, MESSAGE_ID_SIZE - 1) : 0);
 }
 
+static bool has_high_byte(const struct buffer *text)
+{
+	for (size_t i = 0; i < text->length; i++)
+		if ((unsigned char)text->data[i] >= 0x80)
+			return true;
+	return false;
+}
+
+/*
+ * SMTPUTF8 is asked for by MTAs that were asked for it, whether the message
+ * needs it or not: kept where the header has UTF-8 (or was not read to its
+ * end). What an address needs can be seen from it.
+ */
+static void keep_smtputf8(struct letter *letter)
+{
+	const struct mail_header *header = &letter->header;
+
+	letter->message.smtputf8 =
+	    letter->message.smtputf8 &&
+	    (header->truncated || has_high_byte(&header->raw));
+}
+
 static void keep_client(struct spool_message *message,
                         const struct smtp_client_info *client)
 {
@@ -83,19 +105,24 @@ static void keep_challenge_reason(struct letter *letter,
 	    .recipients = recipients,
 	    .recipient_count = message->recipient_count,
 	};
+	enum challenge_reason reason;
 	size_t i;
 
 	for (i = 0; i < message->recipient_count; i++)
 		recipients[i] = message->recipients[i].address;
-	message->challenge_reason = mem_copy_string(
-	    challenge_reason_name(challenge_rule_apply(&facts)));
+	reason = challenge_rule_apply(&facts);
+	if (letter->fault && reason == CHALLENGE_ALLOWED)
+		reason = CHALLENGE_BAD_CONTENT;
+	message->challenge_reason =
+	    mem_copy_string(challenge_reason_name(reason));
 	free(recipients);
 }
 
-static void judge_recipient(const struct spool_message *message,
+static void judge_recipient(const struct letter *letter,
                             const struct replica_view *view,
                             struct spool_recipient *recipient)
 {
+	const struct spool_message *message = &letter->message;
 	char folded[MAIL_ADDRESS_SIZE];
 	struct entry_subject subject = {
 	    .sender = message->sender_normal,
@@ -110,6 +137,13 @@ static void judge_recipient(const struct spool_message *message,
 	if (mail_address_fold(recipient->address, folded))
 		folded[0] = '\0';
 	verdict_decide(view, &subject, &verdict);
+	/* What cannot be sent as it came waits for somebody to look at it. */
+	if (letter->fault && verdict.state != SPOOL_DISCARDED) {
+		verdict.state = SPOOL_HELD;
+		verdict.by = "policy";
+		(void)snprintf(verdict.why, sizeof(verdict.why), "%s",
+		               letter->fault);
+	}
 	recipient->state = verdict.state;
 	recipient->changed_ms = message->received_ms;
 	recipient->by = mem_copy_string(verdict.by);
@@ -161,6 +195,7 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	message->received_ms = clock_wall_ms();
 	message->expires_ms = message->received_ms + config->policy_hold_for_ms;
 	keep_client(message, client);
+	keep_smtputf8(letter);
 	keep_header(letter);
 	if (authserv_id && *authserv_id)
 		mail_auth_read(&letter->header, authserv_id,
@@ -168,7 +203,7 @@ void letter_judge(struct letter *letter, struct intake *intake,
 		               &message->auth);
 	keep_challenge_reason(letter, config, view);
 	for (i = 0; i < message->recipient_count; i++)
-		judge_recipient(message, view, &message->recipients[i]);
+		judge_recipient(letter, view, &message->recipients[i]);
 	replica_release(intake->options.replica, view);
 	message->registered = letter_count(letter, SPOOL_HELD) == 0;
 	message->body_present =

@@ -27,6 +27,7 @@ struct letter {
 	int file;                /* -1: none */
 	char *path;              /* NULL: no file */
 	int failure;             /* ERR_FULL or ERR_IO: the file failed */
+	const char *fault;       /* what is wrong with the message, or NULL */
 	size_t reserved;         /* bytes of delivery's memory */
 	struct intake *intake;   /* once submitted, as session */
 	struct session *session; /* NULL once nobody waits for the answer */

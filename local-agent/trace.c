@@ -88,6 +88,14 @@ static void put_date(struct folder *folder, int64_t received_ms)
 		put_word(folder, word);
 }
 
+/* As RFC 3848 and RFC 6531 section 4.3 register them. */
+static const char *protocol_name(const struct spool_message *message)
+{
+	if (message->smtputf8)
+		return "UTF8SMTP";
+	return strcmp(message->protocol, "SMTP") == 0 ? "SMTP" : "ESMTP";
+}
+
 static void put_received(struct folder *folder,
                          const struct spool_message *message,
                          const char *recipient, const char *hostname)
@@ -100,8 +108,7 @@ static void put_received(struct folder *folder,
 	put_word(folder, hostname);
 	put_word(folder, "(turing-agent)");
 	put_word(folder, "with");
-	put_word(folder,
-	         strcmp(message->protocol, "SMTP") == 0 ? "SMTP" : "ESMTP");
+	put_word(folder, protocol_name(message));
 	put_word(folder, "id");
 	(void)snprintf(text, sizeof(text), "%s%s", id_format(&message->id, id),
 	               recipient ? "" : ";");

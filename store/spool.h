@@ -111,8 +111,9 @@ struct spool_message {
 	int64_t expires_ms; /* when held recipients expire */
 	int64_t size;       /* bytes of the body, as received */
 	bool eight_bit;
-	bool smtputf8;   /* came with SMTPUTF8 (RFC 6531 section 3.4) */
-	bool registered; /* the cloud knows it, or need not */
+	bool smtputf8; /* its header needs the SMTPUTF8 it came with (RFC 6531)
+	                */
+	bool registered;                /* the cloud knows it, or need not */
 	unsigned registration_attempts; /* that the cloud has refused */
 	int64_t registration_retry_ms;  /* when it is asked again; 0: at once */
 	char *registration_refusal; /* what the cloud said last of what it did

@@ -9,68 +9,57 @@
 #include "common/mail/lexical.h"
 #include "common/text.h"
 
-#define DOMAIN_MAXIMUM 255
-#define LABEL_MAXIMUM  63
+#define LABEL_MAXIMUM 63
 
-/* The end of a run of dot-string characters, or of one UTF-8 sequence. */
-static const char *skip_atom(const char *text, const char *end, bool utf8)
+/*
+ * The length of the character at text, or 0 for one that no address has:
+ * controls, those of C1 among them, and bytes that are no UTF-8.
+ */
+static size_t character_length(const char *text, bool utf8)
 {
-	while (text < end) {
-		uint32_t code;
-		size_t length = 1;
+	uint32_t code;
+	size_t length;
 
-		if ((unsigned char)*text >= 0x80)
-			length = utf8 ? text_utf8_read(
-			                    text, (size_t)(end - text), &code)
-			              : 0;
-		else if (!mail_is_atext(*text))
-			return text;
-		if (length == 0)
-			return text;
-		text += length;
-	}
-	return text;
-}
-
-static bool dot_string_valid(const char *text, const char *end, bool utf8)
-{
-	for (;;) {
-		const char *next = skip_atom(text, end, utf8);
-
-		if (next == text)
-			return false;
-		if (next == end)
-			return true;
-		if (*next != '.')
-			return false;
-		text = next + 1;
-	}
+	if ((unsigned char)*text < 0x80)
+		return *text >= 0x20 && *text != 0x7f;
+	length = utf8 ? text_utf8_read(text, strnlen(text, 4), &code) : 0;
+	return length && code >= 0xa0 ? length : 0;
 }
 
 /* qtextSMTP and quoted-pairSMTP: no controls, not even behind a backslash. */
-static bool quoted_valid(const char *text, const char *end, bool utf8)
+static size_t quoted_length(const char *text, bool utf8)
 {
-	if (end - text < 2 || *text != '"' || end[-1] != '"')
-		return false;
-	text++;
-	end--;
-	while (text < end) {
-		uint32_t code;
-		size_t length = 1;
+	size_t at = 1;
 
-		if (*text == '"' || (*text == '\\' && ++text == end))
-			return false;
-		if ((unsigned char)*text >= 0x80)
-			length = utf8 ? text_utf8_read(
-			                    text, (size_t)(end - text), &code)
-			              : 0;
-		else if (*text < 0x20 || *text == 0x7f)
-			return false;
-		if (length == 0)
-			return false;
-		text += length;
+	while (text[at] != '"') {
+		size_t length;
+
+		if (text[at] == '\\')
+			at++;
+		length = character_length(text + at, utf8);
+		if (!length)
+			return 0;
+		at += length;
 	}
-	return true;
+	return at + 1;
+}
+
+size_t mail_local_length(const char *text, bool utf8)
+{
+	size_t at = 0;
+
+	if (*text == '"')
+		return quoted_length(text, utf8);
+	while (text[at]) {
+		bool high = (unsigned char)text[at] >= 0x80;
+		size_t length = character_length(text + at, utf8);
+
+		if (!length ||
+		    (!high && text[at] != '.' && !mail_is_atext(text[at])))
+			break;
+		at += length;
+	}
+	return at;
 }
 
 static bool literal_valid(const char *text, size_t length)
@@ -88,40 +77,35 @@ static bool literal_valid(const char *text, size_t length)
 	return inet_pton(AF_INET, inner, &address) == 1;
 }
 
-/* The end of the letters, digits and hyphens (and UTF-8) of a label. */
-static const char *skip_label(const char *text, bool utf8)
+/* The end of the letters, digits, "-" and "_" (and UTF-8) of a label. */
+static const char *skip_label(const char *text, const char *end, bool utf8)
 {
-	for (;;) {
-		uint32_t code;
-		size_t length = 0;
+	while (text < end) {
+		bool high = (unsigned char)*text >= 0x80;
+		size_t length = character_length(text, utf8);
 
-		if ((unsigned char)*text >= 0x80)
-			length = utf8
-			             ? text_utf8_read(text, strlen(text), &code)
-			             : 0;
-		else if (*text == '-' || mail_is_alnum(*text))
-			length = 1;
-		if (length == 0)
-			return text;
+		if (!length || (!high && *text != '-' && *text != '_' &&
+		                !mail_is_alnum(*text)))
+			break;
 		text += length;
 	}
+	return text;
 }
 
-static bool domain_valid(const char *text, bool utf8)
+bool mail_domain_valid(const char *text, size_t length, bool utf8)
 {
-	size_t length = strlen(text);
+	const char *last = text + length;
 
-	if (length == 0 || length > DOMAIN_MAXIMUM)
+	if (length == 0 || length > MAIL_DOMAIN_MAXIMUM)
 		return false;
 	if (*text == '[')
 		return literal_valid(text, length);
 	for (;;) {
-		const char *end = skip_label(text, utf8);
+		const char *end = skip_label(text, last, utf8);
 
-		if (end == text || *text == '-' || end[-1] == '-' ||
-		    end - text > LABEL_MAXIMUM)
+		if (end == text || end > last || end - text > LABEL_MAXIMUM)
 			return false;
-		if (*end == '\0')
+		if (end == last)
 			return true;
 		if (*end != '.')
 			return false;
@@ -132,17 +116,21 @@ static bool domain_valid(const char *text, bool utf8)
 bool mail_address_valid(const char *text, bool utf8)
 {
 	size_t length = strnlen(text, MAIL_ADDRESS_SIZE);
-	const char *at = length < MAIL_ADDRESS_SIZE ? strrchr(text, '@') : NULL;
+	size_t local = mail_local_length(text, utf8);
 
-	if (!at || at == text)
-		return false;
-	if (*text == '"') {
-		if (!quoted_valid(text, at, utf8))
-			return false;
-	} else if (!dot_string_valid(text, at, utf8)) {
-		return false;
-	}
-	return domain_valid(at + 1, utf8);
+	return length < MAIL_ADDRESS_SIZE && local && text[local] == '@' &&
+	       mail_domain_valid(text + local + 1, length - local - 1, utf8);
+}
+
+bool mail_address_is_routed(const char *address)
+{
+	const char *at = strrchr(address, '@');
+	size_t length = at ? (size_t)(at - address) : strlen(address), i;
+
+	for (i = 0; i < length; i++)
+		if (strchr("%!@", address[i]))
+			return true;
+	return false;
 }
 
 const char *mail_address_domain(const char *address)

@@ -5,17 +5,40 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MAIL_ADDRESS_SIZE 321 /* 64 + "@" + 255 + NUL */
+#define MAIL_ADDRESS_SIZE   321 /* 64 + "@" + 255 + NUL */
+#define MAIL_DOMAIN_MAXIMUM 255
 
 /*
- * Whether text is a mailbox of RFC 5321 section 4.1.2: dot-string or quoted
- * local part, domain or address literal, domain of 255 octets at most, no
- * controls. Local parts may pass the 64 octets that section 4.5.3.1.1 asks
- * everyone to accept, as far as the whole fits MAIL_ADDRESS_SIZE: the bounce
- * addresses of real lists do. UTF-8 is refused unless utf8 (RFC 6531).
- * "Postmaster" without a domain is not accepted here.
+ * The one grammar of addresses: SMTP's commands, the agent, the cloud's
+ * requests, configurations and command lines all ask here.
+ *
+ * Whether text is a mailbox of RFC 5321 section 4.1.2, as mail in use has it:
+ * a dot-string whose dots may stand anywhere (a..b@, .a@: customers of large
+ * mobile providers have such) or a quoted string; a domain of 255 octets at
+ * most, with "_" in labels, or an address literal; no controls. Local parts
+ * may pass the 64 octets that section 4.5.3.1.1 asks everyone to accept, as
+ * far as the whole fits MAIL_ADDRESS_SIZE: the bounce addresses of real lists
+ * do. UTF-8 is refused unless utf8 (RFC 6531). "Postmaster" without a domain
+ * is not accepted here.
  */
 bool mail_address_valid(const char *text, bool utf8);
+
+/*
+ * The length of the local part that text begins with, quotes included; 0 for
+ * none, or for a quoted string that does not end or holds controls.
+ */
+size_t mail_local_length(const char *text, bool utf8);
+
+/* Whether length bytes of text are a domain or an address literal, as
+ * mail_address_valid() takes them. */
+bool mail_domain_valid(const char *text, size_t length, bool utf8);
+
+/*
+ * Whether the local part asks to be sent on: "%", "!", or an "@" within quotes
+ * (RFC 5321 appendix F.2 and section 3.6.1 deprecate all of them). A next hop
+ * that honours it would relay for strangers.
+ */
+bool mail_address_is_routed(const char *address);
 
 /* The part after the last "@", or "" when there is none. */
 const char *mail_address_domain(const char *address);

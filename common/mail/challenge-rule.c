@@ -33,7 +33,8 @@ static const char *const reason_names[CHALLENGE_REASON_COUNT] = {
     [CHALLENGE_NOT_ADDRESSED] = "not-addressed",
     [CHALLENGE_RATE_CAP] = "rate-cap",
     [CHALLENGE_TRANSACTIONAL] = "transactional",
-    [CHALLENGE_REPORT] = "report"};
+    [CHALLENGE_REPORT] = "report",
+    [CHALLENGE_UNWRITABLE] = "unwritable-sender"};
 
 const char *challenge_reason_name(enum challenge_reason reason)
 {
@@ -310,12 +311,21 @@ static unsigned classes_of(const struct challenge_facts *f)
 	       1U << automatic_subject(subject, answers);
 }
 
+/* Before the null sender: an address without a normal form is not null. */
+static bool is_unwritable(const struct challenge_facts *f)
+{
+	return *f->sender && !mail_address_is_null_sender(f->sender) &&
+	       (!mail_address_valid(f->sender, false) ||
+	        !mail_address_valid(f->normal, false));
+}
+
 enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts)
 {
 	static const struct {
 		enum challenge_reason reason;
 		bool (*applies)(const struct message *message);
 	} rules[] = {
+	    {CHALLENGE_UNWRITABLE, is_unwritable},
 	    {CHALLENGE_NULL_SENDER, is_null_sender},
 	    {CHALLENGE_AUTO_SUBMITTED, is_auto_submitted},
 	    {CHALLENGE_AUTO_HEADER, is_automatic_answer},

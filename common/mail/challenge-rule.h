@@ -27,6 +27,8 @@ enum challenge_reason {
 	CHALLENGE_RATE_CAP,
 	CHALLENGE_TRANSACTIONAL,
 	CHALLENGE_REPORT,
+	CHALLENGE_UNWRITABLE, /* nobody can be written to at the sender's
+	                         address: it is malformed or needs SMTPUTF8 */
 	CHALLENGE_REASON_COUNT
 };
 
@@ -50,9 +52,9 @@ struct challenge_facts {
 
 /*
  * The first rule that forbids a challenge, of those that the message alone
- * decides: 1 to 7, 8 (a header too long to be read), 9, 13
- * (foreign-challenge), 14, 16 and 17; or CHALLENGE_ALLOWED. RFC 3834 section 2
- * and the product's design.
+ * decides: an address that cannot be written to, 1 to 7, 8 (a header too long
+ * to be read), 9, 13 (foreign-challenge), 14, 16 and 17; or CHALLENGE_ALLOWED.
+ * RFC 3834 section 2 and the product's design.
  */
 enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts);
 

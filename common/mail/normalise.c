@@ -103,26 +103,40 @@ int mail_domain_fold(const char *domain, char *folded, size_t folded_size)
 	return 0;
 }
 
-/* "a"@b and a@b are one mailbox: the quotes go where they are not needed. */
-static bool unquote(const char *text, size_t length, char *local, size_t size)
+/*
+ * Writes the one form of a quoted local part: "a"@b and a@b are one mailbox
+ * (RFC 5321 section 4.1.2), so the quotes go where the rest is a dot-string,
+ * and backslashes where they are not needed. False when it is not quoted or
+ * does not fit.
+ */
+static bool requote(const char *text, size_t length, char *local, size_t size)
 {
-	size_t i, to = 0;
-	char before = '.';
+	bool plain = true;
+	size_t i, to = 1;
 
-	if (length < 3 || *text != '"' || text[length - 1] != '"')
+	if (length < 2 || *text != '"' || text[length - 1] != '"')
 		return false;
-	for (i = 1; i + 1 < length && to + 1 < size; i++) {
+	local[0] = '"';
+	for (i = 1; i + 1 < length && to + 3 < size; i++) {
 		char c = text[i];
 
 		if (c == '\\' && i + 2 < length)
 			c = text[++i];
-		if (!mail_is_atext(c) && (c != '.' || before == '.'))
-			return false;
-		before = c;
+		plain = plain && (mail_is_atext(c) || c == '.' ||
+		                  (unsigned char)c >= 0x80);
+		if (c == '"' || c == '\\')
+			local[to++] = '\\';
 		local[to++] = mail_ascii_lower(c);
 	}
-	local[to] = '\0';
-	return to > 0 && before != '.';
+	if (i + 1 < length)
+		return false;
+	local[to] = '"';
+	local[to + 1] = '\0';
+	if (plain && to > 1) {
+		memmove(local, local + 1, to - 1);
+		local[to - 1] = '\0';
+	}
+	return true;
 }
 
 static bool local_plain(const char *text, size_t length)
@@ -153,7 +167,7 @@ int mail_address_fold(const char *address, char folded[MAIL_ADDRESS_SIZE])
 	length = (size_t)(at - address);
 	if (!local_plain(address, length) || length >= sizeof(local))
 		return ERR_INVALID;
-	if (!unquote(address, length, local, sizeof(local)))
+	if (!requote(address, length, local, sizeof(local)))
 		(void)lower_copy(address, length, local, sizeof(local));
 	length = strlen(local);
 	domain_length = strlen(domain);

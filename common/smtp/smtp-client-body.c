@@ -56,11 +56,19 @@ static bool stuff(struct smtp_client *client, const char *bytes, size_t size)
 	return at != NULL;
 }
 
+/* Another try would meet the same bytes. */
+static void give_up(struct smtp_client *client)
+{
+	client->unsendable = true;
+	(void)smtp_client_fail(client, "the message holds a bare CR or LF, "
+	                               "which SMTP cannot carry");
+}
+
 /* Appends the message's end. */
 static void put_end(struct smtp_client *client)
 {
 	if (client->body_place == SMTP_BODY_CR) {
-		(void)smtp_client_fail(client, "the message holds a bare CR");
+		give_up(client);
 		return;
 	}
 	if (client->body_place == SMTP_BODY_TEXT)
@@ -87,7 +95,6 @@ void smtp_client_fill_body(struct smtp_client *client)
 		else if (got == 0)
 			put_end(client);
 		else if (!stuff(client, bytes, (size_t)got))
-			(void)smtp_client_fail(
-			    client, "the message holds a bare CR or LF");
+			give_up(client);
 	}
 }

@@ -30,6 +30,7 @@ enum smtp_command {
 	SMTP_AWAIT_DATA,
 	SMTP_AWAIT_DOT,
 	SMTP_AWAIT_RSET,
+	SMTP_AWAIT_NOTHING, /* RSET in the place of what cannot be sent */
 	SMTP_AWAIT_QUIT
 };
 
@@ -55,13 +56,14 @@ struct smtp_client_recipient {
 	enum smtp_outcome outcome; /* when refused is there */
 	struct smtp_reply *refused;
 	bool accepted;
+	bool skipped; /* cannot be sent to this server: refused is there */
 };
 
 struct smtp_client {
 	char *hostname;
 	enum smtp_client_phase phase;
 	bool quit_wanted;
-	bool pipelining, has_size, eight_bit; /* announced by the server */
+	bool pipelining, has_size, eight_bit, utf8; /* the server announced */
 	struct smtp_reply_parser parser;
 	char why[SMTP_REPLY_TEXT_SIZE];
 
@@ -78,6 +80,7 @@ struct smtp_client {
 	struct smtp_client_recipient *recipients;
 	size_t recipients_sent, recipients_answered, recipients_accepted;
 	bool mail_sent, mail_accepted, data_sent;
+	bool unsendable; /* the message holds what SMTP cannot carry */
 	struct smtp_reply *mail_refused;
 	enum smtp_outcome mail_outcome;
 	enum smtp_body_place body_place;
@@ -113,6 +116,11 @@ int smtp_client_take_mail(struct smtp_client *client,
 /* Takes the reply to the RCPT that is next in turn. 0 or ERR_PROTOCOL. */
 int smtp_client_take_rcpt(struct smtp_client *client,
                           const struct smtp_reply *reply);
+
+/* Takes the reply to the RSET that stood for a transaction of which nothing
+ * could be sent. 0 or ERR_PROTOCOL. */
+int smtp_client_take_nothing(struct smtp_client *client,
+                             const struct smtp_reply *reply);
 
 /* Takes the reply to DATA: the body follows a 354. 0 or ERR_PROTOCOL. */
 int smtp_client_take_data(struct smtp_client *client,

@@ -27,16 +27,47 @@ static struct smtp_reply *copy_reply(const struct smtp_reply *reply)
 	return copy;
 }
 
-static bool addresses_valid(const struct smtp_transaction *transaction)
+/* The message needs what the server does not have. */
+static bool lacks_utf8(const struct smtp_client *client)
 {
-	if (!transaction->recipient_count ||
-	    !smtp_address_valid(SMTP_REVERSE_PATH, transaction->sender))
-		return false;
-	for (size_t i = 0; i < transaction->recipient_count; i++)
-		if (!smtp_address_valid(SMTP_FORWARD_PATH,
-		                        transaction->recipients[i]))
-			return false;
-	return true;
+	const struct smtp_transaction *transaction = &client->transaction;
+
+	return !client->utf8 && (transaction->source.utf8 ||
+	                         smtp_address_needs_utf8(transaction->sender));
+}
+
+/* Refuses, with a reply of ours, the recipients that cannot be sent. */
+static void skip_unsendable(struct smtp_client *client)
+{
+	const struct smtp_transaction *transaction = &client->transaction;
+	bool all = lacks_utf8(client);
+
+	for (size_t i = 0; i < transaction->recipient_count; i++) {
+		struct smtp_client_recipient *one = &client->recipients[i];
+		const char *address = transaction->recipients[i];
+		bool valid = smtp_address_valid(SMTP_FORWARD_PATH, address);
+
+		one->skipped =
+		    all || !valid ||
+		    (!client->utf8 && smtp_address_needs_utf8(address));
+		if (!one->skipped)
+			continue;
+		one->outcome = SMTP_REFUSED;
+		one->refused = mem_alloc(sizeof(*one->refused));
+		smtp_reply_set(one->refused, 0, "", "%s",
+		               valid ? "it needs SMTPUTF8 (RFC 6531), which "
+		                       "the server does not have"
+		                     : "the address cannot be sent");
+	}
+}
+
+/* The first recipient from index on that can be sent, or the count. */
+static size_t next_sendable(const struct smtp_client *client, size_t index)
+{
+	while (index < client->transaction.recipient_count &&
+	       client->recipients[index].skipped)
+		index++;
+	return index;
 }
 
 int smtp_client_begin(struct smtp_client *client,
@@ -44,23 +75,41 @@ int smtp_client_begin(struct smtp_client *client,
 {
 	if (!smtp_client_ready(client))
 		return ERR_UNAVAILABLE;
-	if (!addresses_valid(transaction))
+	if (!transaction->recipient_count ||
+	    !smtp_address_valid(SMTP_REVERSE_PATH, transaction->sender))
 		return ERR_INVALID;
 	client->transaction = *transaction;
 	client->recipients = mem_alloc_array(transaction->recipient_count,
 	                                     sizeof(*client->recipients));
-	client->recipients_sent = 0;
-	client->recipients_answered = 0;
+	skip_unsendable(client);
+	client->recipients_sent = next_sendable(client, 0);
+	client->recipients_answered = client->recipients_sent;
 	client->recipients_accepted = 0;
 	client->mail_sent = false;
 	client->mail_accepted = false;
 	client->data_sent = false;
+	client->unsendable = false;
 	client->lone_dot = false;
 	client->dot_sent = false;
 	client->body_place = SMTP_BODY_LINE_START;
 	client->in_transaction = true;
 	client->phase = SMTP_PHASE_ENVELOPE;
 	return 0;
+}
+
+/* Whether the message, or an address that is sent, needs SMTPUTF8. */
+static bool needs_utf8(const struct smtp_client *client)
+{
+	const struct smtp_transaction *transaction = &client->transaction;
+
+	if (transaction->source.utf8 ||
+	    smtp_address_needs_utf8(transaction->sender))
+		return true;
+	for (size_t i = 0; i < transaction->recipient_count; i++)
+		if (!client->recipients[i].skipped &&
+		    smtp_address_needs_utf8(transaction->recipients[i]))
+			return true;
+	return false;
 }
 
 static void send_mail(struct smtp_client *client)
@@ -73,16 +122,19 @@ static void send_mail(struct smtp_client *client)
 		               (long long)source->size);
 	client->mail_sent = true;
 	smtp_client_command(
-	    client, SMTP_AWAIT_MAIL, "MAIL FROM:<%s>%s%s",
+	    client, SMTP_AWAIT_MAIL, "MAIL FROM:<%s>%s%s%s",
 	    client->transaction.sender, size,
-	    client->eight_bit && source->eight_bit ? " BODY=8BITMIME" : "");
+	    client->eight_bit && source->eight_bit ? " BODY=8BITMIME" : "",
+	    needs_utf8(client) ? " SMTPUTF8" : "");
 }
 
 static void send_rcpt(struct smtp_client *client)
 {
-	smtp_client_command(
-	    client, SMTP_AWAIT_RCPT, "RCPT TO:<%s>",
-	    client->transaction.recipients[client->recipients_sent++]);
+	size_t index = client->recipients_sent;
+
+	client->recipients_sent = next_sendable(client, index + 1);
+	smtp_client_command(client, SMTP_AWAIT_RCPT, "RCPT TO:<%s>",
+	                    client->transaction.recipients[index]);
 }
 
 static void send_data(struct smtp_client *client)
@@ -100,8 +152,18 @@ static void fill_step(struct smtp_client *client)
 		return;
 	else if (client->recipients_sent < client->transaction.recipient_count)
 		send_rcpt(client);
-	else if (!client->data_sent)
+	else if (!client->data_sent && !client->transaction.probe)
 		send_data(client);
+}
+
+/* Nothing of it can be sent. An answer is awaited all the same, so that the
+ * outcome is told from where every outcome is. */
+static void send_nothing(struct smtp_client *client)
+{
+	if (client->mail_sent)
+		return;
+	client->mail_sent = true;
+	smtp_client_command(client, SMTP_AWAIT_NOTHING, "RSET");
 }
 
 void smtp_client_fill_envelope(struct smtp_client *client)
@@ -110,6 +172,10 @@ void smtp_client_fill_envelope(struct smtp_client *client)
 
 	if (client->mail_refused)
 		return;
+	if (next_sendable(client, 0) == count) {
+		send_nothing(client);
+		return;
+	}
 	if (!client->pipelining) {
 		fill_step(client);
 		return;
@@ -119,7 +185,8 @@ void smtp_client_fill_envelope(struct smtp_client *client)
 	while (client->recipients_sent < count &&
 	       client->output.length < SMTP_CLIENT_PIECE)
 		send_rcpt(client);
-	if (client->recipients_sent == count && !client->data_sent)
+	if (client->recipients_sent == count && !client->data_sent &&
+	    !client->transaction.probe)
 		send_data(client);
 }
 
@@ -151,7 +218,7 @@ void smtp_client_tell(struct smtp_client *client, enum smtp_outcome outcome,
 		enum smtp_outcome own = outcome;
 		const struct smtp_reply *why = reply;
 
-		if (mail_refused) {
+		if (mail_refused && !recipients[i].skipped) {
 			own = outcome_of(mail_refused);
 			why = mail_refused;
 		} else {
@@ -178,9 +245,10 @@ static void conclude(struct smtp_client *client, enum smtp_outcome outcome,
 	smtp_client_tell(client, outcome, reply);
 }
 
-/* Concludes when nothing that was sent is still unanswered, and no DATA is. */
-static void conclude_if_refused(struct smtp_client *client,
-                                const struct smtp_reply *reply)
+/* Concludes when nothing that was sent is still unanswered, and no DATA is or
+ * will be. */
+static void conclude_if_over(struct smtp_client *client,
+                             const struct smtp_reply *reply)
 {
 	size_t count = client->transaction.recipient_count;
 	bool all_refused = client->recipients_answered == count &&
@@ -191,6 +259,9 @@ static void conclude_if_refused(struct smtp_client *client,
 		return;
 	if (client->mail_refused || all_refused)
 		conclude(client, outcome_of(reply), reply, false);
+	else if (client->transaction.probe &&
+	         client->recipients_answered == count)
+		conclude(client, SMTP_ACCEPTED, reply, false);
 }
 
 int smtp_client_take_mail(struct smtp_client *client,
@@ -205,7 +276,7 @@ int smtp_client_take_mail(struct smtp_client *client,
 		                        reply->code);
 	client->quit_wanted = client->quit_wanted || reply->code == 421;
 	client->mail_refused = copy_reply(reply);
-	conclude_if_refused(client, reply);
+	conclude_if_over(client, reply);
 	return 0;
 }
 
@@ -232,16 +303,30 @@ int smtp_client_take_rcpt(struct smtp_client *client,
 		                        reply->code);
 	if (is_positive(reply) && client->mail_refused)
 		return smtp_client_fail(client, "RCPT accepted without MAIL");
-	client->recipients_answered++;
+	client->recipients_answered =
+	    next_sendable(client, client->recipients_answered + 1);
 	if (is_positive(reply)) {
 		one->accepted = true;
 		client->recipients_accepted++;
+		if (client->transaction.probe)
+			conclude_if_over(client, reply);
 		return 0;
 	}
 	client->quit_wanted = client->quit_wanted || reply->code == 421;
 	one->outcome = rcpt_outcome(reply);
 	one->refused = copy_reply(reply);
-	conclude_if_refused(client, reply);
+	conclude_if_over(client, reply);
+	return 0;
+}
+
+int smtp_client_take_nothing(struct smtp_client *client,
+                             const struct smtp_reply *reply)
+{
+	if (!is_positive(reply) && !is_negative(reply))
+		return smtp_client_fail(client, "RSET answered with code %d",
+		                        reply->code);
+	client->quit_wanted = client->quit_wanted || !is_positive(reply);
+	conclude(client, SMTP_REFUSED, reply, false);
 	return 0;
 }
 

@@ -31,6 +31,8 @@ static void line_seen(void *context, int number, const char *text)
 		client->has_size = true;
 	else if (length == 8 && !strncasecmp(text, "8BITMIME", 8))
 		client->eight_bit = true;
+	else if (length == 8 && !strncasecmp(text, "SMTPUTF8", 8))
+		client->utf8 = true;
 }
 
 struct smtp_client *smtp_client_new(const struct smtp_client_options *options)
@@ -171,7 +173,8 @@ static int take_hello(struct smtp_client *client, enum smtp_command command,
 		smtp_client_rest(client);
 		return 0;
 	}
-	client->pipelining = client->has_size = client->eight_bit = false;
+	client->pipelining = client->has_size = false;
+	client->eight_bit = client->utf8 = false;
 	if (reply->code / 100 == 5 && command == SMTP_AWAIT_EHLO) {
 		smtp_client_command(client, SMTP_AWAIT_HELO, "HELO %s",
 		                    client->hostname);
@@ -216,6 +219,8 @@ static int take_reply(struct smtp_client *client,
 		return smtp_client_take_dot(client, reply);
 	case SMTP_AWAIT_RSET:
 		return take_rset(client, reply);
+	case SMTP_AWAIT_NOTHING:
+		return smtp_client_take_nothing(client, reply);
 	case SMTP_AWAIT_QUIT:
 		break;
 	}
@@ -311,6 +316,8 @@ void smtp_client_lost(struct smtp_client *client, const char *why)
 
 	if (client->dot_sent)
 		outcome = SMTP_UNCERTAIN;
+	else if (client->unsendable)
+		outcome = SMTP_REFUSED;
 	(void)smtp_client_fail(client, "%s", why);
 	smtp_reply_set(&reply, 0, "", "%s", client->why);
 	if (client->in_transaction)

@@ -26,9 +26,10 @@ struct smtp_client;
 enum smtp_outcome {
 	SMTP_DELIVERED, /* the final 2xx came, in step */
 	SMTP_DEFERRED,  /* 4xx, or the session was lost before the final dot */
-	SMTP_REFUSED,   /* 5xx */
-	SMTP_UNCERTAIN  /* lost after the final dot, before the answer: try
+	SMTP_REFUSED,   /* 5xx; or it cannot be sent to this server at all */
+	SMTP_UNCERTAIN, /* lost after the final dot, before the answer: try
 	                   again, a duplicate is possible */
+	SMTP_ACCEPTED   /* of a probe: RCPT got 2xx */
 };
 
 /* A message's bytes as the engine asks for them, in order. */
@@ -36,14 +37,17 @@ struct smtp_source {
 	/*
 	 * Copies the next bytes (1..size) to bytes and returns how many; 0 at
 	 * the end; negative: the message cannot be read, the transaction is
-	 * aborted without the final dot and every recipient is deferred. The
-	 * same goes for a bare CR or LF, which SMTP cannot carry. A message
-	 * that does not end in CRLF gets one.
+	 * aborted without the final dot and every recipient is deferred. With
+	 * a bare CR or LF, which SMTP cannot carry, it is aborted too and every
+	 * recipient refused. A message that does not end in CRLF gets one.
 	 */
 	long (*read)(void *context, char *bytes, size_t size);
 	void *context;
 	int64_t size;   /* bytes, for SIZE= */
 	bool eight_bit; /* send BODY=8BITMIME where the server has it */
+	bool utf8;      /* needs SMTPUTF8 (RFC 6531): refused, with a reply of
+	                   ours, where the server has none; so is a recipient
+	                   whose address needs it, alone */
 };
 
 /* One message for some recipients; must live until done was called. */
@@ -51,6 +55,7 @@ struct smtp_transaction {
 	const char *sender; /* without <>; "" for null */
 	const char *const *recipients;
 	size_t recipient_count;
+	bool probe; /* MAIL and RCPT alone, without a message: a call-ahead */
 	struct smtp_source source;
 	/*
 	 * Told once a recipient, in order, then done once. The reply is the
@@ -87,9 +92,9 @@ bool smtp_client_closed(const struct smtp_client *client);
 const char *smtp_client_why(const struct smtp_client *client);
 
 /*
- * Begins a transaction; ERR_UNAVAILABLE when not ready. Addresses that are
- * malformed, too long, or hold controls, or hold <, > or spaces outside of a
- * quoted local part, get ERR_INVALID and nothing is sent.
+ * Begins a transaction; ERR_UNAVAILABLE when not ready. A sender that
+ * smtp_address_valid() refuses is ERR_INVALID and nothing is sent; such a
+ * recipient is refused, alone.
  */
 int smtp_client_begin(struct smtp_client *client,
                       const struct smtp_transaction *transaction);

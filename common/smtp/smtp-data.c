@@ -25,9 +25,11 @@ static void emit(struct smtp_data *data, const char *from, const char *to)
 	if (from == to)
 		return;
 	data->size += to - from;
-	if (data->maximum && data->size > data->maximum)
-		blame(data, SMTP_DATA_TOO_LARGE);
-	if (data->fault == SMTP_DATA_FINE)
+	if (data->maximum && data->size > data->maximum &&
+	    (data->lenient || data->fault == SMTP_DATA_FINE))
+		data->fault = SMTP_DATA_TOO_LARGE;
+	if (data->fault == SMTP_DATA_FINE ||
+	    (data->lenient && data->fault != SMTP_DATA_TOO_LARGE))
 		data->body(data->context, from, (size_t)(to - from));
 }
 
@@ -129,8 +131,6 @@ size_t smtp_data_feed(struct smtp_data *data, const char *bytes, size_t size)
 			piece = ++at;
 		}
 	}
-	if (memchr(bytes, '\0', (size_t)(at - bytes)))
-		blame(data, SMTP_DATA_NUL);
 	emit(data, piece, at);
 	return (size_t)(at - bytes);
 }

@@ -17,7 +17,6 @@ enum smtp_data_fault {
 	SMTP_DATA_FINE,
 	SMTP_DATA_BARE_CR,
 	SMTP_DATA_BARE_LF,
-	SMTP_DATA_NUL,
 	SMTP_DATA_LINE_TOO_LONG,
 	SMTP_DATA_TOO_LARGE
 };
@@ -42,6 +41,8 @@ struct smtp_data {
 	 */
 	bool ambiguous_end;
 	bool after_cr_cr; /* the last line ended by CR CR LF */
+	bool lenient; /* a fault is noted, and the body passed on as it came;
+	                 only what is too large is not */
 	size_t line_length;
 	int64_t size;    /* of the message so far, dots removed */
 	int64_t maximum; /* of size; 0: none */
@@ -49,7 +50,8 @@ struct smtp_data {
 	void *context;
 };
 
-/* Prepares for a message; body gets its bytes until a fault is found. */
+/* Prepares for a message; body gets its bytes until a fault is found. Set
+ * lenient after it. */
 void smtp_data_init(struct smtp_data *data, int64_t maximum,
                     void (*body)(void *context, const char *bytes, size_t size),
                     void *context);

@@ -272,8 +272,8 @@ static struct smtp_listener *new_listener(
 	struct smtp_listener *listener = mem_alloc(sizeof(*listener));
 
 	listener->options = *options;
-	if (!options->smtp.may_xforward_context)
-		listener->options.smtp.may_xforward_context = options->context;
+	if (!options->smtp.is_listed_context)
+		listener->options.smtp.is_listed_context = options->context;
 	listener->fd = -1;
 	listener->reserve_fd = open_reserve();
 	listener->addresses = smtp_address_count_new();

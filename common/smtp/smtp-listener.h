@@ -27,7 +27,7 @@ struct smtp_listener_options {
 	 */
 	void *(*session_new)(void *context, struct loop *loop);
 	void (*session_free)(void *session_context);
-	void *context; /* for session_new and may_xforward */
+	void *context; /* for session_new and is_listed */
 };
 
 /*

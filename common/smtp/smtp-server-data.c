@@ -4,11 +4,22 @@
 /* What is read of a message that is too large before the client is cut. */
 #define READ_MAXIMUM_FACTOR 4
 
+/* A message of bare line ends has twice the bytes that a listed peer saw. */
+#define LISTED_FACTOR 2
+
 static void pass_body(void *context, const char *bytes, size_t size)
 {
 	struct smtp_server *server = context;
 
 	server->options->policy->body(server, server->context, bytes, size);
+}
+
+/* The bytes of a message that are taken; 0: all. */
+static int64_t message_limit(const struct smtp_server *server)
+{
+	int64_t maximum = (int64_t)server->options->maximum_message;
+
+	return server->listed ? maximum * LISTED_FACTOR : maximum;
 }
 
 void smtp_server_data(struct smtp_server *server, const char *arguments)
@@ -29,9 +40,9 @@ void smtp_server_data(struct smtp_server *server, const char *arguments)
 	smtp_reply_set(&reply, 354, "", "End the message with CRLF.CRLF");
 	server->options->policy->data(server, server->context, &reply);
 	if (reply.code == 354) {
-		smtp_data_init(&server->data,
-		               (int64_t)server->options->maximum_message,
-		               pass_body, server);
+		smtp_data_init(&server->data, message_limit(server), pass_body,
+		               server);
+		server->data.lenient = server->listed;
 		server->data_bytes = 0;
 		server->data_read = 0;
 		smtp_server_enter(server, SMTP_STATE_DATA);
@@ -39,23 +50,26 @@ void smtp_server_data(struct smtp_server *server, const char *arguments)
 	smtp_server_reply(server, &reply);
 }
 
+static const struct {
+	int code;
+	const char *enhanced, *text;
+} faults[] = {
+    [SMTP_DATA_BARE_CR] = {554, "5.6.0", "The message holds a CR without LF"},
+    [SMTP_DATA_BARE_LF] = {554, "5.6.0", "The message holds an LF without CR"},
+    [SMTP_DATA_LINE_TOO_LONG] = {554, "5.6.0",
+                                 "A line of the message is too long"},
+    [SMTP_DATA_TOO_LARGE] = {552, "5.3.4",
+                             "The message is larger than the limit"},
+};
+
+const char *smtp_server_fault(const struct smtp_server *server)
+{
+	return faults[server->data.fault].text;
+}
+
 /* Says what is wrong with a message that was read to its end. */
 static void refuse_message(struct smtp_server *server)
 {
-	static const struct {
-		int code;
-		const char *enhanced, *text;
-	} faults[] = {
-	    [SMTP_DATA_BARE_CR] = {554, "5.6.0",
-	                           "The message holds a CR without LF"},
-	    [SMTP_DATA_BARE_LF] = {554, "5.6.0",
-	                           "The message holds an LF without CR"},
-	    [SMTP_DATA_NUL] = {554, "5.6.0", "The message holds a NUL"},
-	    [SMTP_DATA_LINE_TOO_LONG] = {554, "5.6.0",
-	                                 "A line of the message is too long"},
-	    [SMTP_DATA_TOO_LARGE] = {552, "5.3.4",
-	                             "The message is larger than the limit"},
-	};
 	enum smtp_data_fault fault = server->data.fault;
 
 	smtp_server_enter(server, SMTP_STATE_READY);
@@ -67,6 +81,14 @@ static void refuse_message(struct smtp_server *server)
 	if (server->data.ambiguous_end)
 		smtp_server_say(server, 421, "4.7.0",
 		                "Out of step after CR CR LF . CR LF");
+}
+
+/* Whether what is wrong with it is for the policy to deal with. */
+static bool may_pass(const struct smtp_data *data)
+{
+	return data->fault == SMTP_DATA_FINE ||
+	       (data->lenient && data->fault != SMTP_DATA_TOO_LARGE &&
+	        !data->ambiguous_end);
 }
 
 /* Counts bytes of the message; cuts the client that never comes to an end. */
@@ -99,7 +121,7 @@ size_t smtp_server_take_data(struct smtp_server *server, const char *bytes,
 		return taken;
 	}
 	server->progress++;
-	if (server->data.fault != SMTP_DATA_FINE) {
+	if (!may_pass(&server->data)) {
 		refuse_message(server);
 		return taken;
 	}

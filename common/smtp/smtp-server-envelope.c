@@ -15,18 +15,23 @@ static const char *skip_keyword(const char *arguments, const char *keyword)
 	return arguments + length + strspn(arguments + length, " ");
 }
 
-static bool has_high_byte(const char *text)
+/* Whether the address needs the SMTPUTF8 that its MAIL did not ask for; says
+ * so. A listed peer may have taken it without. */
+static bool lacks_utf8(struct smtp_server *server, const char *path, bool utf8)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text >= 0x80)
-			return true;
-	return false;
+	if (utf8 || server->listed || !smtp_address_needs_utf8(path))
+		return false;
+	smtp_server_complain(server, 553, "5.6.7",
+	                     "This address needs MAIL with SMTPUTF8");
+	return true;
 }
 
 /* Reads the path of MAIL or RCPT; says what is wrong and returns false. */
 static bool take_path(struct smtp_server *server, enum smtp_path_kind kind,
                       const char **text, char path[SMTP_PATH_SIZE])
 {
+	enum smtp_path_rule rule =
+	    server->listed ? SMTP_PATH_ANY : SMTP_PATH_UTF8;
 	bool reverse = kind == SMTP_REVERSE_PATH;
 	const char *why = "FROM:<address> must follow";
 
@@ -37,12 +42,7 @@ static bool take_path(struct smtp_server *server, enum smtp_path_kind kind,
 		                             : "TO:<address> must follow");
 		return false;
 	}
-	if (has_high_byte(*text)) {
-		smtp_server_complain(server, 553, "5.6.7",
-		                     "Addresses must be ASCII: no SMTPUTF8");
-		return false;
-	}
-	if (smtp_path_parse(kind, text, path, &why) == 0)
+	if (smtp_path_parse(kind, rule, text, path, &why) == 0)
 		return true;
 	smtp_server_complain(server, 501, reverse ? "5.1.7" : "5.1.3", why);
 	return false;
@@ -76,9 +76,10 @@ static bool value_is(const struct smtp_parameter *parameter, const char *value)
 static const char *take_mail_parameter(const struct smtp_parameter *parameter,
                                        struct smtp_mail *mail, unsigned *seen)
 {
-	unsigned bit = smtp_parameter_is(parameter, "SIZE")   ? 1
-	               : smtp_parameter_is(parameter, "BODY") ? 2
-	                                                      : 0;
+	unsigned bit = smtp_parameter_is(parameter, "SIZE")       ? 1
+	               : smtp_parameter_is(parameter, "BODY")     ? 2
+	               : smtp_parameter_is(parameter, "SMTPUTF8") ? 4
+	                                                          : 0;
 
 	if (!bit)
 		return "Unsupported parameter";
@@ -88,6 +89,10 @@ static const char *take_mail_parameter(const struct smtp_parameter *parameter,
 	if (bit == 1)
 		return take_size(parameter, &mail->size) ? NULL
 		                                         : "Malformed SIZE";
+	if (bit == 4) {
+		mail->utf8 = true;
+		return parameter->value ? "SMTPUTF8 takes no value" : NULL;
+	}
 	mail->eight_bit = value_is(parameter, "8BITMIME");
 	return mail->eight_bit || value_is(parameter, "7BIT")
 	           ? NULL
@@ -126,7 +131,8 @@ void smtp_server_mail(struct smtp_server *server, const char *arguments)
 	struct smtp_reply reply;
 
 	if (!take_path(server, SMTP_REVERSE_PATH, &arguments, path) ||
-	    !take_mail_parameters(server, arguments, &mail))
+	    !take_mail_parameters(server, arguments, &mail) ||
+	    lacks_utf8(server, path, mail.utf8))
 		return;
 	if (maximum && mail.size > 0 && (uint64_t)mail.size > maximum) {
 		smtp_server_say(server, 552, "5.3.4",
@@ -137,9 +143,27 @@ void smtp_server_mail(struct smtp_server *server, const char *arguments)
 	server->options->policy->mail(server, server->context, &mail, &reply);
 	if (reply.code / 100 == 2) {
 		server->transaction = true;
+		server->utf8 = mail.utf8;
 		smtp_server_enter(server, SMTP_STATE_MAIL);
 	}
 	smtp_server_reply(server, &reply);
+}
+
+/* Answers the recipient that the policy was asked about. */
+static void answer_recipient(struct smtp_server *server,
+                             const struct smtp_reply *reply)
+{
+	bool accepted = reply->code / 100 == 2;
+
+	if (accepted) {
+		server->recipients++;
+		server->commands--;
+	} else {
+		server->refused_recipients++;
+	}
+	smtp_server_enter(server, server->recipients ? SMTP_STATE_RCPT
+	                                             : SMTP_STATE_MAIL);
+	smtp_server_reply(server, reply);
 }
 
 /* Asks the policy about a recipient whose syntax is right. */
@@ -149,14 +173,19 @@ static void ask_for_recipient(struct smtp_server *server, const char *path)
 
 	smtp_reply_set(&reply, 250, "2.1.5", "Recipient OK");
 	server->options->policy->rcpt(server, server->context, path, &reply);
-	if (reply.code / 100 == 2) {
-		server->recipients++;
-		server->commands--;
-		smtp_server_enter(server, SMTP_STATE_RCPT);
-	} else {
-		server->refused_recipients++;
-	}
-	smtp_server_reply(server, &reply);
+	if (reply.code)
+		answer_recipient(server, &reply);
+	else
+		smtp_server_enter(server, SMTP_STATE_LOOKUP);
+}
+
+void smtp_server_answer_rcpt(struct smtp_server *server,
+                             const struct smtp_reply *reply)
+{
+	if (server->state != SMTP_STATE_LOOKUP)
+		return;
+	answer_recipient(server, reply);
+	smtp_server_go_on(server);
 }
 
 void smtp_server_rcpt(struct smtp_server *server, const char *arguments)
@@ -164,7 +193,8 @@ void smtp_server_rcpt(struct smtp_server *server, const char *arguments)
 	unsigned maximum = server->options->maximum_recipients;
 	char path[SMTP_PATH_SIZE];
 
-	if (!take_path(server, SMTP_FORWARD_PATH, &arguments, path)) {
+	if (!take_path(server, SMTP_FORWARD_PATH, &arguments, path) ||
+	    lacks_utf8(server, path, server->utf8)) {
 		server->refused_recipients++;
 		return;
 	}

@@ -7,7 +7,7 @@
 #include "common/smtp/smtp-syntax.h"
 
 /* RFC 5321 section 4.5.3.1.4 says 512; extensions and XFORWARD need more. */
-#define SMTP_SERVER_COMMAND_MAXIMUM 2048
+#define SMTP_SERVER_COMMAND_MAXIMUM 4096
 #define SMTP_SERVER_KEEP_MAXIMUM    (256 * 1024)
 #define SMTP_SERVER_OUTPUT_MAXIMUM  (1024 * 1024)
 #define SMTP_SERVER_PROGRESS_BYTES  (64 * 1024)
@@ -20,7 +20,8 @@ enum smtp_server_state {
 	SMTP_STATE_RCPT = 1 << 3,   /* at least one recipient too */
 	SMTP_STATE_DATA = 1 << 4,   /* reads the message */
 	SMTP_STATE_ANSWER = 1 << 5, /* the policy owes its answer */
-	SMTP_STATE_CLOSING = 1 << 6
+	SMTP_STATE_CLOSING = 1 << 6,
+	SMTP_STATE_LOOKUP = 1 << 7 /* the policy owes the answer to a RCPT */
 };
 
 struct smtp_server {
@@ -30,7 +31,8 @@ struct smtp_server {
 	struct smtp_client_info peer;   /* as the connection and HELO tell */
 	struct smtp_client_info client; /* the same, or as XFORWARD told */
 	bool forwarded;                 /* client differs from peer */
-	bool may_xforward;
+	bool listed;                    /* see options.is_listed */
+	bool utf8;        /* the transaction's MAIL asked for SMTPUTF8 */
 	bool transaction; /* MAIL was accepted, reset is owed */
 	bool running;     /* input is being run: finish only notes its reply */
 	bool overlong;    /* the rest of a line that was too long is skipped */
@@ -69,6 +71,10 @@ void smtp_server_complain(struct smtp_server *server, int code,
 
 /* Ends the transaction if one is open, and forgets what XFORWARD told. */
 void smtp_server_reset(struct smtp_server *server);
+
+/* After an answer that was awaited: says the 421 that was put off, or runs the
+ * input kept; then the wakeup. */
+void smtp_server_go_on(struct smtp_server *server);
 
 /* Takes bytes of a message; returns how many. */
 size_t smtp_server_take_data(struct smtp_server *server, const char *bytes,

@@ -1,6 +1,7 @@
 /* The SMTP commands outside of a transaction: EHLO, NOOP, QUIT and so on. */
 #include <string.h>
 
+#include "common/mail/address.h"
 #include "common/smtp/smtp-server-private.h"
 
 /*
@@ -11,7 +12,7 @@ static bool helo_valid(const char *name)
 {
 	size_t length = strlen(name);
 
-	if (!length || length > SMTP_DOMAIN_MAXIMUM)
+	if (!length || length > MAIL_DOMAIN_MAXIMUM)
 		return false;
 	for (size_t i = 0; i < length; i++)
 		if (name[i] <= 0x20 || name[i] >= 0x7f ||
@@ -47,12 +48,12 @@ void smtp_server_ehlo(struct smtp_server *server, const char *arguments)
 		return;
 	smtp_reply_set(&reply, 250, "",
 	               "%s\nPIPELINING\nSIZE %zu\n8BITMIME\n"
-	               "ENHANCEDSTATUSCODES%s",
+	               "ENHANCEDSTATUSCODES\nSMTPUTF8%s",
 	               server->options->hostname,
 	               server->options->maximum_message,
-	               server->may_xforward ? "\nXFORWARD NAME ADDR PORT PROTO "
-	                                      "HELO IDENT SOURCE"
-	                                    : "");
+	               server->listed ? "\nXFORWARD NAME ADDR PORT PROTO "
+	                                "HELO IDENT SOURCE"
+	                              : "");
 	smtp_server_reply(server, &reply);
 }
 

@@ -115,7 +115,7 @@ void smtp_server_xforward(struct smtp_server *server, const char *arguments)
 	const char *wrong = *arguments ? NULL : "Attributes must follow";
 	int found = 0;
 
-	if (!server->may_xforward) {
+	if (!server->listed) {
 		smtp_server_complain(server, 550, "5.7.1", "Not allowed");
 		return;
 	}

@@ -20,10 +20,9 @@ struct smtp_server *smtp_server_new(const struct smtp_server_options *options,
 	server->state = SMTP_STATE_GREETED;
 	buffer_init(&server->input, SMTP_SERVER_KEEP_MAXIMUM);
 	buffer_init(&server->output, SMTP_SERVER_OUTPUT_MAXIMUM);
-	server->may_xforward =
-	    options->may_xforward &&
-	    options->may_xforward(client->address,
-	                          options->may_xforward_context);
+	server->listed =
+	    options->is_listed &&
+	    options->is_listed(client->address, options->is_listed_context);
 	smtp_reply_set(&greeting, 220, "", "%s ESMTP", options->hostname);
 	smtp_server_reply(server, &greeting);
 	return server;
@@ -89,6 +88,7 @@ void smtp_server_reset(struct smtp_server *server)
 		server->transaction = false;
 		policy->reset(server, server->context);
 	}
+	server->utf8 = false;
 	server->recipients = 0;
 	server->refused_recipients = 0;
 	if (server->forwarded) {
@@ -188,7 +188,8 @@ struct buffer *smtp_server_output(struct smtp_server *server)
 
 bool smtp_server_wants_input(const struct smtp_server *server)
 {
-	return !(server->state & (SMTP_STATE_ANSWER | SMTP_STATE_CLOSING));
+	return !(server->state &
+	         (SMTP_STATE_ANSWER | SMTP_STATE_LOOKUP | SMTP_STATE_CLOSING));
 }
 
 bool smtp_server_closing(const struct smtp_server *server)
@@ -203,7 +204,8 @@ bool smtp_server_in_transaction(const struct smtp_server *server)
 
 bool smtp_server_in_data(const struct smtp_server *server)
 {
-	return server->state & (SMTP_STATE_DATA | SMTP_STATE_ANSWER);
+	return server->state &
+	       (SMTP_STATE_DATA | SMTP_STATE_ANSWER | SMTP_STATE_LOOKUP);
 }
 
 uint64_t smtp_server_progress(const struct smtp_server *server)
@@ -218,6 +220,17 @@ void smtp_server_set_wakeup(struct smtp_server *server,
 	server->wakeup_context = context;
 }
 
+void smtp_server_go_on(struct smtp_server *server)
+{
+	if (server->shut_down)
+		smtp_server_reply(server, server->shut_down);
+	if (server->running)
+		return;
+	run_kept(server);
+	if (server->wakeup)
+		server->wakeup(server->wakeup_context);
+}
+
 void smtp_server_finish(struct smtp_server *server,
                         const struct smtp_reply *reply)
 {
@@ -227,13 +240,7 @@ void smtp_server_finish(struct smtp_server *server,
 	server->commands = 0;
 	smtp_server_reply(server, reply);
 	smtp_server_reset(server);
-	if (server->shut_down)
-		smtp_server_reply(server, server->shut_down);
-	if (server->running)
-		return;
-	run_kept(server);
-	if (server->wakeup)
-		server->wakeup(server->wakeup_context);
+	smtp_server_go_on(server);
 }
 
 void smtp_server_shut_down(struct smtp_server *server, const char *enhanced,
@@ -246,10 +253,15 @@ void smtp_server_shut_down(struct smtp_server *server, const char *enhanced,
 	reply = mem_alloc(sizeof(*reply));
 	smtp_reply_set(reply, 421, enhanced, "%s", text);
 	server->shut_down = reply;
-	if (server->state != SMTP_STATE_ANSWER)
+	if (!(server->state & (SMTP_STATE_ANSWER | SMTP_STATE_LOOKUP)))
 		smtp_server_reply(server, reply);
 	if (!server->running && server->wakeup)
 		server->wakeup(server->wakeup_context);
+}
+
+bool smtp_server_is_listed(const struct smtp_server *server)
+{
+	return server->listed;
 }
 
 const struct smtp_client_info *smtp_server_client(

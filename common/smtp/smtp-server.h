@@ -4,7 +4,11 @@
  *
  * The callback contract, in the order of a session:
  *
- *   mail, rcpt, data   fill in *reply at once: a 2xx (354 for data) accepts.
+ *   mail, data         fill in *reply at once: a 2xx (354 for data) accepts.
+ *   rcpt               the same; or leaves reply->code 0 and answers later by
+ *                      smtp_server_answer_rcpt(): until then no input is
+ *                      parsed, so replies stay in the order of the commands.
+ *                      A reset takes the question back.
  *   body               gets the message as it will be stored: dot-unstuffed,
  *                      lines ended by CRLF, in pieces of any size, split
  *                      anywhere; the final CRLF before the dot is included.
@@ -18,8 +22,17 @@
  *                      the transaction is freed here. After a reset the policy
  *                      must not call smtp_server_finish() for it.
  *
- * A message that breaks a rule of the protocol (bare CR or LF, NUL, a line
- * too long, too large) is read to its end, refused, and end is not called.
+ * A message that breaks a rule of the protocol (bare CR or LF, a line too
+ * long, too large) is read to its end, refused, and end is not called. A NUL
+ * is taken as it came.
+ *
+ * A listed peer (options.is_listed) is another mail server that accepted the
+ * mail already: what it is refused it bounces to the sender, who may be
+ * forged. So its envelopes may hold what no mailbox does (SMTP_PATH_ANY), and
+ * a message of its that breaks a rule is passed on as it came: end is called,
+ * and smtp_server_fault() tells what is wrong. Its messages may be twice as
+ * large as SIZE says, since it counts line ends as one byte.
+ *
  * The engine holds no global state; a session is for one thread at a time.
  */
 #ifndef SMTP_SERVER_H
@@ -49,6 +62,7 @@ struct smtp_mail {
 	const char *sender; /* reverse-path without <>; "" is the null sender */
 	int64_t size;       /* SIZE= (RFC 1870), 0 when not given */
 	bool eight_bit;     /* BODY=8BITMIME (RFC 6152) */
+	bool utf8;          /* SMTPUTF8 (RFC 6531 section 3.4) */
 };
 
 /* The decisions; context is the one given to smtp_server_new(). */
@@ -74,8 +88,10 @@ struct smtp_server_options {
 	unsigned maximum_commands;   /* since the last message, accepted RCPT
 	                                not counted; then 421. All four: 0 is no
 	                                limit */
-	bool (*may_xforward)(const char *address, void *context); /* NULL: no */
-	void *may_xforward_context; /* a listener fills in its own when NULL */
+	/* Whether the peer is listed: its XFORWARD is believed too. NULL: no.
+	 */
+	bool (*is_listed)(const char *address, void *context);
+	void *is_listed_context; /* a listener fills in its own when NULL */
 	const struct smtp_server_policy *policy;
 };
 
@@ -111,7 +127,8 @@ bool smtp_server_closing(const struct smtp_server *server);
 /* Whether a transaction is open: MAIL was accepted, and no reset since. */
 bool smtp_server_in_transaction(const struct smtp_server *server);
 
-/* Whether a message is being read or awaits its answer (deadlines differ). */
+/* Whether a message is being read, or it or a recipient awaits its answer
+ * (deadlines differ). */
 bool smtp_server_in_data(const struct smtp_server *server);
 
 /*
@@ -122,9 +139,9 @@ bool smtp_server_in_data(const struct smtp_server *server);
 uint64_t smtp_server_progress(const struct smtp_server *server);
 
 /*
- * wakeup(context) is called at the end of every smtp_server_finish() and
- * smtp_server_shut_down(): there may be output to send, input is wanted again.
- * It must not free the session.
+ * wakeup(context) is called at the end of every smtp_server_finish(),
+ * smtp_server_answer_rcpt() and smtp_server_shut_down(): there may be output to
+ * send, input is wanted again. It must not free the session.
  */
 void smtp_server_set_wakeup(struct smtp_server *server,
                             void (*wakeup)(void *context), void *context);
@@ -137,8 +154,25 @@ void smtp_server_finish(struct smtp_server *server,
                         const struct smtp_reply *reply);
 
 /*
- * Says 421 with this text, now or, when a message awaits its answer, after
- * that answer; then the connection is closed. RFC 5321 section 3.8.
+ * Answers a recipient whose rcpt left its reply open, and goes on with the
+ * input kept. On the session's thread; not from within rcpt.
+ */
+void smtp_server_answer_rcpt(struct smtp_server *server,
+                             const struct smtp_reply *reply);
+
+/*
+ * What is wrong with the message of a listed peer, a constant text; NULL for
+ * nothing. From end on, until its answer.
+ */
+const char *smtp_server_fault(const struct smtp_server *server);
+
+/* Whether the peer is listed (options.is_listed). */
+bool smtp_server_is_listed(const struct smtp_server *server);
+
+/*
+ * Says 421 with this text, now or, when a message or a recipient awaits its
+ * answer, after that answer; then the connection is closed. RFC 5321
+ * section 3.8.
  */
 void smtp_server_shut_down(struct smtp_server *server, const char *enhanced,
                            const char *text);

@@ -1,147 +1,83 @@
 /* Parsers of the paths, domains and parameters in SMTP commands. */
 #include "common/smtp/smtp-syntax.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/error.h"
+#include "common/mail/address.h"
 #include "common/text.h"
-
-#define LABEL_MAXIMUM 63
-
-/* RFC 5322 section 3.2.3, and the dot. */
-static bool is_local_byte(char byte)
-{
-	return isalnum((unsigned char)byte) ||
-	       (byte && strchr("!#$%&'*+-/=?^_`{|}~.", byte));
-}
-
-/* The length of a quoted string at text with its quotes, or 0. */
-static size_t quoted_length(const char *text)
-{
-	size_t at = 1;
-
-	while (text[at] != '"') {
-		if (text[at] == '\\')
-			at++;
-		if (text[at] < 0x20 || text[at] > 0x7e)
-			return 0;
-		at++;
-	}
-	return at + 1;
-}
-
-/* The length of the local part at text, or 0. */
-static size_t local_length(const char *text)
-{
-	size_t length = 0;
-
-	if (*text == '"')
-		return quoted_length(text);
-	while (is_local_byte(text[length]))
-		length++;
-	return length;
-}
-
-static bool literal_valid(const char *text, size_t length)
-{
-	char address[INET6_ADDRSTRLEN + 8];
-	struct in6_addr parsed;
-
-	if (length < 3 || length - 2 >= sizeof(address) ||
-	    text[length - 1] != ']')
-		return false;
-	memcpy(address, text + 1, length - 2);
-	address[length - 2] = '\0';
-	if (!strncasecmp(address, "IPv6:", 5))
-		return inet_pton(AF_INET6, address + 5, &parsed) == 1;
-	return inet_pton(AF_INET, address, &parsed) == 1;
-}
-
-bool smtp_domain_valid(const char *text, size_t length)
-{
-	size_t label = 0;
-
-	if (!length || length > SMTP_DOMAIN_MAXIMUM)
-		return false;
-	if (text[0] == '[')
-		return literal_valid(text, length);
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] == '.') {
-			if (!label)
-				return false;
-			label = 0;
-			continue;
-		}
-		if (!isalnum((unsigned char)text[i]) && text[i] != '-' &&
-		    text[i] != '_')
-			return false;
-		if (++label > LABEL_MAXIMUM)
-			return false;
-	}
-	return label > 0;
-}
-
-/* The length of the domain or literal at text, valid or not. */
-static size_t domain_length(const char *text)
-{
-	if (*text == '[')
-		return strcspn(text, "]> ") + (strchr(text, ']') != NULL);
-	return strcspn(text, "> ");
-}
 
 static bool is_word(const char *text, size_t length, const char *word)
 {
 	return length == strlen(word) && !strncasecmp(text, word, length);
 }
 
-/* Whether text of length bytes is a mailbox that this kind of path allows. */
-static bool mailbox_valid(enum smtp_path_kind kind, const char *text,
-                          size_t length)
+/* The length of the mailbox at text up to its '>', valid or not: a '>' or a
+ * space may stand within quotes. */
+static size_t mailbox_length(const char *text)
 {
-	size_t local;
+	bool quoted = false;
+	size_t at;
 
-	if (kind == SMTP_REVERSE_PATH &&
-	    (!length || is_word(text, length, "#@[]")))
-		return true;
-	if (kind == SMTP_FORWARD_PATH && is_word(text, length, "postmaster"))
-		return true;
-	local = local_length(text);
-	if (!local || local > SMTP_LOCAL_MAXIMUM || local >= length ||
-	    text[local] != '@')
-		return false;
-	return smtp_domain_valid(text + local + 1, length - local - 1);
+	for (at = 0; text[at]; at++) {
+		if (quoted && text[at] == '\\' && text[at + 1])
+			at++;
+		else if (text[at] == '"')
+			quoted = !quoted;
+		else if (!quoted && (text[at] == '>' || text[at] == ' '))
+			break;
+	}
+	return quoted ? strcspn(text, "> ") : at;
+}
+
+/* Whether it can stand in a path: nothing in it ends a path or a line. */
+static bool is_sendable(const char *text, size_t length)
+{
+	return length && *text != '@' && *text != '<' &&
+	       length < SMTP_PATH_SIZE && mailbox_length(text) == length &&
+	       !memchr(text, '\r', length) && !memchr(text, '\n', length);
+}
+
+/* Whether a path of this kind may be this though it is no mailbox. */
+static bool is_special(enum smtp_path_kind kind, const char *text,
+                       size_t length)
+{
+	if (kind == SMTP_REVERSE_PATH)
+		return !length || is_word(text, length, "#@[]");
+	return is_word(text, length, "postmaster");
 }
 
 bool smtp_address_valid(enum smtp_path_kind kind, const char *address)
 {
-	size_t length = strlen(address);
+	size_t length = strnlen(address, SMTP_PATH_SIZE);
 
-	return length < SMTP_PATH_SIZE && mailbox_valid(kind, address, length);
+	return is_special(kind, address, length) ||
+	       is_sendable(address, length);
 }
 
-/* The length of the mailbox at text up to its '>', as far as it can be told. */
-static size_t mailbox_length(const char *text)
+bool smtp_address_needs_utf8(const char *address)
 {
-	size_t local = local_length(text);
-
-	if (text[local] != '@')
-		return local;
-	return local + 1 + domain_length(text + local + 1);
+	for (; *address; address++)
+		if ((unsigned char)*address >= 0x80)
+			return true;
+	return false;
 }
 
 /*
  * Moves behind "@one,@two:" at text: RFC 5321 section 4.1.1.3 says to ignore
  * it. NULL when it is malformed.
  */
-static const char *skip_route(const char *text)
+static const char *skip_route(const char *text, bool utf8)
 {
 	while (*text == '@') {
 		size_t length = strcspn(text + 1, ",:> ");
 
-		if (!smtp_domain_valid(text + 1, length))
+		if (text[1] == '[')
+			length = strcspn(text + 1, "]> ") +
+			         (strchr(text, ']') != NULL);
+		if (!mail_domain_valid(text + 1, length, utf8))
 			return NULL;
 		text += 1 + length;
 		if (*text == ':')
@@ -153,9 +89,11 @@ static const char *skip_route(const char *text)
 	return NULL;
 }
 
-int smtp_path_parse(enum smtp_path_kind kind, const char **text,
-                    char path[SMTP_PATH_SIZE], const char **why)
+int smtp_path_parse(enum smtp_path_kind kind, enum smtp_path_rule rule,
+                    const char **text, char path[SMTP_PATH_SIZE],
+                    const char **why)
 {
+	bool utf8 = rule != SMTP_PATH_ASCII;
 	const char *at = *text;
 	size_t length;
 
@@ -163,21 +101,23 @@ int smtp_path_parse(enum smtp_path_kind kind, const char **text,
 	if (*at++ != '<')
 		return ERR_INVALID;
 	if (*at == '@')
-		at = skip_route(at);
+		at = skip_route(at, utf8);
 	*why = "malformed source route";
 	if (!at)
 		return ERR_INVALID;
 	length = mailbox_length(at);
 	*why = "malformed address";
-	if (at[length] != '>' || (at[length + 1] && at[length + 1] != ' '))
-		return ERR_INVALID;
-	*why = "no valid mailbox and domain";
-	if (length >= SMTP_PATH_SIZE || !mailbox_valid(kind, at, length))
+	if (at[length] != '>' || (at[length + 1] && at[length + 1] != ' ') ||
+	    length >= SMTP_PATH_SIZE)
 		return ERR_INVALID;
 	memcpy(path, at, length);
 	path[length] = '\0';
 	*text = at + length + 1;
-	return 0;
+	if (is_special(kind, path, length) || mail_address_valid(path, utf8) ||
+	    (rule == SMTP_PATH_ANY && is_sendable(path, length)))
+		return 0;
+	*why = "no valid mailbox and domain";
+	return ERR_INVALID;
 }
 
 int smtp_xtext_decode(const char *xtext, size_t length, char *text,

@@ -5,31 +5,38 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SMTP_LOCAL_MAXIMUM  256
-#define SMTP_DOMAIN_MAXIMUM 255
-#define SMTP_PATH_SIZE      (SMTP_LOCAL_MAXIMUM + SMTP_DOMAIN_MAXIMUM + 2)
+/* The longest path that another server hands over: Postfix's line limit. */
+#define SMTP_PATH_SIZE 2049
 
 enum smtp_path_kind { SMTP_REVERSE_PATH, SMTP_FORWARD_PATH };
 
+/* What a path may hold. */
+enum smtp_path_rule {
+	SMTP_PATH_ASCII, /* a mailbox without UTF-8 */
+	SMTP_PATH_UTF8,  /* a mailbox (RFC 6531 section 3.3) */
+	SMTP_PATH_ANY    /* whatever can be passed on as it is: controls, other
+	                    bytes, and lengths that no mailbox has */
+};
+
 /*
  * Reads "<...>" at *text (RFC 5321 section 4.1.2) into path, without the
- * brackets and without a source route, and moves *text behind it. A reverse
- * path may be empty or "#@[]" (the null senders), a forward path may be
- * "postmaster" alone. Local parts may be longer than the RFC's 64 bytes and
- * may hold dots anywhere: mail in use has both. 0, or ERR_INVALID with *why
- * set to a constant text; path is touched only on success.
+ * brackets and without a source route, and moves *text behind it. A mailbox is
+ * what mail_address_valid() says. A reverse path may be empty or "#@[]" (the
+ * null senders), a forward path may be "postmaster" alone. 0, or ERR_INVALID
+ * with *why set to a constant text; *text and path may be touched.
  */
-int smtp_path_parse(enum smtp_path_kind kind, const char **text,
-                    char path[SMTP_PATH_SIZE], const char **why);
-
-/* Whether address, without <>, may be sent in a path of this kind. */
-bool smtp_address_valid(enum smtp_path_kind kind, const char *address);
+int smtp_path_parse(enum smtp_path_kind kind, enum smtp_path_rule rule,
+                    const char **text, char path[SMTP_PATH_SIZE],
+                    const char **why);
 
 /*
- * Whether text is a domain of letters, digits, '-', '_' and dots, or an
- * address literal: "[192.0.2.1]" or "[IPv6:2001:db8::1]".
+ * Whether address, without <>, can be sent in a path of this kind, by the rule
+ * SMTP_PATH_ANY: what was taken from a trusted server is passed on as it is.
  */
-bool smtp_domain_valid(const char *text, size_t length);
+bool smtp_address_valid(enum smtp_path_kind kind, const char *address);
+
+/* Whether the address cannot be sent without SMTPUTF8 (RFC 6531). */
+bool smtp_address_needs_utf8(const char *address);
 
 /*
  * Decodes xtext (RFC 3461 section 4) of length bytes into a NUL-terminated

@@ -100,7 +100,7 @@ static void on_reset(struct smtp_server *server, void *context)
 	*order = (struct order){.later = later, .body = order->body};
 }
 
-static bool may_xforward(const char *address, void *context)
+static bool is_listed(const char *address, void *context)
 {
 	(void)address;
 	(void)context;
@@ -122,7 +122,7 @@ static const struct smtp_server_options options = {
     .maximum_recipients = 5,
     .maximum_errors = 20,
     .maximum_commands = 100,
-    .may_xforward = may_xforward,
+    .is_listed = is_listed,
     .policy = &policy,
 };
 

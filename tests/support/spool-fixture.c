@@ -98,7 +98,6 @@ struct spool_message fixture_message(size_t count, enum spool_state state)
 	    .expires_ms = FIXTURE_NOW_MS + 1000,
 	    .size = 6,
 	    .eight_bit = true,
-	    .smtputf8 = true,
 	    .recipient_count = count,
 	    .auth = {.stated = true,
 	             .spf = AUTH_PASS,

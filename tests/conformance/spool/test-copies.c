@@ -125,6 +125,7 @@ START_TEST(history_stays_as_it_is)
 	struct spool_message message = fixture_message(1, SPOOL_QUEUED);
 
 	message.body_present = true;
+	message.smtputf8 = true;
 	message.recipients[0].history = mem_copy_string(histories[_i].history);
 	ck_assert_int_eq(fixture_commit(&to, copy_change(&message, "b\r\n", 3)),
 	                 histories[_i].result);
@@ -133,6 +134,7 @@ START_TEST(history_stays_as_it_is)
 
 		ck_assert_str_eq(copied.recipients[0].history,
 		                 histories[_i].history);
+		ck_assert(copied.smtputf8);
 		spool_message_release(&copied);
 	}
 	spool_message_release(&message);

@@ -60,7 +60,7 @@ static inline void listen_for_mail(void)
 	             .maximum_message = 4 << 20,
 	             .maximum_recipients = 5,
 	             .maximum_errors = 20,
-	             .may_xforward = intake_may_xforward,
+	             .is_listed = intake_is_listed,
 	             .policy = &intake_policy},
 	    .session_new = intake_session_new,
 	    .session_free = intake_session_free,

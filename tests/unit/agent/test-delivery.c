@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/smtp/smtp-listener.h"
+#include "tests/support/cases.h"
 #include "tests/support/http-peer.h"
 #include "tests/support/smtp-script.h"
 #include "tests/unit/agent/delivery-lab.h"
@@ -191,6 +192,61 @@ static void check_body(unsigned index, const char *body, size_t size)
 	ck_assert_uint_eq(hop.sizes[index] - (size_t)(rest - text), size);
 	ck_assert_int_eq(memcmp(rest, body, size), 0);
 }
+
+/* First lines that would join with our header, and one that would not. */
+static const char *const blank_bodies[] = {
+    "   indented first line\r\nsecond line\r\n",
+    "\tfirst line by a tab\r\n",
+    " \r\nA: b\r\n\r\nx\r\n",
+};
+
+/* An empty line stands before them; the rest is as it was received. */
+static void check_separated(const char *body)
+{
+	char separated[200];
+
+	hop_start(0);
+	add_body(body, strlen(body), SPOOL_QUEUED);
+	start(smtp_listener_port(hop.listener), "");
+	LAB_AWAIT(hop_read(&hop.count) == 1);
+	stop();
+	(void)snprintf(separated, sizeof(separated), "\r\n%s", body);
+	check_body(0, separated, strlen(separated));
+	hop_stop();
+}
+
+START_TEST(first_line_stays_in_the_body)
+{
+	check_separated(blank_bodies[_i]);
+}
+END_TEST
+
+static void play_shape(const json_t *item, void *context)
+{
+	(void)context;
+	check_separated(case_text(item, "in", "data", NULL));
+}
+
+START_TEST(cases_of_the_shape)
+{
+	(void)cases_each("shape-of-the-message", play_shape, NULL);
+}
+END_TEST
+
+/* A NUL goes on as it came. */
+START_TEST(nul_is_delivered)
+{
+	static const char body[] = "A: b\r\n\r\nhel\0lo\0\r\n";
+
+	hop_start(0);
+	add_body(body, sizeof(body) - 1, SPOOL_QUEUED);
+	start(smtp_listener_port(hop.listener), "");
+	LAB_AWAIT(hop_read(&hop.count) == 1);
+	stop();
+	check_body(0, body, sizeof(body) - 1);
+	hop_stop();
+}
+END_TEST
 
 START_TEST(bytes_are_sacred)
 {
@@ -817,6 +873,10 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 30);
 	tcase_add_loop_test(tests, bytes_are_sacred, 0, LAB_COUNT(bodies));
+	tcase_add_loop_test(tests, first_line_stays_in_the_body, 0,
+	                    sizeof(blank_bodies) / sizeof(*blank_bodies));
+	tcase_add_test(tests, cases_of_the_shape);
+	tcase_add_test(tests, nul_is_delivered);
 	tcase_add_test(tests, large_message_from_its_file);
 	tcase_add_test(tests, connections_are_used_again);
 	tcase_add_test(tests, released_mail_is_noticed);

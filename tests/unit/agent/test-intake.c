@@ -60,7 +60,12 @@ static const struct {
     {"a@sub.ours.test", "550 5.7.1"},
     {"a@ours.test.evil.test", "550 5.7.1"},
     {"a@[127.0.0.1]", "550 5.7.1"},
-    {"a%elsewhere.test@ours.test", "250 2.1.5"}, /* a local part of ours */
+    {"a..b@ours.test", "250 2.1.5"},
+    {".a@ours.test", "250 2.1.5"},
+    /* They ask to be sent on. */
+    {"a%elsewhere.test@ours.test", "550 5.7.1"},
+    {"elsewhere.test!a@ours.test", "550 5.7.1"},
+    {"\"a@elsewhere.test\"@ours.test", "550 5.7.1"},
 };
 
 START_TEST(takes_mail_for_our_domains_alone)
@@ -350,10 +355,10 @@ END_TEST
 
 START_TEST(xforward_is_believed_from_listed_peers)
 {
-	ck_assert(intake_may_xforward("127.0.0.1", intake));
-	ck_assert(intake_may_xforward("::1", intake));
-	ck_assert(!intake_may_xforward("127.0.0.2", intake));
-	ck_assert(!intake_may_xforward("", intake));
+	ck_assert(intake_is_listed("127.0.0.1", intake));
+	ck_assert(intake_is_listed("::1", intake));
+	ck_assert(!intake_is_listed("127.0.0.2", intake));
+	ck_assert(!intake_is_listed("", intake));
 }
 END_TEST
 

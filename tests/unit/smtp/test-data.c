@@ -47,7 +47,7 @@ static void read_obviously(const char *bytes, size_t size, struct reading *out)
 	for (size_t i = 2; i < length; i++) {
 		bool line_start = text[i - 1] == '\n' && text[i - 2] == '\r';
 
-		if (!text[i] || (text[i] == '\n' && text[i - 1] != '\r') ||
+		if ((text[i] == '\n' && text[i - 1] != '\r') ||
 		    (text[i] == '\r' && text[i + 1] != '\n'))
 			out->fine = false;
 		if (text[i] != '.' || !line_start)
@@ -144,9 +144,9 @@ static const struct fault_row fault_rows[] = {
     {"CR.CRLF", BYTES("a\r.\r\nb"), SMTP_DATA_BARE_CR, false, false},
     {"CRLF.CR", BYTES("a\r\n.\rb"), SMTP_DATA_BARE_CR, false, false},
     {"CRLF.CRCRLF", BYTES("a\r\n.\r\r\nb"), SMTP_DATA_BARE_CR, false, false},
-    {"CRLF.NUL.CRLF", BYTES("a\r\n.\0\r\nb"), SMTP_DATA_NUL, false, false},
+    {"CRLF.NUL.CRLF", BYTES("a\r\n.\0\r\nb"), SMTP_DATA_FINE, false, false},
     {"CRNULLF.CRLF", BYTES("a\r\0\n.\r\n"), SMTP_DATA_BARE_CR, false, false},
-    {"CRLF NUL .CRLF", BYTES("a\r\n\0.\r\n"), SMTP_DATA_NUL, false, false},
+    {"CRLF NUL .CRLF", BYTES("a\r\n\0.\r\n"), SMTP_DATA_FINE, false, false},
     {"CRCRLF.CRLF", BYTES("a\r\r\n.\r\n"), SMTP_DATA_BARE_CR, true, true},
     {"CRCRLF.CRCRLF", BYTES("a\r\r\n.\r\r\n.\r\n"), SMTP_DATA_BARE_CR, true,
      true},

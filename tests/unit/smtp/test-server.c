@@ -21,7 +21,10 @@
 struct record {
 	struct buffer events;
 	struct buffer body;
-	bool later; /* answers after end has returned */
+	bool later;                  /* answers after end has returned */
+	bool rcpt_later;             /* and after rcpt has */
+	struct smtp_reply recipient; /* what is owed for one, where its code
+	                                is set */
 };
 
 static void on_mail(struct smtp_server *server, void *context,
@@ -34,9 +37,9 @@ static void on_mail(struct smtp_server *server, void *context,
 		smtp_reply_set(reply, 550, "5.7.1", "not from you");
 	if (!strcmp(mail->sender, "close@x"))
 		smtp_reply_set(reply, 421, "4.3.0", "not now");
-	(void)buffer_append_format(&record->events, "mail(%s,%lld,%d) ",
+	(void)buffer_append_format(&record->events, "mail(%s,%lld,%d%s) ",
 	                           mail->sender, (long long)mail->size,
-	                           mail->eight_bit);
+	                           mail->eight_bit, mail->utf8 ? ",utf8" : "");
 }
 
 static void on_rcpt(struct smtp_server *server, void *context,
@@ -48,6 +51,10 @@ static void on_rcpt(struct smtp_server *server, void *context,
 	if (!strcmp(recipient, "refuse@x"))
 		smtp_reply_set(reply, 550, "5.1.1", "not here");
 	(void)buffer_append_format(&record->events, "rcpt(%s) ", recipient);
+	if (!record->rcpt_later)
+		return;
+	record->recipient = *reply;
+	reply->code = 0;
 }
 
 static void on_data(struct smtp_server *server, void *context,
@@ -75,8 +82,14 @@ static void on_body(struct smtp_server *server, void *context,
 
 static void answer(struct smtp_server *server)
 {
-	struct smtp_reply reply;
+	struct record *record = smtp_server_context(server);
+	struct smtp_reply reply = record->recipient;
 
+	if (reply.code) {
+		record->recipient.code = 0;
+		smtp_server_answer_rcpt(server, &reply);
+		return;
+	}
 	smtp_reply_set(&reply, 250, "2.0.0", "stored");
 	smtp_server_finish(server, &reply);
 }
@@ -84,9 +97,13 @@ static void answer(struct smtp_server *server)
 static void on_end(struct smtp_server *server, void *context)
 {
 	struct record *record = context;
+	const char *fault = smtp_server_fault(server);
 
-	(void)buffer_append_format(&record->events, "end(%s) ",
-	                           buffer_text(&record->body));
+	(void)buffer_append_text(&record->events, "end(");
+	(void)buffer_append(&record->events, record->body.data,
+	                    record->body.length);
+	(void)buffer_append_format(&record->events, ")%s%s ", fault ? ":" : "",
+	                           fault ? fault : "");
 	if (!record->later)
 		answer(server);
 }
@@ -100,7 +117,7 @@ static void on_reset(struct smtp_server *server, void *context)
 	buffer_reset(&record->body);
 }
 
-static bool may_xforward(const char *address, void *context)
+static bool is_listed(const char *address, void *context)
 {
 	return !strcmp(address, context);
 }
@@ -121,8 +138,8 @@ static const struct smtp_server_options options = {
     .maximum_recipients = 3,
     .maximum_errors = 3,
     .maximum_commands = 10,
-    .may_xforward = may_xforward,
-    .may_xforward_context = listed,
+    .is_listed = is_listed,
+    .is_listed_context = listed,
     .policy = &policy,
 };
 
@@ -135,7 +152,8 @@ struct row {
 	bool unlisted;
 };
 
-#define SESSION "192.0.2.1||client.example|ESMTP|99"
+#define SESSION  "192.0.2.1||client.example|ESMTP|99"
+#define UNLISTED "192.0.2.2||client.example|ESMTP|99"
 
 static const struct row rows[] = {
     {.name = "a message",
@@ -186,29 +204,34 @@ static const struct row rows[] = {
      .input =
          EHLO ENVELOPE "DATA\r\n" L100 "\r\n.\r\n" ENVELOPE "DATA\r\n.\r\n",
      .codes = "250 250 250 354 552 250 250 354 250 ",
-     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset "
-               "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] end() reset "},
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" UNLISTED "] reset "
+               "mail(a@b,0,0) rcpt(c@d) data[" UNLISTED "] end() reset ",
+     .unlisted = true},
     {.name = "bare LF in the message",
      .input = EHLO ENVELOPE "DATA\r\na\n.\nMAIL FROM:<evil@x>\r\n.\r\n"
                             "NOOP\r\n",
      .codes = "250 250 250 354 554 250 ",
-     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset "},
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" UNLISTED "] reset ",
+     .unlisted = true},
     {.name = "CRLF.LF is no end",
      .input = EHLO ENVELOPE "DATA\r\na\r\n.\nNOOP\r\n\r\n.\r\n",
      .codes = "250 250 250 354 554 ",
-     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset "},
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" UNLISTED "] reset ",
+     .unlisted = true},
     {.name = "CRLF.CR is no end",
      .input = EHLO ENVELOPE "DATA\r\na\r\n.\rNOOP\r\n\r\n.\r\n",
      .codes = "250 250 250 354 554 ",
-     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset "},
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" UNLISTED "] reset ",
+     .unlisted = true},
     {.name = "an end behind CRCRLF closes",
      .input = EHLO ENVELOPE "DATA\r\na\r\r\n.\r\nMAIL FROM:<evil@x>\r\n",
      .codes = "250 250 250 354 554 421 ",
-     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset "},
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" UNLISTED "] reset ",
+     .unlisted = true},
     {.name = "NUL in the message",
      .input = EHLO ENVELOPE "DATA\r\na\0b\r\n.\r\nNOOP\r\n",
-     .codes = "250 250 250 354 554 250 ",
-     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset ",
+     .codes = "250 250 250 354 250 250 ",
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] end(a",
      .size = sizeof(EHLO ENVELOPE "DATA\r\na\0b\r\n.\r\nNOOP\r\n") - 1},
     {.name = "bare LF, bare CR in a command",
      .input = EHLO "NOOP\nNO\rOP\r\nNOOP\r\n",
@@ -224,7 +247,7 @@ static const struct row rows[] = {
      .events = "",
      .size = sizeof("NOOP\0\r\nNOOP\r\n") - 1},
     {.name = "a line too long",
-     .input = EHLO "NOOP " L1000 L1000 L1000 "\r\nNOOP\r\n",
+     .input = EHLO "NOOP " L1000 L1000 L1000 L1000 L1000 "\r\nNOOP\r\n",
      .codes = "250 500 250 ",
      .events = ""},
     {.name = "empty line and junk",
@@ -274,16 +297,68 @@ static const struct row rows[] = {
     {.name = "bad addresses",
      .input = EHLO "MAIL FROM:a@b\r\nMAIL FROM:<a@b\r\nMAIL <a@b>\r\n",
      .codes = "250 501 501 501 ",
-     .events = ""},
+     .events = "",
+     .unlisted = true},
     {.name = "bad recipients",
      .input = EHLO "MAIL FROM:<a@b>\r\nRCPT TO:<>\r\nRCPT TO:<c>\r\nRCPT "
                    "TO:<c@d> NOTIFY=NEVER\r\n",
      .codes = "250 250 501 501 555 ",
-     .events = "mail(a@b,0,0) reset "},
+     .events = "mail(a@b,0,0) reset ",
+     .unlisted = true},
     {.name = "no SMTPUTF8",
      .input = EHLO "MAIL FROM:<\xc3\xa9@b>\r\n",
      .codes = "250 553 ",
+     .events = "",
+     .unlisted = true},
+    {.name = "SMTPUTF8",
+     .input = EHLO "MAIL FROM:<\xc3\xa9@b> BODY=8BITMIME SMTPUTF8\r\n"
+                   "RCPT TO:<\xc3\xa9@\xc3\xa9.d>\r\nRSET\r\n"
+                   "MAIL FROM:<a@b>\r\nRCPT TO:<\xc3\xa9@d>\r\n",
+     .codes = "250 250 250 250 250 553 ",
+     .events = "mail(\xc3\xa9@b,0,1,utf8) rcpt(\xc3\xa9@\xc3\xa9.d) reset "
+               "mail(a@b,0,0) reset ",
+     .unlisted = true},
+    {.name = "bad SMTPUTF8",
+     .input = EHLO "MAIL FROM:<a@b> SMTPUTF8=x\r\nMAIL FROM:<a@b> SMTPUTF8 "
+                   "SMTPUTF8\r\n",
+     .codes = "250 501 501 ",
      .events = ""},
+    {.name = "odd addresses of a stranger",
+     .input = EHLO "MAIL FROM:<\"a\x01\"@b>\r\nMAIL FROM:<\xe9@b> SMTPUTF8\r\n"
+                   "MAIL FROM:<a@b>\r\nRCPT TO:<\"\x7f\"@d>\r\n",
+     .codes = "250 501 501 250 501 ",
+     .events = "mail(a@b,0,0) reset ",
+     .unlisted = true},
+    /* A listed peer would bounce them. */
+    {.name = "odd addresses of a listed peer",
+     .input = EHLO "MAIL FROM:<\"a\x01\"@b>\r\nRCPT TO:<\xc3\xa9@d>\r\n"
+                   "RCPT TO:<\"\x7f\"@d>\r\nRCPT TO:<\xe9@d>\r\n",
+     .codes = "250 250 250 250 250 ",
+     .events = "mail(\"a\x01\"@b,0,0) rcpt(\xc3\xa9@d) rcpt(\"\x7f\"@d) "
+               "rcpt(\xe9@d) reset "},
+    {.name = "a long recipient of a listed peer",
+     .input = EHLO "MAIL FROM:<a@b>\r\nRCPT TO:<" L1000 L100 "@d>\r\n",
+     .codes = "250 250 250 ",
+     .events = "mail(a@b,0,0) rcpt(" L1000 L100 "@d) reset "},
+    {.name = "bare LF and CR of a listed peer",
+     .input = EHLO ENVELOPE "DATA\r\na\n.\nMAIL\r\n.\r\n" ENVELOPE
+                            "DATA\r\nb\rc\r\n.\r\n",
+     .codes = "250 250 250 354 250 250 250 354 250 ",
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] "
+               "end(a\n.\nMAIL\r\n):The message holds an LF without CR reset "
+               "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] "
+               "end(b\rc\r\n):The message holds a CR without LF reset "},
+    {.name = "an end behind CRCRLF closes a listed peer too",
+     .input = EHLO ENVELOPE "DATA\r\na\r\r\n.\r\nMAIL FROM:<evil@x>\r\n",
+     .codes = "250 250 250 354 554 421 ",
+     .events = "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset "},
+    {.name = "a listed peer counts a line end once",
+     .input = EHLO ENVELOPE "DATA\r\n" L100 "\r\n.\r\n" ENVELOPE
+                            "DATA\r\n" L100 L100 "\r\n.\r\n",
+     .codes = "250 250 250 354 250 250 250 354 552 ",
+     .events =
+         "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] end(" L100 "\r\n) reset "
+         "mail(a@b,0,0) rcpt(c@d) data[" SESSION "] reset "},
     {.name = "source route",
      .input = EHLO "MAIL FROM:<@x,@y:a@b>\r\n",
      .codes = "250 250 ",
@@ -394,7 +469,7 @@ static void run_row(const struct row *row, size_t split, bool later)
 {
 	struct smtp_client_info client = {.address = "192.0.2.1", .port = 99};
 	size_t size = row->size ? row->size : strlen(row->input);
-	struct record record = {.later = later};
+	struct record record = {.later = later, .rcpt_later = later};
 	struct smtp_server *server;
 	struct buffer codes;
 
@@ -411,6 +486,7 @@ static void run_row(const struct row *row, size_t split, bool later)
 	ck_assert_msg(!strncmp(buffer_text(&codes), "220 ", 4), "no greeting");
 	ck_assert_msg(!strcmp(buffer_text(&codes) + 4, row->codes),
 	              "%s at %zu: %s", row->name, split, buffer_text(&codes));
+	/* The text ends with a NUL that the message holds. */
 	ck_assert_msg(!strcmp(buffer_text(&record.events), row->events),
 	              "%s at %zu: %s", row->name, split,
 	              buffer_text(&record.events));
@@ -475,10 +551,11 @@ START_TEST(announces_its_extensions)
 
 	open_session(&session, false);
 	say(&session, EHLO);
-	expect(&session, "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 100\r\n"
-	                 "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
-	                 "250 XFORWARD NAME ADDR PORT PROTO HELO IDENT "
-	                 "SOURCE\r\n");
+	expect(&session,
+	       "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 100\r\n"
+	       "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
+	       "250-SMTPUTF8\r\n250 XFORWARD NAME ADDR PORT PROTO HELO IDENT "
+	       "SOURCE\r\n");
 	close_session(&session);
 }
 END_TEST
@@ -532,6 +609,33 @@ START_TEST(shuts_down_at_once_or_after_the_answer)
 	expect(&session, "");
 	answer(session.server);
 	expect(&session, "250 2.0.0 stored\r\n421 4.3.2 stopping\r\n");
+	close_session(&session);
+}
+END_TEST
+
+/* The answers of a pipelined group stay in the order of its commands. */
+START_TEST(awaits_the_answer_to_a_recipient)
+{
+	struct session session = {.record = {.rcpt_later = true}};
+	const struct smtp_reply late = {.code = 250, .text = "late"};
+
+	open_session(&session, false);
+	say(&session, EHLO ENVELOPE "RCPT TO:<refuse@x>\r\nNOOP\r\n");
+	buffer_reset(smtp_server_output(session.server));
+	ck_assert(!smtp_server_wants_input(session.server));
+	ck_assert(smtp_server_in_data(session.server));
+	answer(session.server);
+	expect(&session, "250 2.1.5 Recipient OK\r\n");
+	answer(session.server);
+	expect(&session, "550 5.1.1 not here\r\n250 2.0.0 OK\r\n");
+	/* Nobody awaits this one. */
+	smtp_server_answer_rcpt(session.server, &late);
+	expect(&session, "");
+	say(&session, "RCPT TO:<e@f>\r\n");
+	smtp_server_shut_down(session.server, "4.3.2", "stopping");
+	expect(&session, "");
+	answer(session.server);
+	expect(&session, "250 2.1.5 Recipient OK\r\n421 4.3.2 stopping\r\n");
 	close_session(&session);
 }
 END_TEST
@@ -603,6 +707,7 @@ int main(void)
 	tcase_add_test(tests, keeps_input_while_an_answer_is_owed);
 	tcase_add_test(tests, shuts_down_at_once_or_after_the_answer);
 	tcase_add_test(tests, ignores_an_answer_that_nobody_awaits);
+	tcase_add_test(tests, awaits_the_answer_to_a_recipient);
 	tcase_add_test(tests, tells_progress_by_commands_and_pieces);
 	tcase_add_test(tests, cuts_a_message_without_end);
 	suite_add_tcase(suite, tests);

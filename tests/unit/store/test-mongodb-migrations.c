@@ -238,6 +238,7 @@ START_TEST(older_messages_are_read)
 	struct spool *spool;
 	struct error err = {.text = ""};
 
+	message.smtputf8 = true;
 	must(spool_open(&spool, &options, &err), &err);
 	must(spool_commit(spool, &change, 1, &err), &err);
 	spool_close(spool);
