@@ -312,8 +312,10 @@ static unsigned classes_of(const struct challenge_facts *f)
 }
 
 /* Before the null sender: an address without a normal form is not null. */
-static bool is_unwritable(const struct challenge_facts *f)
+static bool is_unwritable(const struct message *message)
 {
+	const struct challenge_facts *f = message->facts;
+
 	return *f->sender && !mail_address_is_null_sender(f->sender) &&
 	       (!mail_address_valid(f->sender, false) ||
 	        !mail_address_valid(f->normal, false));
