@@ -51,14 +51,14 @@ CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LI
 
 # A folder is a library; lower ones come later in link order.
 LIBRARY_FOLDERS := local-agent cloud-service sandbox captcha store \
-                   common/policy common/mail common/smtp common/http common
+                   common/policy common/smtp common/mail common/http common
 PROGRAMS := turing-agent turing-cloud turing-sandbox
 
 sources_of = $(filter-out %/main.c,$(wildcard $(1)/*.c))
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(call sources_of,$(1)))
 library_of = $(BUILD)/lib$(subst /,-,$(1)).a
-COMMON_LIBRARIES := $(foreach f,captcha store common/policy common/mail \
-                      common/smtp common/http common,$(call library_of,$(f)))
+COMMON_LIBRARIES := $(foreach f,captcha store common/policy common/smtp \
+                      common/mail common/http common,$(call library_of,$(f)))
 ALL_LIBRARIES := $(foreach f,$(LIBRARY_FOLDERS),$(call library_of,$(f)))
 
 BENCHES    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/bench-*.c))
