@@ -8,8 +8,11 @@
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
 MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/turing
 SYSCONFDIR ?= /etc
 UNITDIR    ?= /lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
+TMPFILESDIR ?= /usr/lib/tmpfiles.d
 BUILD      ?= build
 CC         ?= cc
 PKG_CONFIG ?= pkg-config
@@ -69,8 +72,8 @@ HEADERS    := $(wildcard common/*.h common/*/*.h store/*.h captcha/*.h \
 ASSETS     := $(wildcard cloud-service/pages/*)
 
 .PHONY: all help deps test-deps run test unit check bench soak fuzz \
-        benches fuzzers fault-shim install clean check-includes check-headers check-format check-docs \
-        tidy cppcheck
+        benches fuzzers fault-shim install uninstall clean check-includes \
+        check-headers check-format check-docs tidy cppcheck
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
 help:
@@ -80,7 +83,7 @@ help:
 	@echo 'make soak fuzz  long-running tests'
 	@echo 'make run STORE=mongodb CLOUDS=3 MONGODB_URI=mongodb://... the'
 	@echo '                same on MongoDB, three clouds behind HAProxy'
-	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make install uninstall  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'Variables: DEVELOPER=1 SANITIZER=address|undefined|thread BUILD=DIR'
 
 $(BUILD)/%.o: %.c
@@ -183,16 +186,17 @@ cppcheck:
 	  --suppressions-list=tests/checks/cppcheck-suppressions \
 	  common store captcha local-agent cloud-service sandbox
 
+# With DESTDIR files are only put there: a package makes users and folders by
+# systemd-sysusers and systemd-tmpfiles, and gives turing-NAME.conf to the group
+# turing-NAME.
+INSTALL_TO := SBINDIR='$(SBINDIR)' MANDIR='$(MANDIR)' DOCDIR='$(DOCDIR)' \
+              SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
+              SYSUSERSDIR='$(SYSUSERSDIR)' TMPFILESDIR='$(TMPFILESDIR)' \
+              DESTDIR='$(DESTDIR)' BUILD='$(BUILD)'
 install: all
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
-	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(SYSCONFDIR)/turing \
-	  $(DESTDIR)$(UNITDIR)
-	install -m 755 $(BUILD)/turing-agent $(BUILD)/turing-cloud \
-	  $(DESTDIR)$(SBINDIR)
-	install -m 644 $(wildcard docs/*.8) $(DESTDIR)$(MANDIR)/man8
-	install -m 644 $(wildcard docs/*.5) $(DESTDIR)$(MANDIR)/man5
-	install -m 640 $(wildcard ops/*.conf) $(DESTDIR)$(SYSCONFDIR)/turing
-	install -m 644 $(wildcard ops/systemd/*.service) $(DESTDIR)$(UNITDIR)
+	@$(INSTALL_TO) ops/install
+uninstall:
+	@$(INSTALL_TO) ops/install remove
 
 clean:
 	rm -rf build build-*
