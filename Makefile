@@ -166,6 +166,8 @@ fuzz:
 	@$(MAKE) --no-print-directory test-deps
 	@$(PYTHON) tests/fuzz/run
 
+# Formatting and tidiness are those of this version, Debian 12's.
+CLANG := 14
 check: check-includes check-headers check-format check-docs tidy cppcheck
 check-includes:
 	@$(PYTHON) tests/checks/includes
@@ -174,15 +176,17 @@ check-headers:
 	  $(CC) $(CPPFLAGS) $(filter-out $(HARDENING),$(ALL_CFLAGS)) \
 	    -Werror -fsyntax-only -x c $$h || exit 1; done
 check-format:
-	@clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+	@tests/checks/where-version clang-format $(CLANG) \
+	  clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
 check-docs:
 	@mandoc -T lint -W warning docs/*.5 docs/*.8
 	@$(PYTHON) tests/checks/openapi docs/openapi.yaml
 tidy:
-	@tests/checks/tidy $(CPPFLAGS) -std=c11 $(PKG_CFLAGS)
+	@tests/checks/where-version clang-tidy $(CLANG) \
+	  tests/checks/tidy $(CPPFLAGS) -std=c11 $(PKG_CFLAGS)
 cppcheck:
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
-	  --inline-suppr --error-exitcode=1 -I. -D_GNU_SOURCE \
+	  --inline-suppr --error-exitcode=1 $(CPPFLAGS) \
 	  --suppressions-list=tests/checks/cppcheck-suppressions \
 	  common store captcha local-agent cloud-service sandbox
 

@@ -50,7 +50,7 @@ static int read_event(const json_t *item, struct event *event,
 	memset(event, 0, sizeof(*event));
 	event->name = "";
 	if (!json_is_object(item))
-		return error_set(err, ERR_INVALID, "not an object");
+		return error_set(err, ERR_INVALID, ": not an object");
 	result = json_field_id(item, "message", &event->message, err);
 	if (!result)
 		result = json_field_text(item, "recipient", 320, true,
@@ -118,28 +118,37 @@ static const char *apply(struct cloud *cloud, const struct api_caller *caller,
 	return "ok";
 }
 
-/* 0, ERR_INVALID for a wrong field, or an error of the store. */
+/* An event that cannot be read is refused by itself. 0, or an error of the
+ * store. */
 static int run_event(struct cloud *cloud, const struct api_caller *caller,
                      const json_t *item, size_t index, json_t *results,
                      struct error *err)
 {
 	struct event event;
 	struct error why = {0};
-	const char *word = NULL;
-	int result = read_event(item, &event, &why);
+	const char *word = "refused";
+	json_t *told = json_object();
 
-	if (result)
-		result = error_set(err, ERR_INVALID, "events[%zu].%.400s",
-		                   index, why.text);
-	else
+	if (read_event(item, &event, &why)) {
+		const char *dot = *why.text == ':' ? "" : ".";
+
+		log_warning(caller->agent, "events[%zu]%s%s", index, dot,
+		            why.text);
+		json_object_set_new(
+		    told, "error",
+		    json_sprintf("events[%zu]%s%s", index, dot, why.text));
+	} else {
 		word = apply(cloud, caller, &event, err);
+	}
 	free(event.detail);
-	if (word)
-		json_array_append_new(results,
-		                      json_pack("{s:s}", "status", word));
-	else if (!result)
-		result = ERR_UNAVAILABLE;
-	return result;
+	if (!word) {
+		json_decref(told);
+		return ERR_UNAVAILABLE;
+	}
+	count_event(word);
+	json_object_set_new(told, "status", json_string(word));
+	json_array_append_new(results, told);
+	return 0;
 }
 
 static void run_events(struct http_request *request, struct cloud *cloud,
@@ -159,10 +168,7 @@ static void run_events(struct http_request *request, struct cloud *cloud,
 		return;
 	}
 	json_decref(results);
-	if (result == ERR_INVALID)
-		api_reply_invalid(request, &err);
-	else
-		api_reply_unavailable(request, &err);
+	api_reply_unavailable(request, &err);
 }
 
 void api_events_post(struct http_request *request, void *context)

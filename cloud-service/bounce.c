@@ -127,9 +127,13 @@ int bounce_apply(struct cloud *cloud, const struct id *challenge,
 {
 	struct registry_challenge stored;
 	char text[ID_TEXT_SIZE];
+	char reason[sizeof(report->status)];
 	int64_t now = clock_wall_ms();
+	struct registry_dead_sender dead = {
+	    .marked_ms = now, .challenge = *challenge, .reason = reason};
 	int result;
 
+	memcpy(reason, report->status, sizeof(reason));
 	id_format(challenge, text);
 	if (!is_permanent(report)) {
 		log_info(text, "bounce without a permanent failure, status %s",
@@ -143,13 +147,14 @@ int bounce_apply(struct cloud *cloud, const struct id *challenge,
 	if (result)
 		return result;
 	/* Dead first: whoever finds the challenge over looks there next. */
-	if (!strncmp(report->status, "5.1.", 4))
-		result = registry_sender_set_dead(cloud->registry,
-		                                  stored.sender_hash, now, err);
+	if (!strncmp(report->status, "5.1.", 4)) {
+		memcpy(dead.hash, stored.sender_hash, sizeof(dead.hash));
+		result = registry_sender_mark(cloud->registry, &dead, err);
+	}
 	if (!result)
-		result = registry_challenge_move(
-		    cloud->registry, challenge, CHALLENGE_STATE_OPEN,
-		    CHALLENGE_STATE_BOUNCED, now, err);
+		result = registry_challenge_end(cloud->registry, challenge,
+		                                CHALLENGE_STATE_BOUNCED,
+		                                report->status, now, err);
 	registry_challenge_release(&stored);
 	if (result == ERR_CONFLICT)
 		return 0; /* solved, expired or bounced before */

@@ -19,6 +19,15 @@ void count_message(const char *status)
 	      "Messages that agents sent for registration.");
 }
 
+void count_event(const char *status)
+{
+	char labels[64];
+
+	snprintf(labels, sizeof(labels), "status=\"%s\"", status);
+	count("turing_cloud_events_total", labels,
+	      "Events that agents told of registered mail.");
+}
+
 void count_decision(enum registry_verdict verdict, const char *by)
 {
 	char labels[128];

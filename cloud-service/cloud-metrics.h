@@ -9,6 +9,9 @@
 /* A message was handled: status is "registered", "known" or "refused". */
 void count_message(const char *status);
 
+/* An agent told an event: "ok", "ignored", "unknown" or "refused". */
+void count_event(const char *status);
+
 /* Recipients were decided by a list, a captcha, an admin, expiry ... */
 void count_decision(enum registry_verdict verdict, const char *by);
 

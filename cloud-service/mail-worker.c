@@ -132,17 +132,20 @@ static void send_mail(struct cloud *cloud, struct smarthost *smarthost,
 /* Nobody is there: the challenge is over and the sender is left alone. */
 static int give_up_sender(struct cloud *cloud,
                           const struct registry_challenge *challenge,
-                          struct error *err)
+                          char *reason, struct error *err)
 {
 	int64_t now = clock_wall_ms();
+	struct registry_dead_sender dead = {
+	    .marked_ms = now, .challenge = challenge->id, .reason = reason};
 	int result;
 
-	result = registry_sender_set_dead(cloud->registry,
-	                                  challenge->sender_hash, now, err);
+	memcpy(dead.hash, challenge->sender_hash, sizeof(dead.hash));
+
+	result = registry_sender_mark(cloud->registry, &dead, err);
 	if (!result)
-		result = registry_challenge_move(
-		    cloud->registry, &challenge->id, CHALLENGE_STATE_OPEN,
-		    CHALLENGE_STATE_BOUNCED, now, err);
+		result = registry_challenge_end(cloud->registry, &challenge->id,
+		                                CHALLENGE_STATE_BOUNCED, reason,
+		                                now, err);
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
@@ -202,8 +205,9 @@ static int attempt_mail(struct cloud *cloud, struct smarthost *smarthost,
 		return 0;
 	}
 	try_mail(cloud, smarthost, challenge, attempt);
-	return attempt->nobody_there ? give_up_sender(cloud, challenge, err)
-	                             : 0;
+	return attempt->nobody_there
+	           ? give_up_sender(cloud, challenge, attempt->reply, err)
+	           : 0;
 }
 
 static int work_on(struct cloud *cloud, struct smarthost *smarthost,
@@ -223,7 +227,7 @@ static int work_on(struct cloud *cloud, struct smarthost *smarthost,
 	if (!result)
 		result = registry_challenge_mail_done(
 		    cloud->registry, &challenge->id, owner, attempt.state,
-		    attempt.next_ms, attempt.reply, err);
+		    attempt.next_ms, true, attempt.reply, err);
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
@@ -234,7 +238,7 @@ static int give_back(struct cloud *cloud, const char *owner,
 {
 	int result = registry_challenge_mail_done(
 	    cloud->registry, &challenge->id, owner, MAIL_STATE_PENDING,
-	    clock_wall_ms(), challenge->mail_reply, err);
+	    clock_wall_ms(), false, challenge->mail_reply, err);
 
 	return result == ERR_CONFLICT ? 0 : result;
 }

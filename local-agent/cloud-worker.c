@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -199,6 +200,26 @@ void cloud_worker_wake(struct cloud_worker *worker)
 		(void)pthread_cond_signal(&worker->changed);
 }
 
+/* Whether the cloud says that it read the request and found it wrong: others
+ * answer 400 too, and the cloud itself does for what a proxy garbled. */
+static bool is_refusal(const struct http_answer *answer)
+{
+	static const char *const types[] = {
+	    "urn:turing:problem:invalid-field",
+	    "urn:turing:problem:malformed-json",
+	};
+	const char *type =
+	    json_string_value(json_object_get(answer->body, "type"));
+	size_t i;
+
+	if (!type || (answer->status != 400 && answer->status != 422))
+		return false;
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(type, types[i]) == 0)
+			return true;
+	return false;
+}
+
 static int judge_status(struct cloud_worker *worker, const char *path,
                         const struct http_answer *answer)
 {
@@ -209,19 +230,18 @@ static int judge_status(struct cloud_worker *worker, const char *path,
 		return 0;
 	worker->retry_after_ms = answer->retry_after_ms;
 	log_warning(worker->options.name, "%s: status %ld: %.300s", path,
-	            answer->status, detail ? detail : "");
+	            answer->status,
+	            detail ? detail : "not an answer of the cloud");
+	if (is_refusal(answer))
+		return ERR_INVALID;
 	switch (answer->status) {
 	case 401:
 	case 403:
 		return ERR_DENIED;
-	case 408:
-	case 425:
-	case 429:
-		return ERR_UNAVAILABLE;
+	case 413:
+		return ERR_LIMIT;
 	default:
-		return answer->status >= 400 && answer->status < 500
-		           ? ERR_INVALID
-		           : ERR_UNAVAILABLE;
+		return ERR_UNAVAILABLE;
 	}
 }
 
@@ -242,7 +262,8 @@ int cloud_worker_call(struct cloud_worker *worker, const char *method,
 	if (result) {
 		metric_add(worker->errors, 1);
 		http_answer_release(&received);
-		return result == ERR_DENIED || result == ERR_INVALID
+		return result == ERR_DENIED || result == ERR_INVALID ||
+		               result == ERR_LIMIT
 		           ? result
 		           : ERR_UNAVAILABLE;
 	}

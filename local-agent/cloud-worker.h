@@ -47,9 +47,16 @@ bool cloud_worker_stopping(const struct cloud_worker *worker);
 
 /*
  * Calls the cloud from a step: 0 with *answer to release when the status is
- * 2xx. Otherwise a negative error, logged and counted: ERR_DENIED for 401 and
- * 403, ERR_INVALID for another 4xx that a repetition would get again,
- * ERR_UNAVAILABLE for the rest.
+ * 2xx. Otherwise a negative error, logged and counted:
+ *
+ *  - ERR_INVALID: the cloud itself read the request and does not like what is
+ *    in it (400 or 422 with a problem of ours that says so). Sent again it
+ *    would be refused again.
+ *  - ERR_LIMIT: 413, from the cloud or from what stands before it: a smaller
+ *    request may pass.
+ *  - ERR_DENIED: 401 and 403.
+ *  - ERR_UNAVAILABLE: everything else. Whoever answered is not known to be the
+ *    cloud (a proxy, a captive portal, another service): ask again later.
  */
 int cloud_worker_call(struct cloud_worker *worker, const char *method,
                       const char *path, const json_t *body, int64_t timeout_ms,

@@ -13,6 +13,7 @@
 
 #define PATH           "/v1/agent/events"
 #define BATCH_MESSAGES 200
+#define BATCH_EVENTS   500 /* in one request */
 #define TIMEOUT_MS     60000
 #define IDLE_MS        5000 /* for what another process has changed */
 #define GATHER_MS      100
@@ -21,7 +22,7 @@ struct events {
 	struct events_options options;
 	struct cloud_worker *worker;
 	struct trouble reading;
-	struct metric *reported;
+	struct metric *reported, *refused;
 };
 
 /* The request, and the marks that follow once it was answered. */
@@ -106,38 +107,118 @@ static void add_page(struct report *report, const struct spool_page *page)
 				add_end(report, &page->messages[i], j);
 }
 
-/* A whole answer settles all: "ok", "ignored" and "unknown" alike. */
-static int send(struct cloud_worker *worker, const struct report *report)
+/* The cloud itself does not take it: to be told again would not help. */
+static void give_up(struct events *events, const json_t *item, const char *why)
+{
+	const char *words[3] = {"message", "event", "recipient"};
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		words[i] = json_string_value(json_object_get(item, words[i]));
+	metric_add(events->refused, 1);
+	log_error(words[0], "the cloud refused to be told \"%s\" of %s: %s",
+	          words[1], words[2], why ? why : "no reason given");
+}
+
+/* "ok", "ignored" and "unknown" settle an event alike, "refused" too. */
+static int read_results(struct events *events, const json_t *answer,
+                        const json_t *sent)
+{
+	static const char *const words[] = {"ok", "ignored", "unknown",
+	                                    "refused"};
+	const json_t *results = json_object_get(answer, "results"), *result;
+	size_t count = json_array_size(sent), i, j;
+
+	if (json_array_size(results) != count) {
+		log_error("events", "%zu results for %zu events",
+		          json_array_size(results), count);
+		return ERR_PROTOCOL;
+	}
+	for (i = 0; i < count; i++) {
+		const char *word;
+
+		result = json_array_get(results, i);
+		word = json_string_value(json_object_get(result, "status"));
+		for (j = 0; word && j < 4 && strcmp(word, words[j]) != 0; j++)
+			;
+		if (!word || j == 4) {
+			log_error("events",
+			          "result %zu of %zu is not what was "
+			          "agreed",
+			          i, count);
+			return ERR_PROTOCOL;
+		}
+	}
+	for (i = 0; i < count; i++) {
+		result = json_array_get(results, i);
+		if (strcmp(json_string_value(json_object_get(result, "status")),
+		           "refused") == 0)
+			give_up(events, json_array_get(sent, i),
+			        json_string_value(
+			            json_object_get(result, "error")));
+	}
+	return 0;
+}
+
+/*
+ * Sends count items of the list from first on. A request that is refused as a
+ * whole (a cloud of an older version names one event alone) is sent in halves,
+ * down to the event that is to blame.
+ */
+static int send(struct events *events, struct cloud_worker *worker,
+                const json_t *list, size_t first, size_t count)
 {
 	struct http_answer answer = {0};
-	json_t *body = json_pack("{s:O}", "events", report->list);
-	size_t sent = json_array_size(report->list), told;
-	int result =
-	    cloud_worker_call(worker, "POST", PATH, body, TIMEOUT_MS, &answer);
+	json_t *items = json_array(), *body;
+	size_t i;
+	int result;
 
+	for (i = first; i < first + count; i++)
+		(void)json_array_append(items, json_array_get(list, i));
+	body = json_pack("{s:O}", "events", items);
+	result =
+	    cloud_worker_call(worker, "POST", PATH, body, TIMEOUT_MS, &answer);
 	json_decref(body);
-	/* Asked again, it would be refused again: let it be. */
-	if (result == ERR_INVALID)
-		return 0;
-	if (result)
-		return result;
-	told = json_array_size(json_object_get(answer.body, "results"));
+	if (result == 0)
+		result = read_results(events, answer.body, items);
 	http_answer_release(&answer);
-	if (told == sent)
-		return 0;
-	log_error("events", "%zu results for %zu events", told, sent);
-	return ERR_PROTOCOL;
+	json_decref(items);
+	if (result != ERR_INVALID && result != ERR_LIMIT)
+		return result;
+	if (count == 1) {
+		if (result == ERR_INVALID)
+			give_up(events, json_array_get(list, first),
+			        "request refused");
+		return result == ERR_INVALID ? 0 : result;
+	}
+	result = send(events, worker, list, first, count / 2);
+	return result ? result
+	              : send(events, worker, list, first + count / 2,
+	                     count - count / 2);
+}
+
+static int send_all(struct events *events, struct cloud_worker *worker,
+                    const json_t *list)
+{
+	size_t total = json_array_size(list), first, count;
+	int result = 0;
+
+	for (first = 0; first < total && result == 0; first += count) {
+		count =
+		    total - first < BATCH_EVENTS ? total - first : BATCH_EVENTS;
+		result = send(events, worker, list, first, count);
+	}
+	return result;
 }
 
 static int report_page(struct events *events, struct cloud_worker *worker,
                        const struct spool_page *page)
 {
 	struct report report = {.list = json_array()};
-	int result = 0;
+	int result;
 
 	add_page(&report, page);
-	if (json_array_size(report.list) > 0)
-		result = send(worker, &report);
+	result = send_all(events, worker, report.list);
 	if (result == 0 && report.count > 0)
 		result = writer_commit(events->options.writer, report.marks,
 		                       report.count);
@@ -193,6 +274,8 @@ int events_start(struct events **events, const struct events_options *options,
 	made->reading.part = "events";
 	made->reported = metric_counter("turing_agent_events_reported_total",
 	                                "", "Ends told to the cloud");
+	made->refused = metric_counter("turing_agent_events_refused_total", "",
+	                               "Events that the cloud did not take");
 	result = cloud_worker_start(&made->worker, &worker, err);
 	if (result) {
 		free(made);

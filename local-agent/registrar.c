@@ -156,6 +156,8 @@ static int send(struct registrar *registrar, struct cloud_worker *worker,
 	json_decref(body);
 	if (result == ERR_INVALID)
 		return narrow_down(registrar, batch);
+	if (result == ERR_LIMIT && registrar->limit > 1)
+		registrar->limit /= 2;
 	if (result)
 		return result;
 	result = read_results(registrar, answer.body, batch, decisions);

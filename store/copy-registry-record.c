@@ -188,6 +188,11 @@ static void hash_challenge(struct copy_hash *hash,
 	copy_hash_int(hash, challenge->mail_attempts);
 	copy_hash_int(hash, challenge->mail_next_ms);
 	copy_hash_text(hash, challenge->mail_reply);
+	copy_hash_text(hash, challenge->end_reason);
+	copy_hash_bytes(hash, challenge->client_hash,
+	                sizeof(challenge->client_hash));
+	copy_hash_bytes(hash, challenge->domain_hash,
+	                sizeof(challenge->domain_hash));
 }
 
 static void hash_audit(struct copy_hash *hash,
@@ -210,6 +215,8 @@ static void hash_small(struct copy_hash *hash,
 		copy_hash_bytes(hash, record->dead_sender.hash,
 		                sizeof(record->dead_sender.hash));
 		copy_hash_int(hash, record->dead_sender.marked_ms);
+		copy_hash_id(hash, &record->dead_sender.challenge);
+		copy_hash_text(hash, record->dead_sender.reason);
 	} else if (record->kind == REGISTRY_SECRETS) {
 		copy_hash_text(hash, record->secret.name);
 		copy_hash_bytes(hash, record->secret.bytes,

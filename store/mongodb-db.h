@@ -216,10 +216,11 @@ int mongodb_find_each(struct mongodb_db *db, const struct mongodb_find *find,
                                   struct error *err),
                       void *context, struct error *err);
 
-/* Counts those that match by an index scan; hint is an index's name or NULL. */
+/* Counts those that match by an index scan, at most limit (0: all); hint is an
+ * index's name or NULL. */
 int mongodb_count(struct mongodb_db *db, const char *collection,
-                  const bson_t *selector, const char *hint, int64_t *count,
-                  struct error *err);
+                  const bson_t *selector, const char *hint, int64_t limit,
+                  int64_t *count, struct error *err);
 
 /* --- values ------------------------------------------------------------ */
 

@@ -93,8 +93,8 @@ int mongodb_find_one(struct mongodb_db *db, const char *collection,
 }
 
 int mongodb_count(struct mongodb_db *db, const char *collection,
-                  const bson_t *selector, const char *hint, int64_t *count,
-                  struct error *err)
+                  const bson_t *selector, const char *hint, int64_t limit,
+                  int64_t *count, struct error *err)
 {
 	struct mongodb_handle handle = {0};
 	bson_t options = BSON_INITIALIZER;
@@ -106,6 +106,8 @@ int mongodb_count(struct mongodb_db *db, const char *collection,
 		return code;
 	if (hint)
 		(void)BSON_APPEND_UTF8(&options, "hint", hint);
+	if (limit)
+		(void)BSON_APPEND_INT64(&options, "limit", limit);
 	for (int tries = 0; tries < 2 && counted < 0; tries++) {
 		counted = mongoc_collection_count_documents(
 		    handle.collection, selector, &options, NULL, NULL, &error);

@@ -239,7 +239,9 @@ int input_challenge(const struct registry_challenge *challenge,
 	    (error = input_id("message", &challenge->message, err)) ||
 	    (error = input_required("sender", challenge->sender, err)) ||
 	    (error = input_optional("code", challenge->code, err)) ||
-	    (error = input_optional("mail_reply", challenge->mail_reply, err)))
+	    (error =
+	         input_optional("mail_reply", challenge->mail_reply, err)) ||
+	    (error = input_optional("end_reason", challenge->end_reason, err)))
 		return error;
 	if (challenge->state != CHALLENGE_STATE_OPEN)
 		return error_set(err, ERR_INVALID, "state: not open");

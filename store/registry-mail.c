@@ -140,8 +140,23 @@ int registry_challenge_move(struct registry *registry, const struct id *id,
 		return error_set(err, ERR_INVALID,
 		                 "state: no challenge goes from %d to %d",
 		                 (int)from, (int)to);
-	return registry->backend->challenge_move(registry, id, from, to, now_ms,
-	                                         err);
+	return registry->backend->challenge_move(registry, id, from, to, "",
+	                                         now_ms, err);
+}
+
+int registry_challenge_end(struct registry *registry, const struct id *id,
+                           enum registry_challenge_state to, const char *reason,
+                           int64_t now_ms, struct error *err)
+{
+	int error = input_optional("reason", reason, err);
+
+	if (error)
+		return error;
+	if (to != CHALLENGE_STATE_EXPIRED && to != CHALLENGE_STATE_BOUNCED)
+		return error_set(err, ERR_INVALID,
+		                 "state: no challenge ends in %d", (int)to);
+	return registry->backend->challenge_move(
+	    registry, id, CHALLENGE_STATE_OPEN, to, reason, now_ms, err);
 }
 
 int registry_challenge_recode(struct registry *registry, const struct id *id,
@@ -211,8 +226,8 @@ int registry_challenge_mail_renew(struct registry *registry,
 int registry_challenge_mail_done(struct registry *registry, const struct id *id,
                                  const char *owner,
                                  enum registry_mail_state state,
-                                 int64_t next_ms, const char *reply,
-                                 struct error *err)
+                                 int64_t next_ms, bool counted,
+                                 const char *reply, struct error *err)
 {
 	int error;
 
@@ -222,7 +237,7 @@ int registry_challenge_mail_done(struct registry *registry, const struct id *id,
 	if ((unsigned)state > MAIL_STATE_FAILED)
 		return error_set(err, ERR_INVALID, "state: unknown");
 	return registry->backend->challenge_mail_done(
-	    registry, id, owner, state, next_ms, reply, err);
+	    registry, id, owner, state, next_ms, counted, reply, err);
 }
 
 int registry_challenge_due(struct registry *registry,
@@ -240,18 +255,55 @@ int registry_challenge_due(struct registry *registry,
 	                                        limit, page, err);
 }
 
-int registry_sender_set_dead(struct registry *registry,
-                             const uint8_t hash[CRYPTO_HASH_SIZE],
-                             int64_t now_ms, struct error *err)
+int registry_challenge_count(struct registry *registry,
+                             const struct registry_challenge_query *query,
+                             size_t *count, struct error *err)
 {
-	return registry->backend->sender_set_dead(registry, hash, now_ms, err);
+	if ((unsigned)query->group > CHALLENGES_OF_ALL)
+		return error_set(err, ERR_INVALID, "group: unknown");
+	if (!query->limit || query->limit > INT32_MAX)
+		return error_set(err, ERR_INVALID,
+		                 "limit: not between 1 and %d", INT32_MAX);
+	return registry->backend->challenge_count(registry, query, count, err);
+}
+
+int registry_sender_mark(struct registry *registry,
+                         const struct registry_dead_sender *dead,
+                         struct error *err)
+{
+	int error = input_optional("reason", dead->reason, err);
+
+	return error ? error
+	             : registry->backend->sender_mark(registry, dead, err);
+}
+
+int registry_sender_read(struct registry *registry,
+                         const uint8_t hash[CRYPTO_HASH_SIZE],
+                         struct registry_dead_sender *dead, struct error *err)
+{
+	return registry->backend->sender_read(registry, hash, dead, err);
 }
 
 int registry_sender_is_dead(struct registry *registry,
                             const uint8_t hash[CRYPTO_HASH_SIZE], bool *dead,
                             struct error *err)
 {
-	return registry->backend->sender_is_dead(registry, hash, dead, err);
+	struct registry_dead_sender mark = {.reason = NULL};
+	int error = registry->backend->sender_read(registry, hash, &mark, err);
+
+	registry_dead_sender_release(&mark);
+	if (error && error != ERR_NOT_FOUND)
+		return error;
+	*dead = !error;
+	return 0;
+}
+
+int registry_sender_clear(struct registry *registry,
+                          const uint8_t hash[CRYPTO_HASH_SIZE],
+                          int64_t until_ms, bool *cleared, struct error *err)
+{
+	return registry->backend->sender_clear(registry, hash, until_ms,
+	                                       cleared, err);
 }
 
 int registry_audit_add(struct registry *registry,

@@ -236,7 +236,7 @@ static int has_domain(struct registry_mongodb *mongo,
 	(void)mongodb_append_id(&selector, "tenant", &record->tenant);
 	(void)BSON_APPEND_BOOL(&selector, "deleted", false);
 	/* Index: _id. */
-	error = mongodb_count(mongo->db, REGISTRY_DOMAIN, &selector, NULL,
+	error = mongodb_count(mongo->db, REGISTRY_DOMAIN, &selector, NULL, 0,
 	                      &count, err);
 	bson_destroy(&selector);
 	*has = count > 0;

@@ -56,8 +56,8 @@ static int is_key_taken(struct registry_mongodb *mongo,
 	(void)bson_append_document_end(&either, &one);
 	(void)bson_append_array_end(&selector, &either);
 	/* Indexes: key_prefix, _id. */
-	error = mongodb_count(mongo->db, REGISTRY_KEY, &selector, NULL, &count,
-	                      err);
+	error = mongodb_count(mongo->db, REGISTRY_KEY, &selector, NULL, 0,
+	                      &count, err);
 	bson_destroy(&selector);
 	*taken = count > 0;
 	return error;

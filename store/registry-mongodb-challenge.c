@@ -44,6 +44,16 @@ static int find_word(const bson_t *document, const char *key,
 	return -1;
 }
 
+/* Reads a hash that older documents do not have: zeros then. */
+static int read_later_hash(const bson_t *document, const char *key,
+                           uint8_t hash[CRYPTO_HASH_SIZE], struct error *err)
+{
+	if (!bson_has_field(document, key))
+		return 0;
+	return registry_mongodb_bytes(document, key, hash, CRYPTO_HASH_SIZE,
+	                              err);
+}
+
 /* --- writing ------------------------------------------------------------ */
 
 /* Whose turn it is with the sender: "" while open, else the id, so that an
@@ -99,6 +109,12 @@ bool registry_mongodb_challenge_document(
 	       BSON_APPEND_INT64(document, "attempts", challenge->attempts) &&
 	       BSON_APPEND_INT64(document, "code_serial",
 	                         challenge->code_serial) &&
+	       mongodb_append_text(document, "end_reason",
+	                           challenge->end_reason) &&
+	       mongodb_append_bytes(document, "client_hash",
+	                            challenge->client_hash, CRYPTO_HASH_SIZE) &&
+	       mongodb_append_bytes(document, "domain_hash",
+	                            challenge->domain_hash, CRYPTO_HASH_SIZE) &&
 	       append_mail(document, challenge);
 }
 
@@ -129,6 +145,7 @@ int registry_mongodb_challenge_parse(const bson_t *document,
 	    {"code", &challenge->code},
 	    {"mail_owner", &challenge->mail_owner},
 	    {"mail_reply", &challenge->mail_reply},
+	    {"end_reason", &challenge->end_reason},
 	};
 	int state = find_word(document, "state", challenge_words,
 	                      COUNT(challenge_words));
@@ -146,7 +163,11 @@ int registry_mongodb_challenge_parse(const bson_t *document,
 	                                    CRYPTO_HASH_SIZE, err)) ||
 	    (error = registry_mongodb_bytes(document, "token_hash",
 	                                    challenge->token_hash,
-	                                    CRYPTO_HASH_SIZE, err)))
+	                                    CRYPTO_HASH_SIZE, err)) ||
+	    (error = read_later_hash(document, "client_hash",
+	                             challenge->client_hash, err)) ||
+	    (error = read_later_hash(document, "domain_hash",
+	                             challenge->domain_hash, err)))
 		return error;
 	return registry_mongodb_texts(document, texts, COUNT(texts), err);
 }

@@ -158,6 +158,7 @@ struct move {
 	const struct id *id;
 	enum registry_challenge_state from, to;
 	const int64_t *serial; /* NULL: whatever its code's is */
+	const char *reason;    /* NULL: none */
 	int64_t now_ms;
 	struct id token;
 };
@@ -186,6 +187,7 @@ static void move_update(bson_t *update, const struct move *move)
 	(void)BSON_APPEND_UTF8(&set, "state",
 	                       registry_mongodb_challenge_word(move->to));
 	(void)mongodb_append_time(&set, "changed", move->now_ms);
+	(void)mongodb_append_text(&set, "end_reason", move->reason);
 	(void)mongodb_append_id(&set, token_key(move), &move->token);
 	/* The sender's place is free for another. */
 	if (move->from == CHALLENGE_STATE_OPEN)
@@ -232,9 +234,14 @@ int registry_mongodb_challenge_move(struct registry *registry,
                                     const struct id *id,
                                     enum registry_challenge_state from,
                                     enum registry_challenge_state to,
-                                    int64_t now_ms, struct error *err)
+                                    const char *reason, int64_t now_ms,
+                                    struct error *err)
 {
-	struct move move = {.id = id, .from = from, .to = to, .now_ms = now_ms};
+	struct move move = {.id = id,
+	                    .from = from,
+	                    .to = to,
+	                    .reason = reason,
+	                    .now_ms = now_ms};
 
 	return move_challenge(registry_mongodb(registry), &move,
 	                      "the challenge is in another state", err);
@@ -326,5 +333,44 @@ int registry_mongodb_challenge_recode(struct registry *registry,
 		    err);
 	if (!error)
 		registry_mongodb_changed(mongo);
+	return error;
+}
+
+/* --- counting ----------------------------------------------------------- */
+
+int registry_mongodb_challenge_count(
+    struct registry *registry, const struct registry_challenge_query *query,
+    size_t *count, struct error *err)
+{
+	static const struct {
+		const char *key, *index;
+	} groups[] = {
+	    [CHALLENGES_OF_SENDER] = {"sender_hash", "challenge_of_sender"},
+	    [CHALLENGES_OF_CLIENT] = {"client_hash", "challenge_of_client"},
+	    [CHALLENGES_OF_DOMAIN] = {"domain_hash", "challenge_of_domain"},
+	    [CHALLENGES_OF_TENANT] = {"tenant", "challenge_of_tenant"},
+	    [CHALLENGES_OF_ALL] = {NULL, "challenge_created"},
+	};
+	struct registry_mongodb *mongo = registry_mongodb(registry);
+	const char *key = groups[query->group].key;
+	bson_t selector = BSON_INITIALIZER, part;
+	int64_t counted;
+	int error;
+
+	if (query->group == CHALLENGES_OF_TENANT)
+		(void)mongodb_append_id(&selector, key, &query->tenant);
+	else if (key)
+		(void)mongodb_append_bytes(&selector, key, query->hash,
+		                           CRYPTO_HASH_SIZE);
+	(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "created", &part);
+	(void)mongodb_append_time(&part, "$gte", query->since_ms);
+	(void)bson_append_document_end(&selector, &part);
+	/* Index: the group's, which has all that is needed in it. */
+	error = mongodb_count(mongo->db, REGISTRY_CHALLENGE, &selector,
+	                      groups[query->group].index, (int64_t)query->limit,
+	                      &counted, err);
+	bson_destroy(&selector);
+	if (!error)
+		*count = (size_t)counted;
 	return error;
 }

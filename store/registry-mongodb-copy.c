@@ -32,11 +32,8 @@ static int parse(const bson_t *document, struct registry_record *record,
 		record->tenant = mongodb_get_id(document, "_id");
 		return 0;
 	default:
-		record->dead_sender.marked_ms =
-		    mongodb_get_int(document, "marked");
-		return registry_mongodb_bytes(document, "_id",
-		                              record->dead_sender.hash,
-		                              CRYPTO_HASH_SIZE, err);
+		return registry_mongodb_dead_parse(document,
+		                                   &record->dead_sender, err);
 	}
 }
 

@@ -120,7 +120,7 @@ static int count_open(struct registry_mongodb *mongo, bool pending,
 	if (pending)
 		(void)BSON_APPEND_UTF8(&selector, "mail", "pending");
 	error = mongodb_count(mongo->db, REGISTRY_CHALLENGE, &selector,
-	                      pending ? "challenge_mail" : NULL, count, err);
+	                      pending ? "challenge_mail" : NULL, 0, count, err);
 	bson_destroy(&selector);
 	return error;
 }

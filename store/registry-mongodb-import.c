@@ -40,11 +40,8 @@ static bool fill(bson_t *document, const struct registry_record *record)
 		return registry_mongodb_challenge_document(document,
 		                                           &record->challenge);
 	default:
-		return mongodb_append_bytes(document, "_id",
-		                            record->dead_sender.hash,
-		                            CRYPTO_HASH_SIZE) &&
-		       mongodb_append_time(document, "marked",
-		                           record->dead_sender.marked_ms);
+		return registry_mongodb_dead_document(document,
+		                                      &record->dead_sender);
 	}
 }
 

@@ -249,6 +249,7 @@ struct mail_end {
 	const char *owner;
 	enum registry_mail_state state;
 	int64_t next_ms;
+	bool counted;
 	const char *reply;
 	struct id token;
 };
@@ -275,16 +276,21 @@ static void end_update(bson_t *update, const struct mail_end *end)
 	(void)mongodb_append_time(&set, "mail_lease", 0);
 	(void)mongodb_append_id(&set, "ending", &end->token);
 	(void)bson_append_document_end(update, &set);
+	if (end->counted)
+		return;
+	(void)BSON_APPEND_DOCUMENT_BEGIN(update, "$inc", &set);
+	(void)BSON_APPEND_INT64(&set, "mail_attempts", -1);
+	(void)bson_append_document_end(update, &set);
 }
 
 int registry_mongodb_challenge_mail_done(struct registry *registry,
                                          const struct id *id, const char *owner,
                                          enum registry_mail_state state,
-                                         int64_t next_ms, const char *reply,
-                                         struct error *err)
+                                         int64_t next_ms, bool counted,
+                                         const char *reply, struct error *err)
 {
 	struct registry_mongodb *mongo = registry_mongodb(registry);
-	struct mail_end end = {owner, state, next_ms, reply, id_new()};
+	struct mail_end end = {owner, state, next_ms, counted, reply, id_new()};
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER;
 	struct registry_mongodb_change change = {
 	    .collection = REGISTRY_CHALLENGE,

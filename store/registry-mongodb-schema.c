@@ -53,6 +53,15 @@ const struct mongodb_index registry_mongodb_indexes[] = {
      NULL},
     {REGISTRY_CHALLENGE, "challenge_mail", "mail_next:1,_id:1", false,
      "{\"state\":\"open\",\"mail\":\"pending\"}"},
+    {REGISTRY_CHALLENGE, "challenge_of_sender", "sender_hash:1,created:1",
+     false, NULL},
+    {REGISTRY_CHALLENGE, "challenge_of_client", "client_hash:1,created:1",
+     false, NULL},
+    {REGISTRY_CHALLENGE, "challenge_of_domain", "domain_hash:1,created:1",
+     false, NULL},
+    {REGISTRY_CHALLENGE, "challenge_of_tenant", "tenant:1,created:1", false,
+     NULL},
+    {REGISTRY_CHALLENGE, "challenge_created", "created:1", false, NULL},
     {REGISTRY_DEAD_SENDER, "dead_sender_marked", "marked:1", false, NULL},
 
     /* --- the audit ---------------------------------------------------- */

@@ -393,12 +393,13 @@ int registry_mongodb_challenge_read(struct registry *registry,
                                     const struct id *id,
                                     struct registry_challenge *challenge,
                                     struct error *err);
-/* See registry_challenge_move(). */
+/* See registry_challenge_move() and registry_challenge_end(). */
 int registry_mongodb_challenge_move(struct registry *registry,
                                     const struct id *id,
                                     enum registry_challenge_state from,
                                     enum registry_challenge_state to,
-                                    int64_t now_ms, struct error *err);
+                                    const char *reason, int64_t now_ms,
+                                    struct error *err);
 /* See registry_challenge_recode(). */
 int registry_mongodb_challenge_recode(struct registry *registry,
                                       const struct id *id, int64_t serial,
@@ -423,22 +424,39 @@ int registry_mongodb_challenge_mail_renew(struct registry *registry,
 int registry_mongodb_challenge_mail_done(struct registry *registry,
                                          const struct id *id, const char *owner,
                                          enum registry_mail_state state,
-                                         int64_t next_ms, const char *reply,
-                                         struct error *err);
+                                         int64_t next_ms, bool counted,
+                                         const char *reply, struct error *err);
 /* See registry_challenge_due(). */
 int registry_mongodb_challenge_due(struct registry *registry,
                                    enum registry_challenge_state state,
                                    int64_t before_ms, size_t limit,
                                    struct registry_challenges *page,
                                    struct error *err);
-/* See registry_sender_set_dead(). */
-int registry_mongodb_sender_set_dead(struct registry *registry,
-                                     const uint8_t hash[CRYPTO_HASH_SIZE],
-                                     int64_t now_ms, struct error *err);
-/* See registry_sender_is_dead(). */
-int registry_mongodb_sender_is_dead(struct registry *registry,
-                                    const uint8_t hash[CRYPTO_HASH_SIZE],
-                                    bool *dead, struct error *err);
+/* See registry_challenge_count(). */
+int registry_mongodb_challenge_count(
+    struct registry *registry, const struct registry_challenge_query *query,
+    size_t *count, struct error *err);
+/* The document of a dead sender's mark. */
+bool registry_mongodb_dead_document(bson_t *document,
+                                    const struct registry_dead_sender *dead);
+/* Reads one into a zeroed mark, which the caller releases, on failure too. */
+int registry_mongodb_dead_parse(const bson_t *document,
+                                struct registry_dead_sender *dead,
+                                struct error *err);
+/* See registry_sender_mark(). */
+int registry_mongodb_sender_mark(struct registry *registry,
+                                 const struct registry_dead_sender *dead,
+                                 struct error *err);
+/* See registry_sender_read(). */
+int registry_mongodb_sender_read(struct registry *registry,
+                                 const uint8_t hash[CRYPTO_HASH_SIZE],
+                                 struct registry_dead_sender *dead,
+                                 struct error *err);
+/* See registry_sender_clear(). */
+int registry_mongodb_sender_clear(struct registry *registry,
+                                  const uint8_t hash[CRYPTO_HASH_SIZE],
+                                  int64_t until_ms, bool *cleared,
+                                  struct error *err);
 /* See registry_audit_add(). */
 int registry_mongodb_audit_add(struct registry *registry,
                                const struct registry_audit *line,

@@ -133,7 +133,8 @@ struct registry_backend {
 	                      struct error *err);
 	int (*challenge_move)(struct registry *registry, const struct id *id,
 	                      enum registry_challenge_state from,
-	                      enum registry_challenge_state to, int64_t now_ms,
+	                      enum registry_challenge_state to,
+	                      const char *reason, int64_t now_ms,
 	                      struct error *err);
 	int (*challenge_recode)(struct registry *registry, const struct id *id,
 	                        int64_t serial, bool wrong, const char *code,
@@ -152,19 +153,26 @@ struct registry_backend {
 	int (*challenge_mail_done)(struct registry *registry,
 	                           const struct id *id, const char *owner,
 	                           enum registry_mail_state state,
-	                           int64_t next_ms, const char *reply,
-	                           struct error *err);
+	                           int64_t next_ms, bool counted,
+	                           const char *reply, struct error *err);
 	int (*challenge_due)(struct registry *registry,
 	                     enum registry_challenge_state state,
 	                     int64_t before_ms, size_t limit,
 	                     struct registry_challenges *page,
 	                     struct error *err);
-	int (*sender_set_dead)(struct registry *registry,
-	                       const uint8_t hash[CRYPTO_HASH_SIZE],
-	                       int64_t now_ms, struct error *err);
-	int (*sender_is_dead)(struct registry *registry,
-	                      const uint8_t hash[CRYPTO_HASH_SIZE], bool *dead,
-	                      struct error *err);
+	int (*challenge_count)(struct registry *registry,
+	                       const struct registry_challenge_query *query,
+	                       size_t *count, struct error *err);
+	int (*sender_mark)(struct registry *registry,
+	                   const struct registry_dead_sender *dead,
+	                   struct error *err);
+	int (*sender_read)(struct registry *registry,
+	                   const uint8_t hash[CRYPTO_HASH_SIZE],
+	                   struct registry_dead_sender *dead,
+	                   struct error *err);
+	int (*sender_clear)(struct registry *registry,
+	                    const uint8_t hash[CRYPTO_HASH_SIZE],
+	                    int64_t until_ms, bool *cleared, struct error *err);
 
 	int (*audit_add)(struct registry *registry,
 	                 const struct registry_audit *line, struct error *err);

@@ -145,6 +145,8 @@ int input_record(const struct registry_record *record, struct error *err)
 	case REGISTRY_SECRETS:
 		return input_required("name", record->secret.name, err);
 	case REGISTRY_DEAD_SENDERS:
+		return input_optional("reason", record->dead_sender.reason,
+		                      err);
 	case REGISTRY_COUNTERS:
 		return 0;
 	case REGISTRY_KIND_COUNT:

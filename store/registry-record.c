@@ -177,8 +177,16 @@ void registry_challenge_release(struct registry_challenge *challenge)
 	free(challenge->code);
 	free(challenge->mail_owner);
 	free(challenge->mail_reply);
+	free(challenge->end_reason);
 	challenge->sender = challenge->code = NULL;
 	challenge->mail_owner = challenge->mail_reply = NULL;
+	challenge->end_reason = NULL;
+}
+
+void registry_dead_sender_release(struct registry_dead_sender *dead)
+{
+	free(dead->reason);
+	dead->reason = NULL;
 }
 
 void registry_challenges_release(struct registry_challenges *page)
@@ -255,6 +263,8 @@ void registry_record_release(struct registry_record *record)
 		               sizeof(record->secret.bytes));
 		break;
 	case REGISTRY_DEAD_SENDERS:
+		registry_dead_sender_release(&record->dead_sender);
+		break;
 	case REGISTRY_COUNTERS:
 	case REGISTRY_KIND_COUNT:
 		break;

@@ -8,17 +8,23 @@
 #define CHALLENGE_COLUMNS                                                      \
 	"id, tenant, message, sender_hash, token_hash, state, created_ms,"     \
 	" expires_ms, changed_ms, attempts, code_serial, mail, mail_attempts," \
-	" mail_next_ms, mail_lease_ms, sender, code, mail_owner, mail_reply"
+	" mail_next_ms, mail_lease_ms, sender, code, mail_owner, mail_reply,"  \
+	" end_reason, client_hash, domain_hash"
 
 /* With the parameters that registry_sqlite_bind_challenge() binds. */
 #define CHALLENGE_INSERT                                                       \
 	"INSERT INTO challenge (" CHALLENGE_COLUMNS                            \
 	") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"    \
-	" ?14, ?15, ?16, ?17, ?18, ?19)"
+	" ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)"
 
 /* Binds a challenge that nobody has claimed. */
 void registry_sqlite_bind_challenge(struct sqlite_query *query,
                                     const struct registry_challenge *challenge);
+
+/* Reads a column that holds a hash. ERR_CORRUPT for another size. */
+int registry_sqlite_read_hash(struct sqlite_query *query, int index,
+                              uint8_t hash[CRYPTO_HASH_SIZE],
+                              struct error *err);
 
 /*
  * Reads the query's row into a zeroed challenge, which the caller releases, on
@@ -50,5 +56,18 @@ int registry_sqlite_finish_challenges(int error,
 int registry_sqlite_challenge_unchanged(struct sqlite_db *db,
                                         const struct id *id, const char *what,
                                         struct error *err);
+
+/* In the order in which registry_sqlite_read_dead() reads them. */
+#define DEAD_COLUMNS "hash, marked_ms, challenge, reason"
+
+/* Binds a dead sender's mark to the parameters 1 to 4. */
+void registry_sqlite_bind_dead(struct sqlite_query *query,
+                               const struct registry_dead_sender *dead);
+
+/* Reads the query's row into a zeroed mark, which the caller releases, on
+ * failure too. */
+int registry_sqlite_read_dead(struct sqlite_query *query,
+                              struct registry_dead_sender *dead,
+                              struct error *err);
 
 #endif

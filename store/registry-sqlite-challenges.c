@@ -68,6 +68,9 @@ void registry_sqlite_bind_challenge(struct sqlite_query *query,
 	registry_sqlite_bind(query, 17, challenge->code);
 	registry_sqlite_bind(query, 18, "");
 	registry_sqlite_bind(query, 19, challenge->mail_reply);
+	registry_sqlite_bind(query, 20, challenge->end_reason);
+	sqlite_bind_blob(query, 21, challenge->client_hash, CRYPTO_HASH_SIZE);
+	sqlite_bind_blob(query, 22, challenge->domain_hash, CRYPTO_HASH_SIZE);
 }
 
 static int open_challenge(struct sqlite_db *db, void *context,
@@ -99,15 +102,14 @@ int registry_sqlite_challenge_open(struct registry *registry,
 
 /* --- reading ------------------------------------------------------------ */
 
-static int read_hash(struct sqlite_query *query, int index,
-                     uint8_t hash[CRYPTO_HASH_SIZE], struct error *err)
+int registry_sqlite_read_hash(struct sqlite_query *query, int index,
+                              uint8_t hash[CRYPTO_HASH_SIZE], struct error *err)
 {
 	size_t size;
 	const void *bytes = sqlite_column_blob(query, index, &size);
 
 	if (size != CRYPTO_HASH_SIZE)
-		return error_set(err, ERR_CORRUPT,
-		                 "challenge: hash of %zu bytes", size);
+		return error_set(err, ERR_CORRUPT, "a hash of %zu bytes", size);
 	memcpy(hash, bytes, size);
 	return 0;
 }
@@ -117,7 +119,8 @@ int registry_sqlite_read_challenge(struct sqlite_query *query,
                                    struct error *err)
 {
 	char **const texts[] = {&challenge->sender, &challenge->code,
-	                        &challenge->mail_owner, &challenge->mail_reply};
+	                        &challenge->mail_owner, &challenge->mail_reply,
+	                        &challenge->end_reason};
 	int error;
 
 	challenge->id = sqlite_column_id(query, 0);
@@ -135,10 +138,16 @@ int registry_sqlite_read_challenge(struct sqlite_query *query,
 	challenge->mail_attempts = sqlite_column_int(query, 12);
 	challenge->mail_next_ms = sqlite_column_int(query, 13);
 	challenge->mail_lease_ms = sqlite_column_int(query, 14);
-	if ((error = read_hash(query, 3, challenge->sender_hash, err)) ||
-	    (error = read_hash(query, 4, challenge->token_hash, err)))
+	if ((error = registry_sqlite_read_hash(query, 3, challenge->sender_hash,
+	                                       err)) ||
+	    (error = registry_sqlite_read_hash(query, 4, challenge->token_hash,
+	                                       err)) ||
+	    (error = registry_sqlite_read_hash(query, 20,
+	                                       challenge->client_hash, err)) ||
+	    (error = registry_sqlite_read_hash(query, 21,
+	                                       challenge->domain_hash, err)))
 		return error;
-	return registry_sqlite_copy(query, 15, texts, 4, err);
+	return registry_sqlite_copy(query, 15, texts, 5, err);
 }
 
 struct reading {
@@ -267,6 +276,7 @@ int registry_sqlite_challenge_unchanged(struct sqlite_db *db,
 struct move {
 	const struct id *id;
 	enum registry_challenge_state from, to;
+	const char *reason;
 	int64_t now_ms;
 };
 
@@ -275,7 +285,8 @@ static int move_challenge(struct sqlite_db *db, void *context,
 {
 	const struct move *move = context;
 	struct sqlite_query *query =
-	    sqlite_query(db, "UPDATE challenge SET state = ?3, changed_ms = ?4"
+	    sqlite_query(db, "UPDATE challenge SET state = ?3, changed_ms = ?4,"
+	                     " end_reason = ?5"
 	                     " WHERE id = ?1 AND state = ?2");
 	int error;
 
@@ -283,6 +294,7 @@ static int move_challenge(struct sqlite_db *db, void *context,
 	sqlite_bind_int(query, 2, move->from);
 	sqlite_bind_int(query, 3, move->to);
 	sqlite_bind_int(query, 4, move->now_ms);
+	registry_sqlite_bind(query, 5, move->reason);
 	if ((error = sqlite_run(query, err)) || sqlite_db_changes(db))
 		return error;
 	return registry_sqlite_challenge_unchanged(
@@ -293,9 +305,10 @@ int registry_sqlite_challenge_move(struct registry *registry,
                                    const struct id *id,
                                    enum registry_challenge_state from,
                                    enum registry_challenge_state to,
-                                   int64_t now_ms, struct error *err)
+                                   const char *reason, int64_t now_ms,
+                                   struct error *err)
 {
-	struct move move = {id, from, to, now_ms};
+	struct move move = {id, from, to, reason, now_ms};
 
 	return registry_sqlite_write(registry, move_challenge, &move, err);
 }
@@ -367,4 +380,60 @@ int registry_sqlite_challenge_recode(struct registry *registry,
 	struct recode recode = {id, serial, wrong, code};
 
 	return registry_sqlite_write(registry, recode_challenge, &recode, err);
+}
+
+/* --- counting ----------------------------------------------------------- */
+
+struct counting {
+	const struct registry_challenge_query *query;
+	size_t count;
+};
+
+#define COUNT_SINCE(index, key)                                                \
+	"SELECT count(*) FROM (SELECT 1 FROM challenge INDEXED BY " index      \
+	" WHERE " key "created_ms >= ?2 LIMIT ?3)"
+
+static int count_challenges(struct sqlite_db *db, void *context,
+                            struct error *err)
+{
+	static const char *const statements[] = {
+	    [CHALLENGES_OF_SENDER] =
+	        COUNT_SINCE("challenge_of_sender", "sender_hash = ?1 AND "),
+	    [CHALLENGES_OF_CLIENT] =
+	        COUNT_SINCE("challenge_of_client", "client_hash = ?1 AND "),
+	    [CHALLENGES_OF_DOMAIN] =
+	        COUNT_SINCE("challenge_of_domain", "domain_hash = ?1 AND "),
+	    [CHALLENGES_OF_TENANT] =
+	        COUNT_SINCE("challenge_of_tenant", "tenant = ?1 AND "),
+	    [CHALLENGES_OF_ALL] = COUNT_SINCE("challenge_created", ""),
+	};
+	struct counting *counting = context;
+	const struct registry_challenge_query *asked = counting->query;
+	struct sqlite_query *query = sqlite_query(db, statements[asked->group]);
+	int result;
+
+	if (asked->group == CHALLENGES_OF_TENANT)
+		sqlite_bind_id(query, 1, &asked->tenant);
+	else if (asked->group != CHALLENGES_OF_ALL)
+		sqlite_bind_blob(query, 1, asked->hash, CRYPTO_HASH_SIZE);
+	sqlite_bind_int(query, 2, asked->since_ms);
+	sqlite_bind_int(query, 3, (int64_t)asked->limit);
+	if ((result = sqlite_step(query, err)) < 0)
+		return result;
+	counting->count = (size_t)sqlite_column_int(query, 0);
+	sqlite_reset(query);
+	return 0;
+}
+
+int registry_sqlite_challenge_count(
+    struct registry *registry, const struct registry_challenge_query *query,
+    size_t *count, struct error *err)
+{
+	struct counting counting = {.query = query};
+	int error =
+	    registry_sqlite_read(registry, count_challenges, &counting, err);
+
+	if (!error)
+		*count = counting.count;
+	return error;
 }

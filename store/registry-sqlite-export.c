@@ -88,8 +88,7 @@ static int read_dead_sender(struct sqlite_db *db, struct sqlite_query *query,
                             struct registry_record *record, struct error *err)
 {
 	(void)db;
-	record->dead_sender.marked_ms = sqlite_column_int(query, 1);
-	return copy_bytes(query, 0, record->dead_sender.hash, err);
+	return registry_sqlite_read_dead(query, &record->dead_sender, err);
 }
 
 static int read_audit(struct sqlite_db *db, struct sqlite_query *query,
@@ -157,7 +156,7 @@ static const struct {
     [REGISTRY_CHALLENGES] = {"SELECT " CHALLENGE_COLUMNS
                              " FROM challenge" BY_ID,
                              read_challenge},
-    [REGISTRY_DEAD_SENDERS] = {"SELECT hash, marked_ms FROM dead_sender"
+    [REGISTRY_DEAD_SENDERS] = {"SELECT " DEAD_COLUMNS " FROM dead_sender"
                                " WHERE hash > ?1 ORDER BY hash LIMIT ?3",
                                read_dead_sender},
     [REGISTRY_AUDIT] = {"SELECT " AUDIT_COLUMNS " FROM audit"

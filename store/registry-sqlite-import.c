@@ -228,7 +228,10 @@ static int import_challenge(struct sqlite_db *db,
 	    " mail_lease_ms = excluded.mail_lease_ms,"
 	    " sender = excluded.sender, code = excluded.code,"
 	    " mail_owner = excluded.mail_owner,"
-	    " mail_reply = excluded.mail_reply");
+	    " mail_reply = excluded.mail_reply,"
+	    " end_reason = excluded.end_reason,"
+	    " client_hash = excluded.client_hash,"
+	    " domain_hash = excluded.domain_hash");
 
 	registry_sqlite_bind_challenge(query, &record->challenge);
 	return sqlite_run(query, err);
@@ -239,13 +242,13 @@ static int import_dead_sender(struct sqlite_db *db,
                               bool replace, struct error *err)
 {
 	struct sqlite_query *query = CHOOSE(
-	    db, "INSERT INTO dead_sender (hash, marked_ms) VALUES (?1, ?2)",
-	    " ON CONFLICT (hash) DO UPDATE"
-	    " SET marked_ms = excluded.marked_ms");
+	    db,
+	    "INSERT INTO dead_sender (" DEAD_COLUMNS ")"
+	    " VALUES (?1, ?2, ?3, ?4)",
+	    " ON CONFLICT (hash) DO UPDATE SET marked_ms = excluded.marked_ms,"
+	    " challenge = excluded.challenge, reason = excluded.reason");
 
-	sqlite_bind_blob(query, 1, record->dead_sender.hash,
-	                 sizeof(record->dead_sender.hash));
-	sqlite_bind_int(query, 2, record->dead_sender.marked_ms);
+	registry_sqlite_bind_dead(query, &record->dead_sender);
 	return sqlite_run(query, err);
 }
 

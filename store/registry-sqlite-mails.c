@@ -82,6 +82,7 @@ struct mail_end {
 	const char *owner;
 	enum registry_mail_state state;
 	int64_t next_ms;
+	bool counted;
 	const char *reply;
 };
 
@@ -90,7 +91,8 @@ static int end_mail(struct sqlite_db *db, void *context, struct error *err)
 	const struct mail_end *end = context;
 	struct sqlite_query *query = sqlite_query(
 	    db, "UPDATE challenge SET mail = ?3, mail_next_ms = ?4,"
-	        " mail_reply = ?5, mail_owner = '', mail_lease_ms = 0"
+	        " mail_reply = ?5, mail_owner = '', mail_lease_ms = 0,"
+	        " mail_attempts = mail_attempts - ?6"
 	        " WHERE id = ?1 AND mail_owner = ?2 AND mail = 0");
 	int error;
 
@@ -99,6 +101,7 @@ static int end_mail(struct sqlite_db *db, void *context, struct error *err)
 	sqlite_bind_int(query, 3, end->state);
 	sqlite_bind_int(query, 4, end->next_ms);
 	registry_sqlite_bind(query, 5, end->reply);
+	sqlite_bind_int(query, 6, !end->counted);
 	if ((error = sqlite_run(query, err)) || sqlite_db_changes(db))
 		return error;
 	return registry_sqlite_challenge_unchanged(
@@ -108,66 +111,123 @@ static int end_mail(struct sqlite_db *db, void *context, struct error *err)
 int registry_sqlite_challenge_mail_done(struct registry *registry,
                                         const struct id *id, const char *owner,
                                         enum registry_mail_state state,
-                                        int64_t next_ms, const char *reply,
-                                        struct error *err)
+                                        int64_t next_ms, bool counted,
+                                        const char *reply, struct error *err)
 {
-	struct mail_end end = {id, owner, state, next_ms, reply};
+	struct mail_end end = {id, owner, state, next_ms, counted, reply};
 
 	return registry_sqlite_write(registry, end_mail, &end, err);
 }
 
 /* --- dead senders ------------------------------------------------------- */
 
-struct dead {
-	const uint8_t *hash;
-	int64_t now_ms;
-	bool dead;
-};
-
-static int set_dead(struct sqlite_db *db, void *context, struct error *err)
+static int mark_sender(struct sqlite_db *db, void *context, struct error *err)
 {
-	const struct dead *dead = context;
+	const struct registry_dead_sender *dead = context;
 	struct sqlite_query *query = sqlite_query(
-	    db, "INSERT INTO dead_sender (hash, marked_ms) VALUES (?1, ?2)"
-	        " ON CONFLICT (hash) DO UPDATE"
-	        " SET marked_ms = excluded.marked_ms");
+	    db, "INSERT INTO dead_sender (" DEAD_COLUMNS ")"
+	        " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO UPDATE"
+	        " SET marked_ms = excluded.marked_ms,"
+	        " challenge = excluded.challenge, reason = excluded.reason");
 
-	sqlite_bind_blob(query, 1, dead->hash, CRYPTO_HASH_SIZE);
-	sqlite_bind_int(query, 2, dead->now_ms);
+	registry_sqlite_bind_dead(query, dead);
 	return sqlite_run(query, err);
 }
 
-int registry_sqlite_sender_set_dead(struct registry *registry,
-                                    const uint8_t hash[CRYPTO_HASH_SIZE],
-                                    int64_t now_ms, struct error *err)
+int registry_sqlite_sender_mark(struct registry *registry,
+                                const struct registry_dead_sender *dead,
+                                struct error *err)
 {
-	struct dead dead = {hash, now_ms, true};
-
-	return registry_sqlite_write(registry, set_dead, &dead, err);
+	return registry_sqlite_write(registry, mark_sender,
+	                             (void *)(uintptr_t)dead, err);
 }
 
-static int look_for_dead(struct sqlite_db *db, void *context, struct error *err)
+void registry_sqlite_bind_dead(struct sqlite_query *query,
+                               const struct registry_dead_sender *dead)
 {
-	struct dead *dead = context;
-	struct sqlite_query *query =
-	    sqlite_query(db, "SELECT 1 FROM dead_sender WHERE hash = ?1");
+	sqlite_bind_blob(query, 1, dead->hash, CRYPTO_HASH_SIZE);
+	sqlite_bind_int(query, 2, dead->marked_ms);
+	sqlite_bind_id(query, 3, &dead->challenge);
+	registry_sqlite_bind(query, 4, dead->reason);
+}
+
+int registry_sqlite_read_dead(struct sqlite_query *query,
+                              struct registry_dead_sender *dead,
+                              struct error *err)
+{
+	char **const texts[] = {&dead->reason};
+	int error = registry_sqlite_read_hash(query, 0, dead->hash, err);
+
+	dead->marked_ms = sqlite_column_int(query, 1);
+	dead->challenge = sqlite_column_id(query, 2);
+	return error ? error : registry_sqlite_copy(query, 3, texts, 1, err);
+}
+
+struct dead_reading {
+	const uint8_t *hash;
+	struct registry_dead_sender dead;
+};
+
+static int read_mark(struct sqlite_db *db, void *context, struct error *err)
+{
+	struct dead_reading *reading = context;
+	struct sqlite_query *query = sqlite_query(
+	    db, "SELECT " DEAD_COLUMNS " FROM dead_sender WHERE hash = ?1");
 	int result;
 
-	sqlite_bind_blob(query, 1, dead->hash, CRYPTO_HASH_SIZE);
+	sqlite_bind_blob(query, 1, reading->hash, CRYPTO_HASH_SIZE);
 	if ((result = sqlite_step(query, err)) < 0)
 		return result;
-	dead->dead = result > 0;
-	return 0;
+	if (!result)
+		return error_set(err, ERR_NOT_FOUND, "the sender has no mark");
+	return registry_sqlite_read_dead(query, &reading->dead, err);
 }
 
-int registry_sqlite_sender_is_dead(struct registry *registry,
-                                   const uint8_t hash[CRYPTO_HASH_SIZE],
-                                   bool *dead, struct error *err)
+int registry_sqlite_sender_read(struct registry *registry,
+                                const uint8_t hash[CRYPTO_HASH_SIZE],
+                                struct registry_dead_sender *dead,
+                                struct error *err)
 {
-	struct dead looked = {.hash = hash};
-	int error = registry_sqlite_read(registry, look_for_dead, &looked, err);
+	struct dead_reading reading = {.hash = hash};
+	int error = registry_sqlite_read(registry, read_mark, &reading, err);
 
-	if (!error)
-		*dead = looked.dead;
+	if (error)
+		registry_dead_sender_release(&reading.dead);
+	else
+		*dead = reading.dead;
+	return error;
+}
+
+struct clearing {
+	const uint8_t *hash;
+	int64_t until_ms;
+	bool cleared;
+};
+
+static int clear_mark(struct sqlite_db *db, void *context, struct error *err)
+{
+	struct clearing *clearing = context;
+	struct sqlite_query *query =
+	    sqlite_query(db, "DELETE FROM dead_sender"
+	                     " WHERE hash = ?1 AND marked_ms <= ?2");
+	int error;
+
+	sqlite_bind_blob(query, 1, clearing->hash, CRYPTO_HASH_SIZE);
+	sqlite_bind_int(query, 2, clearing->until_ms);
+	error = sqlite_run(query, err);
+	clearing->cleared = !error && sqlite_db_changes(db) > 0;
+	return error;
+}
+
+int registry_sqlite_sender_clear(struct registry *registry,
+                                 const uint8_t hash[CRYPTO_HASH_SIZE],
+                                 int64_t until_ms, bool *cleared,
+                                 struct error *err)
+{
+	struct clearing clearing = {.hash = hash, .until_ms = until_ms};
+	int error = registry_sqlite_write(registry, clear_mark, &clearing, err);
+
+	if (!error && cleared)
+		*cleared = clearing.cleared;
 	return error;
 }

@@ -241,6 +241,32 @@
 	"CREATE INDEX message_held ON message (tenant, id, size)"              \
 	" WHERE held > 0;"
 
+/*
+ * And how many challenges a client, a domain and a tenant cause (a hash of
+ * zeros stands for an unknown one), why a challenge ended, and why a sender is
+ * marked as dead.
+ */
+#define NO_HASH                                                                \
+	"x'0000000000000000000000000000000000000000000000000000000000000000'"
+#define SCHEMA_CAPS                                                            \
+	"ALTER TABLE challenge ADD COLUMN end_reason TEXT NOT NULL"            \
+	" DEFAULT '';"                                                         \
+	"ALTER TABLE challenge ADD COLUMN client_hash BLOB NOT NULL"           \
+	" DEFAULT " NO_HASH ";"                                                \
+	"ALTER TABLE challenge ADD COLUMN domain_hash BLOB NOT NULL"           \
+	" DEFAULT " NO_HASH ";"                                                \
+	"CREATE INDEX challenge_of_sender"                                     \
+	" ON challenge (sender_hash, created_ms);"                             \
+	"CREATE INDEX challenge_of_client"                                     \
+	" ON challenge (client_hash, created_ms);"                             \
+	"CREATE INDEX challenge_of_domain"                                     \
+	" ON challenge (domain_hash, created_ms);"                             \
+	"CREATE INDEX challenge_of_tenant ON challenge (tenant, created_ms);"  \
+	"CREATE INDEX challenge_created ON challenge (created_ms);"            \
+	"ALTER TABLE dead_sender ADD COLUMN challenge BLOB NOT NULL"           \
+	" DEFAULT x'00000000000000000000000000000000';"                        \
+	"ALTER TABLE dead_sender ADD COLUMN reason TEXT NOT NULL DEFAULT '';"
+
 /* Version 4 too: which From a DMARC result is about. */
 #define SCHEMA_EVIDENCE                                                        \
 	"ALTER TABLE message ADD COLUMN"                                       \
@@ -251,7 +277,7 @@ const char *const registry_sqlite_migrations[] = {
     ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
     SCHEMA_RETENTION,
     SCHEMA_ADDRESSES,
-    SCHEMA_TENANT_SETTINGS SCHEMA_EVIDENCE,
+    SCHEMA_TENANT_SETTINGS SCHEMA_CAPS SCHEMA_EVIDENCE,
 };
 
 const size_t registry_sqlite_version =

@@ -288,12 +288,13 @@ int registry_sqlite_challenge_read(struct registry *registry,
                                    const struct id *id,
                                    struct registry_challenge *challenge,
                                    struct error *err);
-/* See registry_challenge_move(). */
+/* See registry_challenge_move() and registry_challenge_end(). */
 int registry_sqlite_challenge_move(struct registry *registry,
                                    const struct id *id,
                                    enum registry_challenge_state from,
                                    enum registry_challenge_state to,
-                                   int64_t now_ms, struct error *err);
+                                   const char *reason, int64_t now_ms,
+                                   struct error *err);
 /* See registry_challenge_solve(). */
 int registry_sqlite_challenge_solve(struct registry *registry,
                                     const struct id *id, int64_t serial,
@@ -318,22 +319,32 @@ int registry_sqlite_challenge_mail_renew(struct registry *registry,
 int registry_sqlite_challenge_mail_done(struct registry *registry,
                                         const struct id *id, const char *owner,
                                         enum registry_mail_state state,
-                                        int64_t next_ms, const char *reply,
-                                        struct error *err);
+                                        int64_t next_ms, bool counted,
+                                        const char *reply, struct error *err);
 /* See registry_challenge_due(). */
 int registry_sqlite_challenge_due(struct registry *registry,
                                   enum registry_challenge_state state,
                                   int64_t before_ms, size_t limit,
                                   struct registry_challenges *page,
                                   struct error *err);
-/* See registry_sender_set_dead(). */
-int registry_sqlite_sender_set_dead(struct registry *registry,
-                                    const uint8_t hash[CRYPTO_HASH_SIZE],
-                                    int64_t now_ms, struct error *err);
-/* See registry_sender_is_dead(). */
-int registry_sqlite_sender_is_dead(struct registry *registry,
-                                   const uint8_t hash[CRYPTO_HASH_SIZE],
-                                   bool *dead, struct error *err);
+/* See registry_challenge_count(). */
+int registry_sqlite_challenge_count(
+    struct registry *registry, const struct registry_challenge_query *query,
+    size_t *count, struct error *err);
+/* See registry_sender_mark(). */
+int registry_sqlite_sender_mark(struct registry *registry,
+                                const struct registry_dead_sender *dead,
+                                struct error *err);
+/* See registry_sender_read(). */
+int registry_sqlite_sender_read(struct registry *registry,
+                                const uint8_t hash[CRYPTO_HASH_SIZE],
+                                struct registry_dead_sender *dead,
+                                struct error *err);
+/* See registry_sender_clear(). */
+int registry_sqlite_sender_clear(struct registry *registry,
+                                 const uint8_t hash[CRYPTO_HASH_SIZE],
+                                 int64_t until_ms, bool *cleared,
+                                 struct error *err);
 /* See registry_audit_add(). */
 int registry_sqlite_audit_add(struct registry *registry,
                               const struct registry_audit *line,

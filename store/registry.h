@@ -468,6 +468,11 @@ struct registry_challenge {
 	char *mail_owner; /* of the lease */
 	int64_t mail_lease_ms;
 	char *mail_reply; /* the smarthost's last answer */
+	char *end_reason; /* why it bounced or expired before its time, or "" */
+	/* What it is counted by besides its sender, its tenant and its time;
+	 * zeros where that is unknown. See registry_challenge_count(). */
+	uint8_t client_hash[CRYPTO_HASH_SIZE];
+	uint8_t domain_hash[CRYPTO_HASH_SIZE];
 };
 
 /* Frees the strings; the struct stays the caller's. */
@@ -492,6 +497,14 @@ int registry_challenge_move(struct registry *registry, const struct id *id,
                             enum registry_challenge_state from,
                             enum registry_challenge_state to, int64_t now_ms,
                             struct error *err);
+
+/*
+ * Moves an open challenge to expired or bounced and keeps why. ERR_CONFLICT
+ * when it is not open, ERR_INVALID for another state.
+ */
+int registry_challenge_end(struct registry *registry, const struct id *id,
+                           enum registry_challenge_state to, const char *reason,
+                           int64_t now_ms, struct error *err);
 
 /*
  * Gives an open challenge a new code and, when wrong, counts a wrong answer:
@@ -538,15 +551,42 @@ int registry_challenge_mail_renew(struct registry *registry,
                                   int64_t until_ms, struct error *err);
 
 /*
- * Ends a claim: to sent, failed, or pending again at next_ms.
- * ERR_CONFLICT when the claim is no longer owner's (one whose lease ended
- * still is while nobody else took it); ERR_NOT_FOUND.
+ * Ends a claim: to sent, failed, or pending again at next_ms. Without counted
+ * the attempt that the claim counted is taken back. ERR_CONFLICT when the claim
+ * is no longer owner's (one whose lease ended still is while nobody else took
+ * it); ERR_NOT_FOUND.
  */
 int registry_challenge_mail_done(struct registry *registry, const struct id *id,
                                  const char *owner,
                                  enum registry_mail_state state,
-                                 int64_t next_ms, const char *reply,
-                                 struct error *err);
+                                 int64_t next_ms, bool counted,
+                                 const char *reply, struct error *err);
+
+/* What the challenges that are counted together have in common. */
+enum registry_challenge_group {
+	CHALLENGES_OF_SENDER, /* sender_hash */
+	CHALLENGES_OF_CLIENT, /* client_hash */
+	CHALLENGES_OF_DOMAIN, /* domain_hash */
+	CHALLENGES_OF_TENANT,
+	CHALLENGES_OF_ALL /* nothing */
+};
+
+/* Which challenges registry_challenge_count() counts. */
+struct registry_challenge_query {
+	enum registry_challenge_group group;
+	uint8_t hash[CRYPTO_HASH_SIZE]; /* of the first three groups */
+	struct id tenant;               /* of the fourth */
+	int64_t since_ms;               /* those created then or later */
+	size_t limit;                   /* counts no further; 1 or more */
+};
+
+/*
+ * Counts the challenges of a group, whatever became of them, by an index, at
+ * most limit of them. One that another instance opens meanwhile may be missed.
+ */
+int registry_challenge_count(struct registry *registry,
+                             const struct registry_challenge_query *query,
+                             size_t *count, struct error *err);
 
 /* Challenges in state whose expires_ms (for open ones) or changed_ms (for
  * solved ones) is before before_ms: what expiry and repair work on. */
@@ -555,15 +595,39 @@ int registry_challenge_due(struct registry *registry,
                            int64_t before_ms, size_t limit,
                            struct registry_challenges *page, struct error *err);
 
-/* Marks a sender as one where nobody is there (rule 12). */
-int registry_sender_set_dead(struct registry *registry,
-                             const uint8_t hash[CRYPTO_HASH_SIZE],
-                             int64_t now_ms, struct error *err);
+/* The mark of a sender where nobody is there (rule 12). */
+struct registry_dead_sender {
+	uint8_t hash[CRYPTO_HASH_SIZE]; /* of the normalised sender */
+	int64_t marked_ms;
+	struct id challenge; /* whose mail told so; none: unknown */
+	char *reason;        /* what it was told; "": unknown */
+};
 
-/* Whether it is marked. */
+/* Frees the string; the struct stays the caller's. */
+void registry_dead_sender_release(struct registry_dead_sender *dead);
+
+/* Marks a sender, in place of an earlier mark. */
+int registry_sender_mark(struct registry *registry,
+                         const struct registry_dead_sender *dead,
+                         struct error *err);
+
+/* Reads the mark of a sender. ERR_NOT_FOUND when he has none. */
+int registry_sender_read(struct registry *registry,
+                         const uint8_t hash[CRYPTO_HASH_SIZE],
+                         struct registry_dead_sender *dead, struct error *err);
+
+/* Whether it has one. */
 int registry_sender_is_dead(struct registry *registry,
                             const uint8_t hash[CRYPTO_HASH_SIZE], bool *dead,
                             struct error *err);
+
+/*
+ * Takes the mark of a sender away, if it was made until until_ms; *cleared (may
+ * be NULL) tells whether there was such a one.
+ */
+int registry_sender_clear(struct registry *registry,
+                          const uint8_t hash[CRYPTO_HASH_SIZE],
+                          int64_t until_ms, bool *cleared, struct error *err);
 
 /* --- audit ------------------------------------------------------------- */
 
@@ -648,10 +712,7 @@ struct registry_record {
 		struct registry_message message;
 		struct registry_decision decision;   /* with its sequence */
 		struct registry_challenge challenge; /* not claimed */
-		struct {
-			uint8_t hash[CRYPTO_HASH_SIZE];
-			int64_t marked_ms;
-		} dead_sender;
+		struct registry_dead_sender dead_sender;
 		struct registry_audit audit;
 		struct {
 			char *name;

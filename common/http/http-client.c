@@ -321,23 +321,37 @@ static int explain(struct http_client *client, CURLcode code,
 	                 "%s: %s", client->base_url, text);
 }
 
+/* application/json or a structured suffix of it (RFC 6838 section 4.2.8). */
+static bool is_json(const char *content_type)
+{
+	size_t size = content_type ? strcspn(content_type, "; \t") : 0;
+
+	return (size == 16 &&
+	        !strncasecmp(content_type, "application/json", size)) ||
+	       (size > 17 && !strncasecmp(content_type, "application/", 12) &&
+	        !strncasecmp(content_type + size - 5, "+json", 5));
+}
+
 static int read_answer(struct http_client *client, struct http_answer *answer,
                        struct error *err)
 {
 	struct http_answer made = {.retry_after_ms = -1};
 	curl_off_t retry_after_s = 0;
-	json_error_t fault;
+	const char *type = NULL;
+	json_error_t fault = {.text = "another type of content"};
 
 	(void)curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE,
 	                        &made.status);
 	(void)curl_easy_getinfo(client->easy, CURLINFO_RETRY_AFTER,
 	                        &retry_after_s);
+	(void)curl_easy_getinfo(client->easy, CURLINFO_CONTENT_TYPE, &type);
 	if (retry_after_s > 0 && retry_after_s < INT32_MAX)
 		made.retry_after_ms = (int64_t)retry_after_s * 1000;
 	if (client->response.length) {
-		made.body =
-		    json_loadb(client->response.data, client->response.length,
-		               JSON_REJECT_DUPLICATES, &fault);
+		if (is_json(type))
+			made.body = json_loadb(client->response.data,
+			                       client->response.length,
+			                       JSON_REJECT_DUPLICATES, &fault);
 		/* What stands between us and the peer errs in HTML. */
 		if (!made.body && made.status < 400)
 			return error_set(err, ERR_PROTOCOL,

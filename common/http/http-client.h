@@ -49,10 +49,11 @@ int http_client_global_init(void);
  * timeout_ms at the most. 0 when an HTTP answer came, whatever its status,
  * with *answer to release; ERR_UNAVAILABLE when the peer was not reached or
  * nothing was sent; ERR_UNCERTAIN when the request went out and no whole
- * answer came; ERR_PROTOCOL for an answer that is no JSON or too large. With
- * a status of 400 or more a body that is no JSON is left out (it comes from a
- * proxy). Redirects are not followed. An idempotent path only: what went out
- * on a kept connection that the peer was closing is sent once more.
+ * answer came; ERR_PROTOCOL for an answer that is no JSON, by its Content-Type
+ * or in itself, or too large. With a status of 400 or more a body that is no
+ * JSON is left out (it comes from a proxy). Redirects are not followed. An
+ * idempotent path only: what went out on a kept connection that the peer was
+ * closing is sent once more.
  */
 int http_client_call(struct http_client *client, const char *method,
                      const char *path, const json_t *body, int64_t timeout_ms,

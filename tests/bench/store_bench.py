@@ -12,7 +12,6 @@ import stores
 
 SESSIONS = (1, 10, 50)
 SIZE = 5120
-PURGED = 100000
 
 
 def program(name):
@@ -123,7 +122,7 @@ def registry_run(backend, location, arguments):
             if line.startswith("{")]
 
 
-def registry_figures(bench, backend, sizes):
+def registry_figures(bench, backend, sizes, purged):
     """The registry's operations with little and with much stored."""
     with tempfile.TemporaryDirectory(prefix="turing-bench-") as folder:
         places = {}
@@ -153,7 +152,7 @@ def registry_figures(bench, backend, sizes):
                         0.8 if backend == "sqlite" else None)
         for figure in registry_run(backend, places[sizes[0]],
                                    ["--fill", str(sizes[0]), "--purge",
-                                    str(PURGED)]):
+                                    str(purged)]):
             bench.store_note(f"{backend}: {figure['name']}", figure["value"],
                              figure["unit"], figure["conditions"],
                              figure["engine"])
@@ -161,9 +160,10 @@ def registry_figures(bench, backend, sizes):
             store.close()
 
 
-def latency_figures(bench):
+def latency_figures(bench, purged, seconds):
     """Commits to SQLite beside a purge, and beside readers and backups."""
-    for arguments in (["bench-purge", str(PURGED)], ["bench-checkpoint"]):
+    for arguments in (["bench-purge", str(purged)],
+                      ["bench-checkpoint", str(seconds)]):
         with tempfile.TemporaryDirectory(prefix="turing-bench-") as folder:
             done = subprocess.run(
                 [program(arguments[0]), folder, *arguments[1:]], check=True,

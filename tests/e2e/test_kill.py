@@ -16,7 +16,8 @@ from load import Load, wait_registered
 FEWER = stores.STORE == "mongodb"
 AGENT_ROUNDS = int(os.environ.get("TURING_KILL_AGENT", FEWER and 25 or 100))
 CLOUD_ROUNDS = int(os.environ.get("TURING_KILL_CLOUD", FEWER and 8 or 30))
-DELIVERY_ROUNDS = 8 if FEWER else 20
+DELIVERY_ROUNDS = int(os.environ.get("TURING_KILL_DELIVERY",
+                                     FEWER and 8 or 20))
 
 
 def recipients_in_spool(stack):

@@ -157,7 +157,9 @@ static void make_challenge(struct registry_trace *trace, struct made *made)
 	    .code = (char *)"CODE",
 	    .code_serial = below(trace, 3),
 	    .mail = (enum registry_mail_state)below(trace, 3),
-	    .mail_next_ms = trace->now_ms};
+	    .mail_next_ms = trace->now_ms,
+	    .end_reason = (char *)"550",
+	    .client_hash = {1}};
 	memset(challenge->sender_hash, (int)below(trace, 8),
 	       sizeof(challenge->sender_hash));
 }
@@ -171,6 +173,8 @@ static void make_rest(struct registry_trace *trace, struct made *made)
 		memset(record->dead_sender.hash, (int)below(trace, 20),
 		       sizeof(record->dead_sender.hash));
 		record->dead_sender.marked_ms = trace->now_ms;
+		record->dead_sender.challenge = any_id(trace, 0x2000, 40);
+		record->dead_sender.reason = (char *)"5.1.1";
 		break;
 	case REGISTRY_AUDIT:
 		record->audit =

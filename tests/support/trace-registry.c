@@ -504,6 +504,8 @@ static void print_challenge(FILE *out, const struct registry_challenge *c)
 	trace_print_text(out, c->code);
 	trace_print_text(out, c->mail_owner);
 	trace_print_text(out, c->mail_reply);
+	trace_print_text(out, c->end_reason);
+	(void)fprintf(out, " %02x %02x", c->client_hash[0], c->domain_hash[0]);
 	(void)fputc('\n', out);
 }
 
@@ -550,6 +552,8 @@ static void step_open(struct registry_trace *trace)
 
 	memset(challenge.sender_hash, (int)sender + 1, CRYPTO_HASH_SIZE);
 	memset(challenge.token_hash, challenge.id.bytes[15], CRYPTO_HASH_SIZE);
+	challenge.client_hash[0] = (uint8_t)below(trace, 3);
+	challenge.domain_hash[0] = (uint8_t)below(trace, 3);
 	code = registry_challenge_open(trace->registry, &challenge, &existing,
 	                               NULL);
 	trace_print_id(trace->out, &challenge.id);
@@ -625,11 +629,11 @@ static void step_mail(struct registry_trace *trace)
 		                      trace->registry, &id, owner,
 		                      trace->now_ms + 9000, NULL));
 	else
-		print_code(trace,
-		           registry_challenge_mail_done(
-		               trace->registry, &id, owner,
-		               (enum registry_mail_state)below(trace, 3),
-		               trace->now_ms + 5000, any_word(trace), NULL));
+		print_code(trace, registry_challenge_mail_done(
+		                      trace->registry, &id, owner,
+		                      (enum registry_mail_state)below(trace, 3),
+		                      trace->now_ms + 5000, true,
+		                      any_word(trace), NULL));
 }
 
 static void step_due(struct registry_trace *trace)
@@ -642,19 +646,66 @@ static void step_due(struct registry_trace *trace)
 	print_challenges(trace, code, &page);
 }
 
+static void print_dead(FILE *out, const struct registry_dead_sender *dead)
+{
+	(void)fprintf(out, " %02x %" PRId64, dead->hash[0],
+	              since(dead->marked_ms));
+	trace_print_id(out, &dead->challenge);
+	trace_print_text(out, dead->reason);
+	(void)fputc('\n', out);
+}
+
 static void step_dead(struct registry_trace *trace)
 {
-	uint8_t hash[CRYPTO_HASH_SIZE];
-	bool dead = false;
+	struct registry_dead_sender dead = {.marked_ms = trace->now_ms,
+	                                    .challenge = challenge_id(trace)};
+	bool cleared = false;
 	int code;
 
-	memset(hash, (int)below(trace, 20), sizeof(hash));
-	if (below(trace, 2))
+	memset(dead.hash, (int)below(trace, 20), sizeof(dead.hash));
+	dead.reason = any_word(trace);
+	switch (below(trace, 3)) {
+	case 0:
 		print_code(trace,
-		           registry_sender_set_dead(trace->registry, hash,
-		                                    trace->now_ms, NULL));
-	code = registry_sender_is_dead(trace->registry, hash, &dead, NULL);
-	(void)fprintf(trace->out, "  %d %d\n", code, dead);
+		           registry_sender_mark(trace->registry, &dead, NULL));
+		break;
+	case 1:
+		print_code(trace,
+		           registry_sender_clear(
+		               trace->registry, dead.hash,
+		               trace->now_ms - 1000 * (int64_t)below(trace, 60),
+		               &cleared, NULL));
+		(void)fprintf(trace->out, "  %d\n", cleared);
+		break;
+	default:
+		code = registry_sender_read(trace->registry, dead.hash, &dead,
+		                            NULL);
+		print_code(trace, code);
+		if (code)
+			break;
+		print_dead(trace->out, &dead);
+		registry_dead_sender_release(&dead);
+	}
+}
+
+static void step_challenge_count(struct registry_trace *trace)
+{
+	struct registry_challenge_query query = {
+	    .group = (enum registry_challenge_group)below(trace, 5),
+	    .tenant = tenant_id(trace),
+	    .since_ms = trace->now_ms - 1000 * (int64_t)below(trace, 400),
+	    .limit = 1 + below(trace, 20)};
+	size_t count = 0;
+	int code;
+
+	if (query.group == CHALLENGES_OF_SENDER)
+		memset(query.hash, (int)below(trace, SENDERS - 1) + 1,
+		       sizeof(query.hash));
+	else
+		query.hash[0] = (uint8_t)below(trace, 3);
+	code = registry_challenge_count(trace->registry, &query, &count, NULL);
+	print_code(trace, code);
+	(void)fprintf(trace->out, "  %zu\n", count);
 }
 
 /* --- the rest ----------------------------------------------------------- */
@@ -768,9 +819,7 @@ static void print_record(FILE *out, const struct registry_record *record)
 		print_challenge(out, &record->challenge);
 		break;
 	case REGISTRY_DEAD_SENDERS:
-		(void)fprintf(out, " %02x %" PRId64 "\n",
-		              record->dead_sender.hash[0],
-		              since(record->dead_sender.marked_ms));
+		print_dead(out, &record->dead_sender);
 		break;
 	case REGISTRY_AUDIT:
 		trace_print_id(out, &record->audit.tenant);
@@ -868,6 +917,7 @@ static const struct {
                          {"mail", 8, step_mail},
                          {"due", 3, step_due},
                          {"dead", 3, step_dead},
+                         {"challenge-count", 2, step_challenge_count},
                          {"audit", 3, step_audit},
                          {"lease", 3, step_lease},
                          {"count", 3, step_count},

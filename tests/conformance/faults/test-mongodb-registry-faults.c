@@ -108,7 +108,7 @@ static void mail_it(const struct id *id)
 	                                        now_ms + 9000, NULL));
 	surely(ERR_CONFLICT,
 	       registry_challenge_mail_done(registry, id, "w", MAIL_STATE_SENT,
-	                                    0, "250", NULL));
+	                                    0, true, "250", NULL));
 }
 
 static void challenge_all(void)

@@ -8,6 +8,8 @@ START_TEST(challenge_reads_back)
 	challenge.attempts = 2;
 	challenge.code_serial = 4;
 	challenge.mail_next_ms = NOW + 9;
+	challenge.client_hash[0] = 3;
+	challenge.domain_hash[31] = 4;
 	ok(registry_challenge_open(registry, &challenge, NULL, E));
 	ok(registry_challenge_read(registry, &challenge.id, &found, E));
 	ck_assert(id_equal(&found.id, &challenge.id));
@@ -29,6 +31,9 @@ START_TEST(challenge_reads_back)
 	ck_assert_str_eq(found.mail_owner, "");
 	ck_assert_int_eq(found.mail_lease_ms, 0);
 	ck_assert_str_eq(found.mail_reply, "");
+	ck_assert_str_eq(found.end_reason, "");
+	ck_assert_mem_eq(found.client_hash, challenge.client_hash, 32);
+	ck_assert_mem_eq(found.domain_hash, challenge.domain_hash, 32);
 	registry_challenge_release(&found);
 	fails(ERR_NOT_FOUND,
 	      registry_challenge_read(registry, &no_id, &found, NULL));
@@ -141,7 +146,7 @@ START_TEST(unknown_challenge_is_not_found)
 	      registry_challenge_solve(registry, &id, 0, NOW, NULL));
 	fails(ERR_NOT_FOUND,
 	      registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT,
-	                                   0, "", NULL));
+	                                   0, true, "", NULL));
 }
 END_TEST
 
@@ -239,14 +244,14 @@ START_TEST(mail_is_claimed_when_due)
 	ck_assert_str_eq(got, "3");
 	fails(ERR_CONFLICT,
 	      registry_challenge_mail_done(registry, &id, "w2", MAIL_STATE_SENT,
-	                                   0, "250", NULL));
+	                                   0, true, "250", NULL));
 	claim("w4", 110, 9, got);
 	ck_assert_uint_eq(strlen(got), 2);
 	fails(ERR_CONFLICT,
 	      registry_challenge_mail_done(registry, &id, "w1", MAIL_STATE_SENT,
-	                                   0, "250", NULL));
+	                                   0, true, "250", NULL));
 	ok(registry_challenge_mail_done(registry, &id, "w4", MAIL_STATE_SENT, 0,
-	                                "250", E));
+	                                true, "250", E));
 }
 END_TEST
 
@@ -270,7 +275,8 @@ START_TEST(claim_ends)
 	open_due(1, 0);
 	claim("w", 0, 9, got);
 	ok(registry_challenge_mail_done(registry, &id, "w", ends[_i].state,
-	                                NOW + ends[_i].next, "451 later", E));
+	                                NOW + ends[_i].next, true, "451 later",
+	                                E));
 	ok(registry_challenge_read(registry, &id, &found, E));
 	ck_assert_int_eq(found.mail, ends[_i].state);
 	ck_assert_int_eq(found.mail_attempts, 1);
@@ -280,7 +286,7 @@ START_TEST(claim_ends)
 	registry_challenge_release(&found);
 	fails(ERR_CONFLICT,
 	      registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT,
-	                                   0, "", NULL));
+	                                   0, true, "", NULL));
 	claim("w", 500, 9, got);
 	ck_assert_str_eq(got, ends[_i].later);
 }
@@ -296,7 +302,7 @@ START_TEST(claim_ends_after_solving)
 	claim("w", 0, 9, got);
 	bring(&id, CHALLENGE_STATE_SOLVED);
 	ok(registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT, 0,
-	                                "250", E));
+	                                true, "250", E));
 	claim("w", 500, 9, got);
 	ck_assert_str_eq(got, "");
 }
@@ -315,7 +321,7 @@ START_TEST(claim_is_checked)
 	                                                 0, &page, NULL));
 	fails(ERR_INVALID,
 	      registry_challenge_mail_done(registry, &id, NULL, MAIL_STATE_SENT,
-	                                   0, "", NULL));
+	                                   0, true, "", NULL));
 }
 END_TEST
 
@@ -365,17 +371,163 @@ END_TEST
 
 START_TEST(dead_sender_is_known)
 {
-	uint8_t hash[CRYPTO_HASH_SIZE] = {1}, other[CRYPTO_HASH_SIZE] = {2};
+	struct registry_dead_sender found, mark = {.hash = {1},
+	                                           .marked_ms = NOW,
+	                                           .challenge = id_of(3),
+	                                           .reason = (char *)"550"};
+	uint8_t other[CRYPTO_HASH_SIZE] = {2};
 	bool dead = true;
 
-	ok(registry_sender_is_dead(registry, hash, &dead, E));
+	ok(registry_sender_is_dead(registry, mark.hash, &dead, E));
 	ck_assert(!dead);
-	ok(registry_sender_set_dead(registry, hash, NOW, E));
-	ok(registry_sender_set_dead(registry, hash, NOW + 1, E));
-	ok(registry_sender_is_dead(registry, hash, &dead, E));
+	fails(ERR_NOT_FOUND,
+	      registry_sender_read(registry, mark.hash, &found, NULL));
+	ok(registry_sender_mark(registry, &mark, E));
+	mark.marked_ms = NOW + 1;
+	mark.challenge = id_of(4);
+	mark.reason = (char *)"5.1.1 caf\xe9";
+	ok(registry_sender_mark(registry, &mark, E));
+	ok(registry_sender_is_dead(registry, mark.hash, &dead, E));
 	ck_assert(dead);
+	ok(registry_sender_read(registry, mark.hash, &found, E));
+	ck_assert_mem_eq(found.hash, mark.hash, sizeof(mark.hash));
+	ck_assert_int_eq(found.marked_ms, NOW + 1);
+	ck_assert(id_equal(&found.challenge, &mark.challenge));
+	ck_assert_str_eq(found.reason, mark.reason);
+	registry_dead_sender_release(&found);
 	ok(registry_sender_is_dead(registry, other, &dead, E));
 	ck_assert(!dead);
+}
+END_TEST
+
+/* A mark that was made later than what clears it stays. */
+START_TEST(mark_is_cleared)
+{
+	struct registry_dead_sender mark = {.hash = {1}, .marked_ms = NOW};
+	bool cleared = true, dead;
+
+	ok(registry_sender_clear(registry, mark.hash, NOW, &cleared, E));
+	ck_assert(!cleared);
+	ok(registry_sender_mark(registry, &mark, E));
+	mark.hash[0] = 2;
+	ok(registry_sender_mark(registry, &mark, E));
+	ok(registry_sender_clear(registry, mark.hash, NOW - 1, &cleared, E));
+	ck_assert(!cleared);
+	ok(registry_sender_clear(registry, mark.hash, NOW, &cleared, E));
+	ck_assert(cleared);
+	ok(registry_sender_is_dead(registry, mark.hash, &dead, E));
+	ck_assert(!dead);
+	mark.hash[0] = 1;
+	ok(registry_sender_is_dead(registry, mark.hash, &dead, E));
+	ck_assert(dead);
+	ok(registry_sender_clear(registry, mark.hash, INT64_MAX, NULL, E));
+	ok(registry_sender_is_dead(registry, mark.hash, &dead, E));
+	ck_assert(!dead);
+}
+END_TEST
+
+START_TEST(ending_keeps_the_reason)
+{
+	struct registry_challenge found, challenge = challenge_of(3, 7);
+
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	fails(ERR_INVALID,
+	      registry_challenge_end(registry, &challenge.id,
+	                             CHALLENGE_STATE_SOLVED, "", NOW, NULL));
+	ok(registry_challenge_end(registry, &challenge.id,
+	                          CHALLENGE_STATE_BOUNCED, "550 5.1.1 caf\xe9",
+	                          NOW + 5, E));
+	fails(ERR_CONFLICT, registry_challenge_end(registry, &challenge.id,
+	                                           CHALLENGE_STATE_EXPIRED,
+	                                           "late", NOW, NULL));
+	ok(registry_challenge_read(registry, &challenge.id, &found, E));
+	ck_assert_int_eq(found.state, CHALLENGE_STATE_BOUNCED);
+	ck_assert_int_eq(found.changed_ms, NOW + 5);
+	ck_assert_str_eq(found.end_reason, "550 5.1.1 caf\xe9");
+	registry_challenge_release(&found);
+}
+END_TEST
+
+static size_t count_of(enum registry_challenge_group group, uint8_t byte,
+                       int64_t since_ms, size_t limit)
+{
+	struct registry_challenge_query query = {.group = group,
+	                                         .tenant =
+	                                             byte ? tenant_b : tenant_a,
+	                                         .since_ms = NOW + since_ms,
+	                                         .limit = limit};
+	size_t count = 99;
+
+	query.hash[0] = byte;
+	ok(registry_challenge_count(registry, &query, &count, E));
+	return count;
+}
+
+/* Ten of two clients, five domains, two tenants; one sender closed a few. */
+START_TEST(challenges_are_counted)
+{
+	for (unsigned i = 0; i < 10; i++) {
+		struct registry_challenge challenge =
+		    challenge_of(i + 1, (uint8_t)(i + 1));
+
+		challenge.created_ms = NOW + i;
+		challenge.tenant = i < 3 ? tenant_b : tenant_a;
+		challenge.client_hash[0] = (uint8_t)(i % 2);
+		challenge.domain_hash[0] = (uint8_t)(i % 5);
+		memset(challenge.sender_hash, 0, sizeof(challenge.sender_hash));
+		challenge.sender_hash[0] = i < 4 ? 1 : (uint8_t)(i + 1);
+		ok(registry_challenge_open(registry, &challenge, NULL, E));
+		ok(registry_challenge_end(registry, &challenge.id,
+		                          CHALLENGE_STATE_EXPIRED, "", NOW, E));
+	}
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_ALL, 0, 0, 99), 10);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_ALL, 0, 0, 10), 10);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_ALL, 0, 0, 4), 4);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_ALL, 0, 7, 99), 3);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_TENANT, 1, 0, 99), 3);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_TENANT, 0, 4, 99), 6);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_CLIENT, 1, 0, 99), 5);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_CLIENT, 1, 0, 1), 1);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_CLIENT, 7, 0, 99), 0);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_DOMAIN, 2, 3, 99), 1);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_SENDER, 1, 0, 99), 4);
+	ck_assert_uint_eq(count_of(CHALLENGES_OF_SENDER, 1, 3, 99), 1);
+}
+END_TEST
+
+START_TEST(counting_is_checked)
+{
+	struct registry_challenge_query query = {.group = CHALLENGES_OF_ALL};
+	size_t count;
+
+	fails(ERR_INVALID,
+	      registry_challenge_count(registry, &query, &count, NULL));
+	query.limit = 1;
+	query.group = (enum registry_challenge_group)5;
+	fails(ERR_INVALID,
+	      registry_challenge_count(registry, &query, &count, NULL));
+}
+END_TEST
+
+/* What was not tried does not count as an attempt. */
+START_TEST(attempt_is_taken_back)
+{
+	struct registry_challenge found, challenge = challenge_of(3, 7);
+	struct registry_challenges page = {.count = 0};
+
+	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	for (int i = 0; i < 2; i++) {
+		ok(registry_challenge_claim_mail(registry, "w", NOW, 9, 9,
+		                                 &page, E));
+		ck_assert_uint_eq(page.count, 1);
+		registry_challenges_release(&page);
+		ok(registry_challenge_mail_done(registry, &challenge.id, "w",
+		                                MAIL_STATE_PENDING, NOW, i > 0,
+		                                "554 relay", E));
+		ok(registry_challenge_read(registry, &challenge.id, &found, E));
+		ck_assert_int_eq(found.mail_attempts, i);
+		registry_challenge_release(&found);
+	}
 }
 END_TEST
 
@@ -394,6 +546,11 @@ int main(void)
 	tcase_add_test(tcase, solved_with_its_serial_alone);
 	tcase_add_test(tcase, due_lists_by_time);
 	tcase_add_test(tcase, dead_sender_is_known);
+	tcase_add_test(tcase, mark_is_cleared);
+	tcase_add_test(tcase, ending_keeps_the_reason);
+	tcase_add_test(tcase, challenges_are_counted);
+	tcase_add_test(tcase, counting_is_checked);
+	tcase_add_test(tcase, attempt_is_taken_back);
 	tcase = case_in(suite, "mails");
 	tcase_add_test(tcase, mail_is_claimed_when_due);
 	tcase_add_loop_test(tcase, claim_ends, 0, sizeof(ends) / sizeof(*ends));

@@ -415,7 +415,7 @@ static int end_unclaimed(void)
 	struct id id = id_of(1);
 
 	return registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT,
-	                                    0, "", NULL);
+	                                    0, true, "", NULL);
 }
 
 static int end_long(void)
@@ -423,7 +423,7 @@ static int end_long(void)
 	struct id id = id_of(1);
 
 	return registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_SENT,
-	                                    0, too_long, NULL);
+	                                    0, true, too_long, NULL);
 }
 
 static int due_in_no_state(void)

@@ -42,8 +42,8 @@ static int done(unsigned number, const char *owner)
 {
 	struct id id = id_of(number);
 
-	return registry_challenge_mail_done(registry, &id, owner,
-	                                    MAIL_STATE_SENT, 0, "250", NULL);
+	return registry_challenge_mail_done(
+	    registry, &id, owner, MAIL_STATE_SENT, 0, true, "250", NULL);
 }
 
 /* Who has the claim, and until when after NOW. */
@@ -84,7 +84,7 @@ static void put_back(void)
 
 	claimed();
 	ok(registry_challenge_mail_done(registry, &id, "w", MAIL_STATE_PENDING,
-	                                NOW, "451", E));
+	                                NOW, true, "451", E));
 }
 
 static void solved(void)
@@ -149,8 +149,8 @@ START_TEST(prolonging_is_checked)
 	fails(ERR_INVALID,
 	      registry_challenge_mail_done(
 	          registry, &id, "w",
-	          (enum registry_mail_state)(MAIL_STATE_FAILED + 1), NOW, "",
-	          NULL));
+	          (enum registry_mail_state)(MAIL_STATE_FAILED + 1), NOW, true,
+	          "", NULL));
 	expect_claim(1, "w", 100);
 }
 END_TEST

@@ -186,7 +186,8 @@ static void tour_challenges(void)
 	struct registry_challenge found, challenge = challenge_of(7, 7);
 	struct registry_challenges page;
 	const struct id *id = &challenge.id;
-	bool dead;
+	struct registry_dead_sender dead = {.marked_ms = NOW};
+	size_t count;
 
 	ok(registry_challenge_open(registry, &challenge, NULL, E));
 	fails(ERR_EXISTS,
@@ -197,7 +198,7 @@ static void tour_challenges(void)
 	ok(registry_challenge_claim_mail(registry, "w", NOW, 9, 9, &page, E));
 	registry_challenges_release(&page);
 	ok(registry_challenge_mail_done(registry, id, "w", MAIL_STATE_SENT, 0,
-	                                "", E));
+	                                true, "", E));
 	for (int state = 0; state < 5; state++) {
 		ok(registry_challenge_due(registry,
 		                          (enum registry_challenge_state)state,
@@ -207,8 +208,17 @@ static void tour_challenges(void)
 	ok(registry_challenge_solve(registry, id, 1, NOW, E));
 	ok(registry_challenge_move(registry, id, CHALLENGE_STATE_SOLVED,
 	                           CHALLENGE_STATE_SETTLED, NOW, E));
-	ok(registry_sender_set_dead(registry, challenge.sender_hash, NOW, E));
-	ok(registry_sender_is_dead(registry, challenge.sender_hash, &dead, E));
+	for (int group = 0; group <= CHALLENGES_OF_ALL; group++) {
+		struct registry_challenge_query query = {
+		    .group = (enum registry_challenge_group)group, .limit = 9};
+
+		ok(registry_challenge_count(registry, &query, &count, E));
+	}
+	memcpy(dead.hash, challenge.sender_hash, sizeof(dead.hash));
+	ok(registry_sender_clear(registry, dead.hash, NOW, NULL, E));
+	ok(registry_sender_mark(registry, &dead, E));
+	ok(registry_sender_read(registry, dead.hash, &dead, E));
+	registry_dead_sender_release(&dead);
 }
 
 static void tour_purges(void)

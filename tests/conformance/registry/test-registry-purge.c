@@ -63,10 +63,10 @@ static void put_challenge(unsigned number, enum registry_challenge_state state)
 
 static void put_dead(unsigned number, int64_t at)
 {
-	uint8_t hash[CRYPTO_HASH_SIZE];
+	struct registry_dead_sender dead = {.marked_ms = at};
 
-	memset(hash, (int)number, sizeof(hash));
-	ok(registry_sender_set_dead(registry, hash, at, E));
+	memset(dead.hash, (int)number, sizeof(dead.hash));
+	ok(registry_sender_mark(registry, &dead, E));
 }
 
 static void put_line(const struct id *tenant, unsigned number, int64_t at)

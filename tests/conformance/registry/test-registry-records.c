@@ -149,14 +149,19 @@ static void put_challenges(void)
 	    CHALLENGE_STATE_OPEN, CHALLENGE_STATE_SOLVED,
 	    CHALLENGE_STATE_EXPIRED, CHALLENGE_STATE_BOUNCED};
 	struct id id = id_of(1), attached = id_of(4);
-	uint8_t hash[CRYPTO_HASH_SIZE] = {1};
+	struct registry_dead_sender dead = {.challenge = id,
+	                                    .reason = (char *)"5.1.1 caf\xe9"};
 
 	for (unsigned i = 0; i < 4; i++) {
 		struct registry_challenge challenge =
 		    challenge_of(i + 1, (uint8_t)(i + 1));
 
 		ok(registry_challenge_open(registry, &challenge, NULL, E));
-		if (states[i] != CHALLENGE_STATE_OPEN)
+		if (states[i] == CHALLENGE_STATE_BOUNCED)
+			ok(registry_challenge_end(registry, &challenge.id,
+			                          states[i], "550", NOW + 3,
+			                          E));
+		else if (states[i] != CHALLENGE_STATE_OPEN)
 			ok(registry_challenge_move(registry, &challenge.id,
 			                           CHALLENGE_STATE_OPEN,
 			                           states[i], NOW + 3, E));
@@ -164,8 +169,11 @@ static void put_challenges(void)
 	ok(registry_challenge_recode(registry, &id, 0, true, "NEWCODE", E));
 	ok(registry_message_attach(registry, &tenant_a, &attached, &id,
 	                           "open-challenge", E));
-	for (hash[0] = 9; hash[0] > 6; hash[0]--)
-		ok(registry_sender_set_dead(registry, hash, NOW + hash[0], E));
+	for (uint8_t i = 9; i > 6; i--) {
+		dead.hash[0] = i;
+		dead.marked_ms = NOW + i;
+		ok(registry_sender_mark(registry, &dead, E));
+	}
 }
 
 static void put_rest(void)
@@ -382,9 +390,14 @@ static bool change_record(struct registry_record *record)
 		return true;
 	case REGISTRY_CHALLENGES:
 		record->challenge.state = CHALLENGE_STATE_SETTLED;
+		change_text(&record->challenge.end_reason);
+		record->challenge.client_hash[1] ^= 1;
+		record->challenge.domain_hash[1] ^= 1;
 		return true;
 	case REGISTRY_DEAD_SENDERS:
 		record->dead_sender.marked_ms += 5;
+		record->dead_sender.challenge = id_of(77);
+		change_text(&record->dead_sender.reason);
 		return true;
 	case REGISTRY_AUDIT:
 		change_text(&record->audit.detail);

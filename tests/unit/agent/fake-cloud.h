@@ -18,6 +18,7 @@ struct fake_cloud {
 	pthread_mutex_t lock;
 	/* Set before it is started, or under the lock. */
 	fake_answer messages, decisions, policy, events;
+	http_handler on_events; /* in place of all that; NULL: none */
 	void *context;
 	_Atomic unsigned asked[4]; /* as the answers above */
 	_Atomic unsigned items;    /* messages or events in all requests */
@@ -127,6 +128,15 @@ static inline void fake_on_events(struct http_request *request, void *context)
 	           cloud->events ? cloud->events : fake_note);
 }
 
+static inline void fake_route_events(struct http_request *request,
+                                     void *context)
+{
+	struct fake_cloud *cloud = context;
+
+	(cloud->on_events ? cloud->on_events : fake_on_events)(request,
+	                                                       context);
+}
+
 /* Starts it; the answers were set before. */
 static inline void fake_start(struct fake_cloud *cloud)
 {
@@ -134,7 +144,7 @@ static inline void fake_start(struct fake_cloud *cloud)
 	    {"POST", "/v1/agent/messages", fake_on_messages, 8U << 20},
 	    {"GET", "/v1/agent/decisions", fake_on_decisions, 0},
 	    {"GET", "/v1/agent/policy", fake_on_policy, 0},
-	    {"POST", "/v1/agent/events", fake_on_events, 8U << 20},
+	    {"POST", "/v1/agent/events", fake_route_events, 8U << 20},
 	    {NULL, NULL, NULL, 0},
 	};
 	struct http_server_options options = {

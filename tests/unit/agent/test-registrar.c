@@ -298,7 +298,9 @@ static json_t *refuse_request(struct fake_cloud *fake,
 	if (!has_poison(body, &count))
 		return fake_register(fake, request, body, status);
 	*status = 422;
-	return json_pack("{s:s}", "detail", "one of them is wrong");
+	return json_pack("{s:s, s:s}", "type",
+	                 "urn:turing:problem:invalid-field", "detail",
+	                 "one of them is wrong");
 }
 
 /* Refuses the message alone. */

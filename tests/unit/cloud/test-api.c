@@ -144,10 +144,7 @@ static const struct {
      "messages[0]: not an object"},
     {"POST", "/v1/agent/messages", "{\"messages\":[{}]}", 400,
      "messages[0].id: missing"},
-    {"POST", "/v1/agent/events", "{\"events\":[{\"message\":1}]}", 400,
-     "events[0].message: not a string"},
-    {"POST", "/v1/agent/events", "{\"events\":[null]}", 400,
-     "events[0].not an object"},
+    {"POST", "/v1/agent/events", "{\"events\":7}", 400, "events: not an array"},
     {"GET", "/v1/agent/decisions?after=-1", NULL, 400, "after"},
     {"GET", "/v1/agent/decisions?wait=61", NULL, 400, "wait"},
     {"GET", "/v1/agent/decisions?limit=0", NULL, 400, "limit"},
@@ -388,6 +385,17 @@ static const struct {
      "unknown", REGISTRY_HELD},
 };
 
+/* The text with the message's id in place of "%s"; the caller frees it. */
+static char *fill(const char *text, const struct id *message)
+{
+	const char *place = strstr(text, "%s");
+	char id[ID_TEXT_SIZE];
+
+	return place ? mem_format("%.*s%s%s", (int)(place - text), text,
+	                          id_format(message, id), place + 2)
+	             : mem_copy_string(text);
+}
+
 START_TEST(events)
 {
 	struct id message = hold(&fixture.tenant, "a@acme.test");
@@ -409,6 +417,61 @@ START_TEST(events)
 	    cloud_fixture_state(&fixture, &fixture.tenant, &message),
 	    event_rows[_i].state);
 	json_decref(body);
+	free(batch);
+}
+END_TEST
+
+/* Each event that cannot be read is refused by itself. */
+START_TEST(bad_events_spoil_no_other)
+{
+	static const struct {
+		const char *event, *error;
+	} rows[] = {
+	    {"7", "events[1]: not an object"},
+	    {"null", "events[1]: not an object"},
+	    {"{}", "events[1].message: missing"},
+	    {"{\"message\":1}", "events[1].message: not a string"},
+	    {"{\"message\":\"x\"}", "events[1].message: not a UUID"},
+	    {"{\"message\":\"%s\"}", "events[1].recipient: missing"},
+	    {"{\"message\":\"%s\",\"recipient\":\"a@acme.test\"}",
+	     "events[1].event: missing"},
+	    {"{\"message\":\"%s\",\"recipient\":\"a@acme.test\","
+	     "\"event\":\"delivered\"}",
+	     "events[1].at: missing"},
+	    {"{\"message\":\"%s\",\"recipient\":\"a@acme.test\","
+	     "\"event\":\"delivered\",\"at\":\"2026-11-21T09:00:00Z\","
+	     "\"detail\":7}",
+	     "events[1].detail: not a string"},
+	};
+	struct id messages[] = {hold(&fixture.tenant, "a@acme.test"),
+	                        hold(&fixture.tenant, "a@acme.test"),
+	                        hold(&fixture.tenant, "a@acme.test")};
+	static const char good[] =
+	    "{\"message\":\"%s\",\"recipient\":\"a@acme.test\","
+	    "\"event\":\"discarded\",\"at\":\"2026-11-21T09:00:00Z\","
+	    "\"detail\":null}";
+	char *first = fill(good, &messages[0]),
+	     *last = fill(good, &messages[2]);
+	char *bad = fill(rows[_i].event, &messages[1]);
+	char *batch = mem_format("{\"events\":[%s,%s,%s]}", first, bad, last);
+	json_t *body;
+
+	ck_assert_int_eq(call(client, "POST", "/v1/agent/events", batch, &body),
+	                 200);
+	ck_assert_str_eq(status_of(body, 0), "ok");
+	ck_assert_str_eq(status_of(body, 1), "refused");
+	ck_assert_str_eq(
+	    text_of(json_array_get(json_object_get(body, "results"), 1),
+	            "error"),
+	    rows[_i].error);
+	ck_assert_str_eq(status_of(body, 2), "ok");
+	ck_assert_int_eq(
+	    cloud_fixture_state(&fixture, &fixture.tenant, &messages[1]),
+	    REGISTRY_HELD);
+	json_decref(body);
+	free(first);
+	free(bad);
+	free(last);
 	free(batch);
 }
 END_TEST
@@ -468,6 +531,7 @@ int main(void)
 	tcase_add_test(tcase, a_change_ends_the_wait);
 	tcase_add_test(tcase, a_wait_ends_in_time);
 	tcase_add_test(tcase, policy_pages_and_resets);
+	tcase_add_loop_test(tcase, bad_events_spoil_no_other, 0, 9);
 	tcase_add_loop_test(tcase, events, 0,
 	                    (int)(sizeof(event_rows) / sizeof(event_rows[0])));
 	tcase_add_test(tcase, another_tenants_mail_is_unknown);

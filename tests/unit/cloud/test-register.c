@@ -350,13 +350,12 @@ START_TEST(dead_sender_is_left_alone)
 {
 	struct registry_message message = cloud_fixture_message(
 	    &fixture.tenant, "gone@example.org", "bob@acme.test");
-	uint8_t hash[CRYPTO_HASH_SIZE];
+	struct registry_dead_sender dead = {.marked_ms = clock_wall_ms()};
 	struct error err = {0};
 
-	cloud_sender_hash(&fixture.cloud, "gone@example.org", hash);
-	ck_assert_int_eq(registry_sender_set_dead(fixture.cloud.registry, hash,
-	                                          clock_wall_ms(), &err),
-	                 0);
+	cloud_sender_hash(&fixture.cloud, "gone@example.org", dead.hash);
+	ck_assert_int_eq(
+	    registry_sender_mark(fixture.cloud.registry, &dead, &err), 0);
 	register_it(&message);
 	ck_assert_str_eq(message.challenge_reason, "dead-sender");
 	ck_assert(id_is_none(&message.challenge));

@@ -268,7 +268,8 @@ static void *play(void *argument)
 	return NULL;
 }
 
-#define OK    "HTTP/1.1 200 OK\r\n"
+#define BARE  "HTTP/1.1 200 OK\r\n"
+#define OK    BARE "Content-Type: application/json\r\n"
 #define CLOSE "Connection: close\r\n"
 
 static const struct script scripts[] = {
@@ -283,6 +284,18 @@ static const struct script scripts[] = {
     {"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n"
      "Content-Length: 0\r\n\r\n",
      0, 302, 0, false, 0},
+    /* What is said to be JSON, or a kind of it, is; nothing else. */
+    {BARE "Content-Type: application/problem+json; charset=utf-8\r\n"
+          "Content-Length: 2\r\n\r\n{}",
+     0, 200, 0, false, 0},
+    {BARE "content-type: Application/JSON;charset=utf-8\r\n"
+          "Content-Length: 2\r\n\r\n{}",
+     0, 200, 0, false, 0},
+    {BARE "Content-Type: text/html\r\nContent-Length: 2\r\n\r\n{}",
+     ERR_PROTOCOL, 0, 0, false, 0},
+    {BARE "Content-Type: application/jsonp\r\nContent-Length: 2\r\n\r\n{}",
+     ERR_PROTOCOL, 0, 0, false, 0},
+    {BARE "Content-Length: 2\r\n\r\n{}", ERR_PROTOCOL, 0, 0, false, 0},
     /* No JSON, or more than one could mean. */
     {OK "Content-Length: 4\r\n\r\n<h1>", ERR_PROTOCOL, 0, 0, false, 0},
     {OK "Content-Length: 13\r\n\r\n{\"a\":1,\"a\":2}", ERR_PROTOCOL, 0, 0,

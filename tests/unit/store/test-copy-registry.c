@@ -204,7 +204,9 @@ static void add_accounts(void)
 	                              .action = name,
 	                              .object = text,
 	                              .detail = empty};
-	uint8_t secret[32], hash[CRYPTO_HASH_SIZE] = {9};
+	struct registry_dead_sender dead = {
+	    .hash = {9}, .marked_ms = NOW, .challenge = tenant, .reason = name};
+	uint8_t secret[32];
 
 	ok(registry_domain_add(source, &tenant, "acme.test", E));
 	ok(registry_domain_add(source, &other_tenant, "beta.test", E));
@@ -212,7 +214,7 @@ static void add_accounts(void)
 	ok(registry_user_add(source, &user, E));
 	ok(registry_audit_add(source, &line, E));
 	ok(registry_secret(source, "token", secret, E));
-	ok(registry_sender_set_dead(source, hash, NOW, E));
+	ok(registry_sender_mark(source, &dead, E));
 }
 
 static void fill(void)

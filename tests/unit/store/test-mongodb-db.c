@@ -177,7 +177,7 @@ START_TEST(many_are_split)
 		ck_assert_int_eq(results[i], 0);
 		bson_destroy(documents[i]);
 	}
-	must(mongodb_count(db, "a", &all, NULL, &count, &err));
+	must(mongodb_count(db, "a", &all, NULL, 0, &count, &err));
 	ck_assert_int_eq(count, COUNT);
 	bson_destroy(&all);
 }
@@ -233,7 +233,7 @@ START_TEST(many_at_once)
 		must(insert(i, i));
 	must(mongodb_update_many(db, "a", above, add, &count, &err));
 	ck_assert_int_eq(count, 2);
-	must(mongodb_count(db, "a", above, NULL, &count, &err));
+	must(mongodb_count(db, "a", above, NULL, 0, &count, &err));
 	ck_assert_int_eq(count, 2);
 	must(mongodb_delete(db, "a", above, true, &count, &err));
 	ck_assert_int_eq(count, 1);
@@ -450,10 +450,10 @@ START_TEST(exhausted)
 	client = mongodb_take(tight, &err);
 	ck_assert_ptr_nonnull(client);
 	ck_assert_int_eq(
-	    mongodb_count(tight, "a", &selector, NULL, &count, &err),
+	    mongodb_count(tight, "a", &selector, NULL, 0, &count, &err),
 	    ERR_UNAVAILABLE);
 	mongodb_give(tight, client);
-	must(mongodb_count(tight, "a", &selector, NULL, &count, &err));
+	must(mongodb_count(tight, "a", &selector, NULL, 0, &count, &err));
 	mongodb_db_close(tight);
 	bson_destroy(&selector);
 	free(small);

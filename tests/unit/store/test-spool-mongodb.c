@@ -55,7 +55,7 @@ static int64_t count_in(const char *collection)
 	int64_t count = -1;
 
 	ck_assert_msg(
-	    !mongodb_count(db(), collection, &selector, NULL, &count, &err),
+	    !mongodb_count(db(), collection, &selector, NULL, 0, &count, &err),
 	    "%s", err.text);
 	return count;
 }
