@@ -55,7 +55,7 @@ static int read_event(const json_t *item, struct event *event,
 	if (!result)
 		result = json_field_text(item, "recipient", 320, true,
 		                         &recipient, err);
-	if (!result && (!mail_address_valid(recipient, false) ||
+	if (!result && (!mail_address_valid(recipient, true) ||
 	                mail_address_fold(recipient, event->recipient)))
 		event->recipient[0] = '\0';
 	if (!result)

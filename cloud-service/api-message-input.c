@@ -1,6 +1,7 @@
 /* Reads the JSON of one held message into the registry's form. */
 #include "cloud-service/api-message-input.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,25 +29,24 @@ static bool has_control(const char *text)
 }
 
 /* The envelope sender as given; "" is the null sender. One that is no address
- * is kept (its mail waits like any other), but nobody writes to it. */
+ * is kept as it can be shown (its mail waits like any other), but has no normal
+ * form, and nobody writes to it. */
 static int read_sender(const json_t *object, struct registry_message *message,
                        struct error *err)
 {
 	char normal[MAIL_ADDRESS_SIZE] = "";
 	const char *text;
-	int result = json_field_text(object, "sender", MAXIMUM_ADDRESS, false,
-	                             &text, err);
+	int result =
+	    json_field_text(object, "sender", SIZE_MAX, false, &text, err);
 
 	if (result)
 		return result;
-	if (has_control(text))
-		return error_set(err, ERR_INVALID,
-		                 "sender: has control characters");
-	if (*text && mail_sender_normalise(text, normal))
+	if (!mail_address_valid(text, true) ||
+	    mail_sender_normalise(text, normal))
 		normal[0] = '\0';
-	message->sender = mem_copy_string(text);
 	message->sender_normal = mem_copy_string(normal);
-	return 0;
+	return json_field_shown(object, "sender", MAXIMUM_ADDRESS,
+	                        &message->sender, err);
 }
 
 static int read_times(const json_t *object, struct registry_message *message,
@@ -195,36 +195,58 @@ static bool has_recipient(const struct registry_message *message,
 	return false;
 }
 
-static int add_recipient(const json_t *element, size_t index,
-                         const struct tenant_domains *domains,
-                         struct registry_message *message, struct error *err)
+/* Why the recipient cannot be registered, or NULL with its folded form. */
+static const char *refuse_recipient(const char *text,
+                                    const struct tenant_domains *domains,
+                                    char folded[MAIL_ADDRESS_SIZE])
+{
+	if (!mail_address_valid(text, true) || mail_address_fold(text, folded))
+		return "not a mail address";
+	if (!tenant_domains_have(domains, folded))
+		return "not of a domain of yours";
+	return NULL;
+}
+
+static void add_recipient(struct registry_message *message, const char *folded)
 {
 	struct registry_recipient *added;
-	char folded[MAIL_ADDRESS_SIZE];
-	const char *text = json_string_value(element);
 
-	if (!text || strlen(text) > MAXIMUM_ADDRESS ||
-	    !mail_address_valid(text, false) || mail_address_fold(text, folded))
-		return error_set(err, ERR_INVALID,
-		                 "recipients[%zu]: not a mail address", index);
-	if (!tenant_domains_have(domains, folded))
-		return error_set(err, ERR_INVALID,
-		                 "recipients[%zu]: not of a domain of yours",
-		                 index);
 	if (has_recipient(message, folded))
-		return 0;
+		return;
 	added = &message->recipients[message->recipient_count++];
 	added->address = mem_copy_string(folded);
 	added->state = REGISTRY_HELD;
 	added->changed_ms = message->registered_ms;
 	added->by = mem_copy_string("policy");
 	added->why = mem_copy_string("no entry of the lists counted for it");
+}
+
+/* One that is refused does not keep the others of its message waiting. */
+static int read_recipient(const json_t *element, size_t index,
+                          const struct tenant_domains *domains,
+                          struct registry_message *message, json_t *refused,
+                          struct error *err)
+{
+	const char *text = json_string_value(element), *why;
+	char folded[MAIL_ADDRESS_SIZE];
+
+	if (!text)
+		return error_set(err, ERR_INVALID,
+		                 "recipients[%zu]: not a string", index);
+	why = refuse_recipient(text, domains, folded);
+	if (!why)
+		add_recipient(message, folded);
+	else
+		(void)json_array_append_new(
+		    refused,
+		    json_pack("{s:O,s:s}", "address", element, "error", why));
 	return 0;
 }
 
 static int read_recipients(const json_t *object,
                            const struct tenant_domains *domains,
-                           struct registry_message *message, struct error *err)
+                           struct registry_message *message, json_t *refused,
+                           struct error *err)
 {
 	const json_t *array;
 	size_t i, count;
@@ -240,14 +262,19 @@ static int read_recipients(const json_t *object,
 	message->recipients =
 	    mem_alloc_array(count, sizeof(*message->recipients));
 	for (i = 0; i < count && !result; i++)
-		result = add_recipient(json_array_get(array, i), i, domains,
-		                       message, err);
+		result = read_recipient(json_array_get(array, i), i, domains,
+		                        message, refused, err);
+	if (!result && message->recipient_count == 0)
+		return error_set(err, ERR_INVALID, "recipients[0]: %s",
+		                 json_string_value(json_object_get(
+		                     json_array_get(refused, 0), "error")));
 	return result;
 }
 
 int message_input_read(const json_t *object, const struct id *tenant,
                        const struct tenant_domains *domains,
-                       struct registry_message *message, struct error *err)
+                       struct registry_message *message, json_t *refused,
+                       struct error *err)
 {
 	struct registry_message read = {.tenant = *tenant};
 	int result;
@@ -267,7 +294,7 @@ int message_input_read(const json_t *object, const struct id *tenant,
 	if (!result)
 		result = read_reason(object, &read, err);
 	if (!result)
-		result = read_recipients(object, domains, &read, err);
+		result = read_recipients(object, domains, &read, refused, err);
 	if (result)
 		registry_message_release(&read);
 	else

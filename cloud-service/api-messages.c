@@ -19,6 +19,7 @@ struct batch {
 	char **errors;                     /* NULL: the item is in messages */
 	struct registry_message *messages; /* those that could be read */
 	enum register_status *statuses;
+	json_t **refused; /* recipients of each of messages */
 	size_t message_count;
 };
 
@@ -30,6 +31,7 @@ static void batch_init(struct batch *batch, size_t count)
 	batch->errors = mem_alloc_array(count + 1, sizeof(*batch->errors));
 	batch->messages = mem_alloc_array(count + 1, sizeof(*batch->messages));
 	batch->statuses = mem_alloc_array(count + 1, sizeof(*batch->statuses));
+	batch->refused = mem_alloc_array(count + 1, sizeof(json_t *));
 }
 
 static void batch_release(struct batch *batch)
@@ -38,8 +40,11 @@ static void batch_release(struct batch *batch)
 
 	for (i = 0; i < batch->count; i++)
 		free(batch->errors[i]);
-	for (i = 0; i < batch->message_count; i++)
+	for (i = 0; i < batch->message_count; i++) {
 		registry_message_release(&batch->messages[i]);
+		json_decref(batch->refused[i]);
+	}
+	free(batch->refused);
 	free(batch->ids);
 	free(batch->errors);
 	free(batch->messages);
@@ -75,25 +80,36 @@ static bool seen_before(const struct batch *batch, size_t index)
 	return false;
 }
 
+static void log_refused(const struct batch *batch, size_t index,
+                        const struct api_caller *caller, const char *what)
+{
+	char text[ID_TEXT_SIZE];
+
+	log_warning(id_format(&batch->ids[index], text),
+	            "refused from agent %s: %s", caller->agent, what);
+}
+
 static void read_item(const json_t *item, size_t index,
                       const struct api_caller *caller,
                       const struct tenant_domains *domains, struct batch *batch)
 {
 	struct error err = {0};
-	char text[ID_TEXT_SIZE];
+	json_t *refused = json_array();
 
 	if (seen_before(batch, index))
 		error_set(&err, ERR_INVALID, "id: twice in this request");
 	else if (!message_input_read(item, &caller->tenant, domains,
 	                             &batch->messages[batch->message_count],
-	                             &err)) {
-		batch->message_count++;
+	                             refused, &err)) {
+		if (json_array_size(refused) > 0)
+			log_refused(batch, index, caller, "some recipients");
+		batch->refused[batch->message_count++] = refused;
 		return;
 	}
+	json_decref(refused);
 	batch->errors[index] = mem_copy_string(err.text);
 	count_message("refused");
-	log_warning(id_format(&batch->ids[index], text),
-	            "refused from agent %s: %s", caller->agent, err.text);
+	log_refused(batch, index, caller, err.text);
 }
 
 static const char *verdict_name(enum registry_state state)
@@ -130,14 +146,16 @@ static json_t *recipients_json(const struct registry_message *message)
 	return array;
 }
 
+/* Takes recipients and refused over. */
 static json_t *result_json(const struct id *id, const char *status,
-                           const char *error, json_t *recipients)
+                           const char *error, json_t *recipients,
+                           json_t *refused)
 {
 	char text[ID_TEXT_SIZE];
 
-	return json_pack("{s:s,s:s,s:s,s:o}", "id", id_format(id, text),
+	return json_pack("{s:s,s:s,s:s,s:o,s:o}", "id", id_format(id, text),
 	                 "status", status, "error", error, "recipients",
-	                 recipients);
+	                 recipients, "refused_recipients", refused);
 }
 
 static json_t *batch_json(const struct batch *batch)
@@ -150,16 +168,16 @@ static json_t *batch_json(const struct batch *batch)
 
 		if (batch->errors[i]) {
 			json_array_append_new(
-			    results,
-			    result_json(&batch->ids[i], "refused",
-			                batch->errors[i], json_array()));
+			    results, result_json(&batch->ids[i], "refused",
+			                         batch->errors[i], json_array(),
+			                         json_array()));
 			continue;
 		}
 		if (batch->statuses[at] == REGISTER_REFUSED)
 			json_array_append_new(
-			    results,
-			    result_json(&batch->ids[i], "refused",
-			                "id: in use elsewhere", json_array()));
+			    results, result_json(&batch->ids[i], "refused",
+			                         "id: in use elsewhere",
+			                         json_array(), json_array()));
 		else
 			json_array_append_new(
 			    results,
@@ -167,7 +185,8 @@ static json_t *batch_json(const struct batch *batch)
 			                batch->statuses[at] == REGISTER_KNOWN
 			                    ? "known"
 			                    : "registered",
-			                "", recipients_json(message)));
+			                "", recipients_json(message),
+			                json_incref(batch->refused[at])));
 		at++;
 	}
 	return json_pack("{s:o}", "results", results);

@@ -56,12 +56,28 @@ static const char *keep_text(struct decision_batch *batch, const char *text,
 	return batch->texts[batch->text_count++];
 }
 
-void decision_add_registered(struct decision_batch *batch, const struct id *id)
+void decision_add_registered(struct decision_batch *batch, const struct id *id,
+                             const char *refusal)
 {
 	struct spool_change *change = add_change(batch);
 
 	change->kind = SPOOL_REGISTERED;
 	change->mark.id = *id;
+	if (refusal)
+		change->mark.refusal =
+		    keep_text(batch, refusal, SPOOL_REFUSAL_MAXIMUM);
+}
+
+void decision_add_refused(struct decision_batch *batch, const struct id *id,
+                          int64_t retry_ms, const char *refusal)
+{
+	struct spool_change *change = add_change(batch);
+
+	change->kind = SPOOL_REFUSED;
+	change->refuse.id = *id;
+	change->refuse.retry_ms = retry_ms;
+	change->refuse.refusal =
+	    keep_text(batch, refusal, SPOOL_REFUSAL_MAXIMUM);
 }
 
 static int verdict_state(const char *verdict)

@@ -22,8 +22,15 @@ struct decision_batch {
 /* Frees what the batch holds and empties it; a zeroed one is allowed. */
 void decision_batch_release(struct decision_batch *batch);
 
-/* Adds a change that marks the message as registered. */
-void decision_add_registered(struct decision_batch *batch, const struct id *id);
+/* Adds a change that marks the message as registered; refusal says which of its
+ * recipients were not, NULL: all were. */
+void decision_add_registered(struct decision_batch *batch, const struct id *id,
+                             const char *refusal);
+
+/* Adds a change that notes why the cloud refused the message, and when it is
+ * asked again. */
+void decision_add_refused(struct decision_batch *batch, const struct id *id,
+                          int64_t retry_ms, const char *refusal);
 
 /*
  * Adds the moves of the recipients of message that are held and whose address

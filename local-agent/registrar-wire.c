@@ -3,8 +3,59 @@
 
 #include <string.h>
 
+#include "common/buffer.h"
 #include "common/clock.h"
+#include "common/mail/address.h"
 #include "common/mem.h"
+
+static const char *member(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+bool registrar_can_ask(const struct spool_recipient *recipient)
+{
+	char folded[MAIL_ADDRESS_SIZE];
+
+	return recipient->state == SPOOL_HELD &&
+	       mail_address_valid(recipient->address, true) &&
+	       mail_address_fold(recipient->address, folded) == 0;
+}
+
+/* Appends "ADDRESS: why", cut where there is no room left. */
+static void add_refusal(struct buffer *out, const char *address,
+                        const char *why)
+{
+	(void)buffer_append_format(out, "%s%.320s: %.200s",
+	                           out->length ? "; " : "", address, why);
+}
+
+char *registrar_refusal(const struct spool_message *message,
+                        const json_t *refused)
+{
+	struct buffer out;
+	const json_t *item;
+	size_t i;
+
+	buffer_init(&out, SPOOL_REFUSAL_MAXIMUM);
+	json_array_foreach((json_t *)(uintptr_t)refused, i, item)
+	{
+		const char *address = member(item, "address");
+		const char *why = member(item, "error");
+
+		add_refusal(&out, address ? address : "?", why ? why : "?");
+	}
+	for (i = 0; i < message->recipient_count; i++)
+		if (message->recipients[i].state == SPOOL_HELD &&
+		    !registrar_can_ask(&message->recipients[i]))
+			add_refusal(&out, message->recipients[i].address,
+			            "not a mail address");
+	if (!out.length) {
+		buffer_release(&out);
+		return NULL;
+	}
+	return buffer_take(&out);
+}
 
 /* A string; bytes that are no UTF-8 become '?'. */
 static json_t *text(const char *value)
@@ -57,10 +108,19 @@ static json_t *held_recipients(const struct spool_message *message)
 	size_t i;
 
 	for (i = 0; i < message->recipient_count; i++)
-		if (message->recipients[i].state == SPOOL_HELD)
+		if (registrar_can_ask(&message->recipients[i]))
 			(void)json_array_append_new(
 			    list, text(message->recipients[i].address));
 	return list;
+}
+
+/* The envelope sender. What is no text could become another's address: one
+ * control makes sure that the cloud takes it for none. */
+static json_t *sender_text(const char *sender)
+{
+	json_t *string = json_string(sender);
+
+	return string ? string : json_string("\x7f");
 }
 
 static json_t *message_object(const struct spool_message *message,
@@ -72,7 +132,7 @@ static json_t *message_object(const struct spool_message *message,
 	set(object, "id", json_string(id_format(&message->id, id)));
 	set_time(object, "received_at", message->received_ms);
 	set_time(object, "expires_at", message->expires_ms);
-	set(object, "sender", text(message->sender));
+	set(object, "sender", sender_text(message->sender));
 	set(object, "header_from", text(message->header_from));
 	set(object, "subject", text(with_subject ? message->subject : ""));
 	set(object, "message_id", text(message->message_id));
@@ -95,11 +155,6 @@ json_t *registrar_request(const struct spool_message *const *messages,
 		(void)json_array_append_new(
 		    list, message_object(messages[i], with_subject));
 	return json_pack("{s:o}", "messages", list);
-}
-
-static const char *member(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
 }
 
 /* A verdict of "hold" changes nothing; an unknown one is a broken promise. */
@@ -131,7 +186,7 @@ static int read_verdicts(const json_t *result,
 int registrar_result(const json_t *answer, size_t index,
                      const struct spool_message *message,
                      struct decision_batch *batch,
-                     enum registrar_status *status, const char **refusal)
+                     enum registrar_status *status, char **refusal)
 {
 	const json_t *result =
 	    json_array_get(json_object_get(answer, "results"), index);
@@ -142,14 +197,21 @@ int registrar_result(const json_t *answer, size_t index,
 	if (!id_text || !word || id_parse(id_text, &id) ||
 	    !id_equal(&id, &message->id))
 		return ERR_PROTOCOL;
-	*refusal = member(result, "error");
 	if (strcmp(word, "refused") == 0) {
+		const char *why = member(result, "error");
+
 		*status = REGISTRAR_REFUSED;
+		*refusal =
+		    mem_copy_string(why && *why ? why : "no reason given");
 		return 0;
 	}
 	if (strcmp(word, "registered") != 0 && strcmp(word, "known") != 0)
 		return ERR_PROTOCOL;
+	if (read_verdicts(result, message, batch))
+		return ERR_PROTOCOL;
 	*status = REGISTRAR_ACCEPTED;
-	decision_add_registered(batch, &message->id);
-	return read_verdicts(result, message, batch);
+	*refusal = registrar_refusal(
+	    message, json_object_get(result, "refused_recipients"));
+	decision_add_registered(batch, &message->id, *refusal);
+	return 0;
 }

@@ -2,7 +2,9 @@
 #include "local-agent/registrar.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -11,30 +13,21 @@
 #include "local-agent/trouble.h"
 #include "local-agent/registrar-wire.h"
 
-#define PATH            "/v1/agent/messages"
-#define BATCH_MESSAGES  500
-#define TIMEOUT_MS      60000
-#define IDLE_MS         10000 /* for what another process has changed */
-#define GATHER_MS       100   /* between batches that are not full */
-#define REFUSED_MAXIMUM 1024
-
-/* A message that the cloud refused: not asked again for a while. */
-struct refused {
-	struct id id;
-	int64_t until_ms;
-};
+#define PATH           "/v1/agent/messages"
+#define BATCH_MESSAGES 500
+#define TIMEOUT_MS     60000
+#define IDLE_MS        10000 /* for what another process has changed */
+#define GATHER_MS      100   /* between batches that are not full */
 
 struct registrar {
 	struct registrar_options options;
 	struct cloud_worker *worker;
 	struct trouble reading;
-	struct refused refused[REFUSED_MAXIMUM];
-	size_t refused_next;
 	size_t limit;    /* messages in the next batch */
 	bool again;      /* the sweep starts anew at once */
 	bool busy;       /* this page had something to send or to mark */
 	struct id after; /* where the sweep over the spool stands */
-	struct metric *registered, *refusals, *lag;
+	struct metric *registered, *refusals, *recipient_refusals, *lag;
 };
 
 /* The messages of a page that are sent. */
@@ -43,32 +36,45 @@ struct batch {
 	size_t count;
 };
 
-static bool is_refused(const struct registrar *registrar, const struct id *id)
-{
-	int64_t now_ms = clock_monotonic_ms();
-	size_t i;
-
-	for (i = 0; i < REFUSED_MAXIMUM; i++)
-		if (registrar->refused[i].until_ms > now_ms &&
-		    id_equal(&registrar->refused[i].id, id))
-			return true;
-	return false;
-}
-
+/*
+ * The refusal is kept with the message, so that a restart does not forget it,
+ * and the next try comes later each time. It is logged when it is new.
+ */
 static void refuse(struct registrar *registrar,
-                   const struct spool_message *message, const char *why)
+                   const struct spool_message *message, const char *why,
+                   struct decision_batch *decisions)
 {
-	struct refused *slot =
-	    &registrar->refused[registrar->refused_next++ % REFUSED_MAXIMUM];
+	const struct agent_config *config = registrar->options.config;
+	const struct backoff pauses = {.minimum_ms = config->queue_retry_min_ms,
+	                               .maximum_ms =
+	                                   config->queue_retry_max_ms};
+	int64_t pause_ms =
+	    backoff_delay_ms(&pauses, message->registration_attempts + 1);
 	char id[ID_TEXT_SIZE];
 
-	slot->id = message->id;
-	slot->until_ms = clock_monotonic_ms() +
-	                 registrar->options.config->cloud_retry_max_ms;
+	decision_add_refused(decisions, &message->id,
+	                     clock_wall_ms() + pause_ms, why);
 	metric_add(registrar->refusals, 1);
-	log_error(id_format(&message->id, id),
-	          "the cloud refused to register it: %s; it stays held",
-	          why ? why : "no reason given");
+	if (strcmp(message->registration_refusal, why) != 0)
+		log_error(id_format(&message->id, id),
+		          "the cloud refused to register it: %s; it stays "
+		          "held and is sent again ever more seldom",
+		          why);
+}
+
+/* Says once what is not registered of a message that is. */
+static void tell_left_out(struct registrar *registrar,
+                          const struct spool_message *message,
+                          const char *refusal)
+{
+	char id[ID_TEXT_SIZE];
+
+	if (!refusal)
+		return;
+	metric_add(registrar->recipient_refusals, 1);
+	log_warning(id_format(&message->id, id),
+	            "registered without some recipients, which stay held: %s",
+	            refusal);
 }
 
 static bool has_held(const struct spool_message *message)
@@ -76,9 +82,21 @@ static bool has_held(const struct spool_message *message)
 	size_t i;
 
 	for (i = 0; i < message->recipient_count; i++)
-		if (message->recipients[i].state == SPOOL_HELD)
+		if (registrar_can_ask(&message->recipients[i]))
 			return true;
 	return false;
+}
+
+/* None of its recipients can be registered, or none is held any more. */
+static void mark(struct registrar *registrar,
+                 const struct spool_message *message,
+                 struct decision_batch *decisions)
+{
+	char *refusal = registrar_refusal(message, NULL);
+
+	decision_add_registered(decisions, &message->id, refusal);
+	tell_left_out(registrar, message, refusal);
+	free(refusal);
 }
 
 /* Picks what is sent; what needs no registration any more is marked. */
@@ -91,8 +109,8 @@ static void pick(struct registrar *registrar, const struct spool_page *page,
 		const struct spool_message *message = &page->messages[i];
 
 		if (!has_held(message))
-			decision_add_registered(decisions, &message->id);
-		else if (!is_refused(registrar, &message->id))
+			mark(registrar, message, decisions);
+		else
 			batch->messages[batch->count++] = message;
 	}
 }
@@ -105,7 +123,7 @@ static int read_results(struct registrar *registrar, const json_t *answer,
 
 	for (i = 0; i < batch->count; i++) {
 		enum registrar_status status;
-		const char *why;
+		char *why = NULL;
 		int result = registrar_result(answer, i, batch->messages[i],
 		                              decisions, &status, &why);
 
@@ -117,9 +135,12 @@ static int read_results(struct registrar *registrar, const json_t *answer,
 			return result;
 		}
 		if (status == REGISTRAR_REFUSED)
-			refuse(registrar, batch->messages[i], why);
+			refuse(registrar, batch->messages[i], why, decisions);
 		else
+			tell_left_out(registrar, batch->messages[i], why);
+		if (status == REGISTRAR_ACCEPTED)
 			metric_add(registrar->registered, 1);
+		free(why);
 	}
 	return 0;
 }
@@ -128,10 +149,12 @@ static int read_results(struct registrar *registrar, const json_t *answer,
  * The whole request was refused: one message in it may be to blame. They are
  * sent one by one until it is found, and that one is put aside.
  */
-static int narrow_down(struct registrar *registrar, const struct batch *batch)
+static int narrow_down(struct registrar *registrar, const struct batch *batch,
+                       struct decision_batch *decisions)
 {
 	if (batch->count == 1) {
-		refuse(registrar, batch->messages[0], "request refused");
+		refuse(registrar, batch->messages[0], "request refused",
+		       decisions);
 		return 0;
 	}
 	registrar->limit = 1;
@@ -155,7 +178,7 @@ static int send(struct registrar *registrar, struct cloud_worker *worker,
 	    cloud_worker_call(worker, "POST", PATH, body, TIMEOUT_MS, &answer);
 	json_decref(body);
 	if (result == ERR_INVALID)
-		return narrow_down(registrar, batch);
+		return narrow_down(registrar, batch, decisions);
 	if (result == ERR_LIMIT && registrar->limit > 1)
 		registrar->limit /= 2;
 	if (result)
@@ -195,7 +218,6 @@ static int handle_page(struct registrar *registrar, struct cloud_worker *worker,
 /* Where the sweep goes on, and when. */
 static int64_t plan(struct registrar *registrar, const struct spool_page *page)
 {
-	/* A page with refused mail in it must not hide what follows. */
 	registrar->after = page->more && !registrar->again
 	                       ? page->messages[page->count - 1].id
 	                       : (struct id){{0}};
@@ -208,6 +230,7 @@ static int64_t step(struct cloud_worker *worker, void *context)
 {
 	struct registrar *registrar = context;
 	struct spool_query query = {.unregistered = true,
+	                            .retry_until_ms = clock_wall_ms(),
 	                            .after = registrar->after,
 	                            .limit = registrar->limit};
 	struct spool_page page = {0};
@@ -238,6 +261,9 @@ static void make_metrics(struct registrar *registrar)
 	registrar->refusals =
 	    metric_counter("turing_agent_registration_refused_total", "",
 	                   "Messages that the cloud refused to register");
+	registrar->recipient_refusals = metric_counter(
+	    "turing_agent_registered_in_part_total", "",
+	    "Messages registered without some of their recipients");
 	registrar->lag =
 	    metric_gauge("turing_agent_registration_lag_seconds", "",
 	                 "Age of the oldest message in the last "

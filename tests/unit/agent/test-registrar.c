@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/unit/agent/fake-cloud.h"
 
@@ -28,7 +29,7 @@ static void setup(void)
 	atomic_store(&releases, 0);
 }
 
-static int64_t patience_ms; /* before refused mail is tried again; 0: short */
+static int64_t patience_ms; /* before refused mail is tried again; 0: long */
 
 static void start_registrar(void)
 {
@@ -37,7 +38,7 @@ static void start_registrar(void)
 
 	lab_config(&config, cloud.port, LAB_POLICY);
 	if (patience_ms)
-		config.cloud_retry_max_ms = patience_ms;
+		config.queue_retry_min_ms = patience_ms;
 	writer = lab_writer(store.spool);
 	options.writer = writer;
 	ck_assert_int_eq(registrar_start(&registrar, &options, NULL), 0);
@@ -344,24 +345,142 @@ START_TEST(refused_mail_does_not_hold_up_the_rest)
 }
 END_TEST
 
-/* Nor is it asked about without end. */
+static struct spool_message read_one(struct id id)
+{
+	struct spool_message message;
+
+	ck_assert_int_eq(spool_read(store.spool, &id, &message, NULL), 0);
+	return message;
+}
+
+static unsigned attempts_of(struct id id)
+{
+	struct spool_message message = read_one(id);
+	unsigned attempts = message.registration_attempts;
+
+	spool_message_release(&message);
+	return attempts;
+}
+
+/* Nor is it asked about without end, by an agent that was started anew
+ * neither. */
 START_TEST(refused_mail_is_put_aside)
 {
 	unsigned asked;
 
 	poison = add_unregistered(1);
 	cloud.messages = refusals[_i];
-	patience_ms = 60000;
 	start();
-	LAB_AWAIT(fake_asked(&cloud, FAKE_MESSAGES) > 0);
+	LAB_AWAIT(attempts_of(poison) == 1);
 	(void)add_unregistered(1);
 	registrar_wake(registrar);
 	LAB_AWAIT(unregistered() == 1);
 	asked = fake_asked(&cloud, FAKE_MESSAGES);
-	(void)poll(NULL, 0, 400);
-	ck_assert_uint_le(fake_asked(&cloud, FAKE_MESSAGES), asked + 1);
 	ck_assert_uint_le(asked, 4);
+	registrar_stop(registrar);
+	writer_stop(writer);
+	agent_config_release(&config);
+	(void)add_unregistered(1);
+	start_registrar();
+	LAB_AWAIT(unregistered() == 1);
+	ck_assert_uint_eq(fake_asked(&cloud, FAKE_MESSAGES), asked + 1);
+	ck_assert_uint_eq(attempts_of(poison), 1);
+}
+END_TEST
+
+/* Its next try comes later each time; it ends once the cloud takes it. */
+START_TEST(pause_after_a_refusal_grows)
+{
+	struct spool_message message;
+
+	poison = add_unregistered(1);
+	cloud.messages = refuse_item;
+	patience_ms = 50;
+	start();
+	for (int i = 0; i < 4; i++) {
+		LAB_AWAIT((registrar_wake(registrar),
+		           attempts_of(poison) > (unsigned)i));
+	}
+	message = read_one(poison);
+	ck_assert_str_eq(message.registration_refusal, "no reason given");
+	ck_assert_int_gt(message.registration_retry_ms,
+	                 clock_wall_ms() +
+	                     (50 << (message.registration_attempts - 1)) / 2);
+	spool_message_release(&message);
+	poison = (struct id){{0}};
+	LAB_AWAIT((registrar_wake(registrar), unregistered() == 0));
 	patience_ms = 0;
+}
+END_TEST
+
+/* Refuses the second recipient alone. */
+static json_t *refuse_second(struct fake_cloud *fake,
+                             struct http_request *request, json_t *body,
+                             unsigned *status)
+{
+	json_t *answer = fake_register(fake, request, body, status);
+	json_t *result = json_array_get(json_object_get(answer, "results"), 0);
+
+	json_object_set_new(result, "refused_recipients",
+	                    json_pack("[{s:o, s:s}]", "address",
+	                              address_of(body, 1), "error",
+	                              "not of a domain of yours"));
+	return answer;
+}
+
+START_TEST(one_refused_recipient_harms_no_other)
+{
+	struct id id = add_unregistered(2);
+	struct spool_message message;
+
+	cloud.messages = refuse_second;
+	start();
+	LAB_AWAIT(unregistered() == 0);
+	message = read_one(id);
+	ck_assert_str_eq(message.registration_refusal,
+	                 "User1@customer.example: not of a domain of yours");
+	ck_assert_uint_eq(message.registration_attempts, 0);
+	ck_assert_int_eq(message.recipients[1].state, SPOOL_HELD);
+	spool_message_release(&message);
+	(void)poll(NULL, 0, 300);
+	ck_assert_uint_eq(fake_asked(&cloud, FAKE_MESSAGES), 1);
+}
+END_TEST
+
+/* What an MX handed over and no cloud takes for an address stays here. */
+static struct id add_odd(size_t recipients, size_t good)
+{
+	struct spool_message message = fixture_message(recipients, SPOOL_HELD);
+	struct id id = message.id;
+
+	free(message.sender);
+	message.sender = mem_copy_string("\"a\x01\"@\xe9.example");
+	for (size_t i = good; i < recipients; i++) {
+		free(message.recipients[i].address);
+		message.recipients[i].address =
+		    mem_copy_string("\"a\x01\"@customer.example");
+	}
+	ck_assert_int_eq(
+	    fixture_commit(&store, fixture_add_change(&message, "b\r\n", 3)),
+	    0);
+	spool_message_release(&message);
+	return id;
+}
+
+START_TEST(odd_recipients_are_not_sent)
+{
+	struct id odd = add_odd(1, 0), mixed = add_odd(2, 1);
+	struct spool_message message;
+
+	start();
+	LAB_AWAIT(unregistered() == 0);
+	ck_assert_uint_eq(atomic_load(&cloud.items), 1);
+	for (int i = 0; i < 2; i++) {
+		message = read_one(i ? odd : mixed);
+		ck_assert_ptr_nonnull(
+		    strstr(message.registration_refusal, "not a mail address"));
+		spool_message_release(&message);
+	}
 }
 END_TEST
 
@@ -383,6 +502,9 @@ int main(void)
 	                    LAB_COUNT(refusals));
 	tcase_add_loop_test(tests, refused_mail_is_put_aside, 0,
 	                    LAB_COUNT(refusals));
+	tcase_add_test(tests, pause_after_a_refusal_grows);
+	tcase_add_test(tests, one_refused_recipient_harms_no_other);
+	tcase_add_test(tests, odd_recipients_are_not_sent);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }

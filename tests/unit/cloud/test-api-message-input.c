@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "cloud-service/api-message-input.h"
+#include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/smtp/smtp-syntax.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
 
@@ -47,8 +49,12 @@ static json_t *with(const char *field, const char *value)
 static int read_object(const json_t *object, struct registry_message *message,
                        struct error *err)
 {
-	return message_input_read(object, &fixture.tenant, &fixture.domains,
-	                          message, err);
+	json_t *refused = json_array();
+	int result = message_input_read(
+	    object, &fixture.tenant, &fixture.domains, message, refused, err);
+
+	json_decref(refused);
+	return result;
 }
 
 START_TEST(the_good_case)
@@ -93,8 +99,8 @@ static const struct field_row {
     {"sender", "\"\"", NULL},
     {"sender", "\"#@[]\"", NULL},
     {"sender", "\"no address at all\"", NULL},
-    {"sender", "\"a\\r\\nb@example.org\"", "sender: has control"},
-    {"sender", "\"a\\u007fb@example.org\"", "sender: has control"},
+    {"sender", "\"a\\r\\nb@example.org\"", NULL},
+    {"sender", "\"a\\u007fb@example.org\"", NULL},
     {"sender", "[]", "sender: not a string"},
     {"size", "-1", "size: out of range"},
     {"size", "1.5", "size: not a whole number"},
@@ -115,7 +121,7 @@ static const struct field_row {
     {"recipients", NULL, "recipients: missing"},
     {"recipients", "[]", "recipients: empty"},
     {"recipients", "\"bob@acme.test\"", "recipients: not an array"},
-    {"recipients", "[\"bob@acme.test\",7]", "recipients[1]: not a mail"},
+    {"recipients", "[\"bob@acme.test\",7]", "recipients[1]: not a str"},
     {"recipients", "[\"bob\"]", "recipients[0]: not a mail"},
     {"recipients", "[\"<bob@acme.test>\"]", "recipients[0]: not a mail"},
     {"recipients", "[\"bob@other.test\"]", "recipients[0]: not of a domain"},
@@ -152,6 +158,99 @@ START_TEST(fields)
 }
 END_TEST
 
+/* A sender that is no address has no normal form, so it is never another's. */
+START_TEST(odd_senders_are_nobody)
+{
+	static const char *const senders[] = {
+	    "\"\\\"a\\u0001b\\\"@example.org\"", "\"a b@example.org\"",
+	    "\"\\u007f\""};
+
+	for (size_t i = 0; i < sizeof(senders) / sizeof(*senders); i++) {
+		struct registry_message message;
+		json_t *object = with("sender", senders[i]);
+		struct error err = {0};
+
+		ck_assert_msg(!read_object(object, &message, &err), "%s",
+		              err.text);
+		ck_assert_str_eq(message.sender_normal, "");
+		ck_assert_uint_gt(strlen(message.sender), 0);
+		registry_message_release(&message);
+		json_decref(object);
+	}
+}
+END_TEST
+
+/* Local parts of an address of ours; each is taken by all or by none. */
+static const char *const local_parts[] = {
+    "jean",       "a..b",       ".a",       "a.",        "\"a b\"",
+    "\"x\\\"y\"", "\"a..b\"",   "\"\"",     "J\xc3\xa9", "\"\xc3\xa9 \"",
+    "a+b",        "!#$%&'*/=?", "a b",      "a@b",       "\"a\x01\"",
+    "\"a\x7f\"",  "\xe9",       "\xc2\x85", "",          "\"a",
+    "(c)a",       "<a>",        "a\\b",     "a,b",       "\"a\"b",
+    "-",          "_",          "a@@",      "\"a@b\"",   "\"<>\"",
+};
+
+/* What the agent's SMTP takes for an address, the cloud takes. */
+START_TEST(one_grammar)
+{
+	char *address = mem_format("%s@acme.test", local_parts[_i]);
+	char *path = mem_format("<%s>", address), parsed[SMTP_PATH_SIZE];
+	const char *text = path, *why;
+	bool taken = smtp_path_parse(SMTP_FORWARD_PATH, SMTP_PATH_UTF8, &text,
+	                             parsed, &why) == 0;
+	json_t *list = json_pack("[o]", json_string(address));
+	json_t *object = with("recipients", NULL);
+	struct registry_message message;
+	struct error err = {0};
+	char folded[MAIL_ADDRESS_SIZE];
+
+	ck_assert_msg(taken == mail_address_valid(address, true), "%s",
+	              address);
+	ck_assert(!taken || mail_address_fold(address, folded) == 0);
+	if (list) { /* else it is no UTF-8, and no JSON */
+		json_object_set_new(object, "recipients", list);
+		ck_assert_msg((read_object(object, &message, &err) == 0) ==
+		                  taken,
+		              "%s: %s", address, err.text);
+		if (taken)
+			registry_message_release(&message);
+	}
+	json_decref(object);
+	free(address);
+	free(path);
+}
+END_TEST
+
+/* One odd recipient leaves the others alone. */
+START_TEST(refused_recipients_are_told)
+{
+	json_t *object =
+	    with("recipients", "[\"a b@acme.test\",\"Bob@acme.test\","
+	                       "\"eve@other.test\"]");
+	json_t *refused = json_array();
+	struct registry_message message;
+	struct error err = {0};
+	char *text;
+
+	ck_assert_msg(!message_input_read(object, &fixture.tenant,
+	                                  &fixture.domains, &message, refused,
+	                                  &err),
+	              "%s", err.text);
+	ck_assert_uint_eq(message.recipient_count, 1);
+	ck_assert_str_eq(message.recipients[0].address, "bob@acme.test");
+	text = json_dumps(refused, JSON_COMPACT | JSON_SORT_KEYS);
+	ck_assert_str_eq(
+	    text,
+	    "[{\"address\":\"a b@acme.test\",\"error\":\"not a mail address\"},"
+	    "{\"address\":\"eve@other.test\",\"error\":\"not of a domain of "
+	    "yours\"}]");
+	free(text);
+	registry_message_release(&message);
+	json_decref(refused);
+	json_decref(object);
+}
+END_TEST
+
 static char *quoted(char letter, size_t count)
 {
 	char *text = mem_alloc(count + 3);
@@ -166,7 +265,7 @@ static const struct {
 	size_t length;
 	bool refused; /* else cut */
 } length_rows[] = {
-    {"sender", 320, false},          {"sender", 321, true},
+    {"sender", 320, false},          {"sender", 5000, false},
     {"client_address", 64, false},   {"client_address", 65, true},
     {"challenge_reason", 40, false}, {"challenge_reason", 41, true},
     {"subject", 1000, false},        {"subject", 100000, false},
@@ -188,6 +287,7 @@ START_TEST(lengths)
 		ck_assert_uint_le(strlen(message.message_id), 998);
 		ck_assert_uint_le(strlen(message.helo), 255);
 		ck_assert_uint_le(strlen(message.header_from), 320);
+		ck_assert_uint_le(strlen(message.sender), 320);
 		registry_message_release(&message);
 	}
 	json_decref(object);
@@ -249,6 +349,10 @@ int main(void)
 	tcase_add_test(tcase, the_good_case);
 	tcase_add_loop_test(tcase, fields, 0,
 	                    (int)(sizeof(field_rows) / sizeof(field_rows[0])));
+	tcase_add_test(tcase, odd_senders_are_nobody);
+	tcase_add_loop_test(tcase, one_grammar, 0,
+	                    sizeof(local_parts) / sizeof(*local_parts));
+	tcase_add_test(tcase, refused_recipients_are_told);
 	tcase_add_loop_test(
 	    tcase, lengths, 0,
 	    (int)(sizeof(length_rows) / sizeof(length_rows[0])));
