@@ -1,16 +1,16 @@
 /* Encoded words (RFC 2047) of a header value into clean UTF-8. */
-#include <iconv.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/banned.h"
+#include "common/mail/charset.h"
 #include "common/mail/header.h"
 #include "common/mail/lexical.h"
 #include "common/text.h"
 
 #define CHARSET_SIZE 40
-#define WORD_BYTES   1024 /* decoded bytes of adjacent words, at a time */
+#define WORD_BYTES   4096 /* decoded bytes of adjacent words, at a time */
 
 /* RFC 2047 says 75; what passes this is shown as it stands. */
 #define WORD_MAXIMUM 8192
@@ -43,8 +43,10 @@ static bool is_control(unsigned code)
 	       code == 0x2029;
 }
 
-static void write_utf8(struct writer *w, const char *bytes, size_t size)
+static void write_utf8(const char *bytes, size_t size, void *context)
 {
+	struct writer *w = context;
+
 	while (size > 0 && !w->full) {
 		uint32_t code = 0;
 		size_t length = text_utf8_read(bytes, size, &code);
@@ -61,58 +63,6 @@ static void write_utf8(struct writer *w, const char *bytes, size_t size)
 	}
 }
 
-/*
- * The charsets that mail uses. Only these reach iconv: its rarer modules have
- * a history of endless loops, and "/" would name its own options.
- */
-static bool charset_known(const char *name)
-{
-	static const char *const prefixes[] = {"iso-8859-", "windows-12",
-	                                       "cp125", "koi8-", "ibm8"};
-	static const char *const names[] = {
-	    "gb2312", "gbk",       "gb18030",     "big5",    "big5-hkscs",
-	    "euc-jp", "shift_jis", "iso-2022-jp", "euc-kr",  "ks_c_5601-1987",
-	    "cp932",  "cp949",     "cp936",       "tis-620", "macintosh",
-	    "cp850",  "cp437",     "latin1",      "cp866",   "sjis"};
-	size_t i;
-
-	for (i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
-		if (strncasecmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strcasecmp(name, names[i]) == 0)
-			return true;
-	return false;
-}
-
-static bool is_utf8(const char *charset)
-{
-	return strcasecmp(charset, "utf-8") == 0 ||
-	       strcasecmp(charset, "utf8") == 0 ||
-	       strcasecmp(charset, "us-ascii") == 0 ||
-	       strcasecmp(charset, "ascii") == 0;
-}
-
-/* Each step either consumes input or writes U+FFFD for one byte of it. */
-static void write_converted(struct writer *w, iconv_t converter, char *bytes,
-                            size_t size)
-{
-	while (size > 0 && !w->full) {
-		char out[256], *to = out;
-		size_t room = sizeof(out), before = size;
-		size_t result = iconv(converter, &bytes, &size, &to, &room);
-
-		write_utf8(w, out, (size_t)(to - out));
-		if (result == (size_t)-1 && to == out && size > 0 &&
-		    size == before) {
-			write_bytes(w, "\xef\xbf\xbd", 3);
-			bytes++;
-			size--;
-			(void)iconv(converter, NULL, NULL, NULL, NULL);
-		}
-	}
-}
-
 /* Adjacent words of one charset, whose characters may be cut between them. */
 struct pending {
 	char charset[CHARSET_SIZE];
@@ -122,22 +72,7 @@ struct pending {
 
 static void flush(struct writer *w, struct pending *p)
 {
-	iconv_t converter;
-
-	if (p->length == 0)
-		return;
-	if (is_utf8(p->charset)) {
-		write_utf8(w, p->bytes, p->length);
-	} else {
-		/* The caller made sure that the charset is known. */
-		converter = iconv_open("UTF-8", p->charset);
-		if (converter != (iconv_t)-1) {
-			write_converted(w, converter, p->bytes, p->length);
-			(void)iconv_close(converter);
-		} else {
-			write_bytes(w, "\xef\xbf\xbd", 3);
-		}
-	}
+	mail_charset_convert(p->charset, p->bytes, p->length, write_utf8, w);
 	p->length = 0;
 }
 
@@ -225,7 +160,7 @@ static bool read_word(const char *text, struct word *word)
 	if (!word->text_end || (word->encoding != 'b' && word->encoding != 'q'))
 		return false;
 	word->next = word->text_end + 2;
-	return is_utf8(word->charset) || charset_known(word->charset);
+	return mail_charset_known(word->charset);
 }
 
 static const char *skip_blank(const char *text)
@@ -259,6 +194,9 @@ char *mail_header_decode(const char *value, char *text, size_t size)
 {
 	struct writer w = {.text = text, .size = size};
 	struct pending p = {.length = 0};
+	/* Bytes that nobody labelled. */
+	const char *raw =
+	    mail_charset_is_utf8(value, strlen(value)) ? "utf-8" : "cp1252";
 
 	if (size == 0)
 		return text;
@@ -274,7 +212,8 @@ char *mail_header_decode(const char *value, char *text, size_t size)
 		}
 		flush(&w, &p);
 		value += strcspn(value + 1, "=") + 1;
-		write_utf8(&w, plain, (size_t)(value - plain));
+		mail_charset_convert(raw, plain, (size_t)(value - plain),
+		                     write_utf8, &w);
 	}
 	flush(&w, &p);
 	return text;

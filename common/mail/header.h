@@ -51,8 +51,10 @@ long mail_header_find(const struct mail_header *header, const char *name,
 
 /*
  * Decodes the encoded words (RFC 2047) of value into UTF-8, at most size - 1
- * bytes, cut at a character; invalid bytes become U+FFFD, controls a space.
- * Returns text.
+ * bytes, cut at a character, as mail programs do: charsets as charset.h has
+ * them, adjacent words of one charset as one text, and bytes that nobody
+ * labelled as UTF-8 or else windows-1252. Invalid bytes become U+FFFD, controls
+ * a space. Returns text.
  */
 char *mail_header_decode(const char *value, char *text, size_t size);
 
