@@ -1,14 +1,10 @@
-/* The held message's facts: decoded, cleaned, cut. */
+/* The held message's facts: cleaned, cut. */
 #include "cloud-service/challenge-facts.h"
 
 #include <inttypes.h>
 
 #include "cloud-service/display.h"
 #include "common/mail/address.h"
-#include "common/mail/header.h"
-
-/* Of a subject, before it is cut to its characters. */
-#define SUBJECT_BYTES 2048
 
 static void fill_recipient(struct challenge_facts *facts,
                            const struct registry_message *message)
@@ -31,14 +27,13 @@ void challenge_facts_fill(struct challenge_facts *facts,
 {
 	*facts = (struct challenge_facts){0};
 	if (challenge) {
-		display_clean(challenge->sender, FACTS_ADDRESS_CHARACTERS,
-		              facts->sender);
+		char sender[MAIL_ADDRESS_SIZE];
+		mail_sender_shown(challenge->sender, sender);
+		display_clean(sender, FACTS_ADDRESS_CHARACTERS, facts->sender);
 		text_date(language, challenge->expires_ms, facts->expires);
 	}
 	if (message) {
-		char subject[SUBJECT_BYTES];
-		mail_header_decode(message->subject, subject, sizeof(subject));
-		display_clean(subject, FACTS_SUBJECT_CHARACTERS,
+		display_clean(message->subject, FACTS_SUBJECT_CHARACTERS,
 		              facts->subject);
 		text_date(language, message->received_ms, facts->sent);
 		fill_recipient(facts, message);

@@ -47,16 +47,6 @@ static int render(struct composing *c, const char *asset_name,
 	                       c->err);
 }
 
-/*
- * Mail programs make links of what looks like one: a subject of a stranger's
- * making must not put a link of his into a mail of ours.
- */
-static bool holds_link(const char *text)
-{
-	return strstr(text, "://") || strcasestr(text, "www.") ||
-	       strcasestr(text, "mailto:");
-}
-
 /* One language's half of a part. */
 static int render_half(struct composing *c, enum text_language language,
                        enum template_form form, struct buffer *out)
@@ -70,7 +60,8 @@ static int render_half(struct composing *c, enum text_language language,
 	    {"recipient", facts.recipient},
 	    {"domain", facts.domain},
 	    {"more", facts.more},
-	    {"subject", holds_link(facts.subject) ? "" : facts.subject},
+	    /* No link of a stranger's making stands in a mail of ours. */
+	    {"subject", display_holds_link(facts.subject) ? "" : facts.subject},
 	    {"sent", facts.sent},
 	    {"expires", facts.expires},
 	    {"link", c->link},

@@ -21,7 +21,7 @@
 struct visit {
 	struct http_request *request;
 	const struct challenge_page_context *context;
-	const char *token;
+	char token[TOKEN_TEXT_SIZE]; /* of the link; "" for none */
 	struct registry_challenge challenge;
 	struct registry_message message;
 	bool has_challenge, has_message;
@@ -114,6 +114,22 @@ static int read_message(struct visit *visit, struct error *err)
 	return r == ERR_NOT_FOUND ? 0 : r;
 }
 
+/*
+ * Mail programs take a sign behind a link for a part of it: a full stop, a
+ * bracket. Signs at the end are left out.
+ */
+static void read_token(struct visit *visit)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                               "abcdefghijklmnopqrstuvwxyz"
+	                               "0123456789-_";
+	const char *text = http_parameter(visit->request, "token");
+	size_t length = text ? strspn(text, alphabet) : 0;
+	if (length < sizeof(visit->token) && text &&
+	    !strpbrk(text + length, alphabet))
+		memcpy(visit->token, text, length);
+}
+
 /* Begins a visit: finds the challenge that the link names. */
 static enum challenge_view_state visit_begin(struct visit *visit,
                                              struct http_request *request,
@@ -121,9 +137,9 @@ static enum challenge_view_state visit_begin(struct visit *visit,
 {
 	*visit = (struct visit){.request = request,
 	                        .context = challenge_page_context_of(context)};
-	visit->token = http_parameter(request, "token");
-	if (!visit->token || token_read(visit->context->token_key,
-	                                TOKEN_CHALLENGE, visit->token, token))
+	read_token(visit);
+	if (token_read(visit->context->token_key, TOKEN_CHALLENGE, visit->token,
+	               token))
 		return CHALLENGE_VIEW_UNKNOWN;
 	return read_challenge(visit, token);
 }

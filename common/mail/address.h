@@ -59,6 +59,13 @@ int mail_address_fold(const char *address, char folded[MAIL_ADDRESS_SIZE]);
  */
 int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE]);
 
+/*
+ * Writes the address as its owner knows it: BATV taken off, the case of its
+ * letters kept. For display alone: mail goes to the address as given. What is
+ * too long is cut.
+ */
+void mail_sender_shown(const char *address, char shown[MAIL_ADDRESS_SIZE]);
+
 /* Writes the domain in lower case and A-labels. 0, or ERR_INVALID. */
 int mail_domain_fold(const char *domain, char *folded, size_t folded_size);
 

@@ -324,3 +324,23 @@ int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE])
 	memcpy(normal, text, strlen(text) + 1);
 	return 0;
 }
+
+void mail_sender_shown(const char *address, char shown[MAIL_ADDRESS_SIZE])
+{
+	char text[MAIL_ADDRESS_SIZE], owner[MAIL_ADDRESS_SIZE];
+	const char *at = strrchr(address, '@'), *found;
+	struct parts parts = {.local = text};
+
+	(void)snprintf(shown, MAIL_ADDRESS_SIZE, "%s", address);
+	if (!at || mail_address_fold(address, text) != 0)
+		return;
+	parts.domain = mail_address_domain(text);
+	parts.local_length = (size_t)(parts.domain - text) - 1;
+	if (!take_off_batv(&parts, owner))
+		return;
+	*strrchr(owner, '@') = '\0';
+	found = strcasestr(strchr(address, '='), owner);
+	if (found)
+		(void)snprintf(shown, MAIL_ADDRESS_SIZE, "%.*s%s",
+		               (int)strlen(owner), found, at);
+}
