@@ -163,11 +163,14 @@ void connection_open_elsewhere(struct delivery *delivery, struct parcel *parcel)
 
 struct delivery_connection *connection_find(struct delivery *delivery)
 {
-	struct delivery_connection *connection = delivery->connections;
+	struct delivery_connection *connection, *found = NULL;
 
-	while (connection && !connection->ready)
-		connection = connection->next;
-	return connection;
+	for (connection = delivery->connections; connection;
+	     connection = connection->next)
+		if (connection->ready &&
+		    (!found || connection->sent < found->sent))
+			found = connection;
+	return found;
 }
 
 void connection_send(struct delivery_connection *connection,

@@ -108,6 +108,7 @@ struct parcel *parcel_new(struct delivery *delivery,
 	parcel->changes = mem_alloc_array(count, sizeof(*parcel->changes));
 	parcel->replies = mem_alloc_array(count, sizeof(*parcel->replies));
 	parcel->outcomes = mem_alloc_array(count, sizeof(*parcel->outcomes));
+	parcel->ended = mem_alloc_array(count, sizeof(*parcel->ended));
 	return parcel;
 }
 
@@ -138,6 +139,7 @@ void parcel_free(struct parcel *parcel)
 	free(parcel->changes);
 	free(parcel->replies);
 	free(parcel->outcomes);
+	free(parcel->ended);
 	free(parcel);
 }
 
@@ -281,7 +283,9 @@ static void on_recipient(void *context, size_t index, enum smtp_outcome outcome,
 
 	free(parcel->replies[index]);
 	parcel->replies[index] = reply_text(reply);
-	if (reply->code != 0 || outcome != SMTP_DEFERRED)
+	parcel->ended[index] = reply->code == 421;
+	if ((reply->code != 0 && reply->code != 421) ||
+	    outcome != SMTP_DEFERRED)
 		parcel->answered = true;
 	set_outcome(parcel, index, outcome);
 }
@@ -412,24 +416,70 @@ static void set_postponed(struct parcel *parcel, size_t index, int64_t due_ms)
 	parcel->changes[index].move.next_attempt_ms = due_ms;
 }
 
+static bool any_ended(const struct parcel *parcel)
+{
+	for (size_t i = 0; i < parcel->sending; i++)
+		if (parcel->ended[i])
+			return true;
+	return false;
+}
+
+/*
+ * Whether the parcel goes out again at once over another session: the next hop
+ * has ended one that we used again, and said nothing of the mail. By closing
+ * it; or by a 421, which closes the channel (RFC 5321 sections 3.8, 4.2.1),
+ * such as after so many messages. Each such 421 costs a used session, of which
+ * there are no more than connections.
+ */
+static bool goes_again(struct parcel *parcel,
+                       const struct delivery_connection *connection)
+{
+	const struct agent_config *config = parcel->delivery->options.config;
+	bool again;
+
+	if (connection->sent == 0 || parcel->answered ||
+	    parcel->delivery->stopping)
+		return false;
+	if (any_ended(parcel)) {
+		/* After DATA was taken it may have been the message. */
+		again = parcel->offset == 0 &&
+		        parcel->turned_away < config->next_hop_connections;
+		parcel->turned_away += again;
+	} else {
+		again = !parcel->put_back;
+		parcel->put_back = true;
+	}
+	return again;
+}
+
+/* Those that a 421 ended beside others that were answered are due now. */
+static void hasten(struct parcel *parcel)
+{
+	for (size_t i = 0; i < parcel->sending; i++)
+		if (parcel->ended[i] && parcel->offset == 0 &&
+		    parcel->changes[i].move.to == SPOOL_DEFERRED)
+			parcel->changes[i].move.next_attempt_ms =
+			    parcel->changes[i].move.now_ms;
+}
+
 static void on_done(void *context)
 {
 	struct parcel *parcel = context;
 	struct delivery_connection *connection = parcel->connection;
-	/* The next hop had closed a connection that we used again. */
-	bool again = connection->sent > 0 && !parcel->answered &&
-	             !parcel->delivery->stopping;
+	bool used = connection->sent > 0;
+	bool again = goes_again(parcel, connection);
 
 	end_transaction(parcel);
 	connection_release(connection);
 	for (size_t i = parcel->sending; i < parcel->count; i++)
 		set_postponed(parcel, i, clock_wall_ms());
 	if (again) {
-		parcel->answered = true;
 		delivery_closed(parcel->delivery, parcel);
 		delivery_requeue(parcel->delivery, parcel);
 		return;
 	}
+	if (used && parcel->answered)
+		hasten(parcel);
 	submit(parcel);
 }
 
@@ -443,6 +493,7 @@ int parcel_begin(struct parcel *parcel, struct delivery_connection *connection)
 	trace_print(&parcel->message, parcel->indices, parcel->sending,
 	            options->config->hostname, &parcel->trace);
 	parcel->offset = 0;
+	parcel->answered = false;
 	if (!parcel->body)
 		result = spool_body_open(options->spool, &parcel->message.id,
 		                         &parcel->file, &err);

@@ -26,8 +26,9 @@ struct parcel {
 	bool settling;        /* its outcome was handed to the writer */
 	bool open;            /* begun, and its outcome is not committed */
 	bool fresh;           /* the cloud never heard of it */
-	bool answered;        /* the next hop said something, or it was put back
-	                         once: what is lost now counts as an attempt */
+	bool answered;        /* the next hop said something of a recipient */
+	bool put_back;        /* a session was lost once, without an answer */
+	int64_t turned_away;  /* how often by a 421, which ended the session */
 	const char *next_hop; /* "ADDRESS:PORT" of the message's recipients;
 	                         "": the configured one */
 	size_t *indices;      /* into message.recipients */
@@ -35,6 +36,7 @@ struct parcel {
 	struct spool_change *changes; /* one a recipient */
 	char **replies;
 	enum smtp_outcome *outcomes;
+	bool *ended; /* a 421: of the session, not of the recipient */
 	size_t count;
 	size_t sending; /* the first ones: the others go to another next hop,
 	                   and are claimed again for it */
@@ -172,7 +174,7 @@ void connection_open(struct delivery *delivery);
 void connection_open_elsewhere(struct delivery *delivery,
                                struct parcel *parcel);
 
-/* A connection that can take a parcel now, or NULL. */
+/* A connection that can take a parcel now, the least used one, or NULL. */
 struct delivery_connection *connection_find(struct delivery *delivery);
 
 /* Begins the parcel; what cannot be begun is deferred. */

@@ -683,6 +683,140 @@ START_TEST(stale_connection_costs_no_attempt)
 }
 END_TEST
 
+/* Where a next hop ends a session that it has taken a message in. */
+static const struct goodbye {
+	const char *verb; /* "" stands for the dot */
+	const char *reply;
+	bool closes;
+	bool again; /* at once, or later as after any 4xx */
+} goodbyes[] = {
+    {"MAIL", "421 4.7.0 Too many messages on this connection\r\n", true, true},
+    {"MAIL", "421\r\n", true, true},
+    {"MAIL", "421 4.7.0 slow down\r\n", false, true},
+    {"RCPT", "421-4.3.2 shutting\r\n421 4.3.2 down\r\n", true, true},
+    {"RCPT", "421 4.3.2 shutting down\r\n", false, true},
+    {"DATA", "421 4.3.2 shutting down\r\n", true, true},
+    {"DATA", "421 4.3.2 shutting down\r\n", false, true},
+    {"", "421 4.3.2 shutting down\r\n", true, false},
+    {"MAIL", "451 4.3.2 later\r\n", false, false},
+};
+
+struct leaving_hop {
+	const struct goodbye *goodbye;
+	int listening;
+	bool always; /* in a first message too */
+};
+
+/* One session: whether the next one is to be served. */
+static bool serve_and_leave(const struct leaving_hop *hop_of_test, int fd)
+{
+	const struct goodbye *goodbye = hop_of_test->goodbye;
+	FILE *lines = fdopen(fd, "r");
+	char line[1200];
+	bool body = false, spoke = false;
+	int mails = hop_of_test->always;
+
+	(void)peer_send_text(fd, "220 hop\r\n");
+	while (lines && fgets(line, sizeof(line), lines)) {
+		bool dot = body && strcmp(line, ".\r\n") == 0;
+		const char *verb = dot ? "" : goodbye->verb;
+
+		if (body && !dot)
+			continue;
+		mails += strncmp(line, "MAIL", 4) == 0;
+		body = strncmp(line, "DATA", 4) == 0;
+		spoke = true;
+		if (mails == 2 && strcmp(verb, goodbye->verb) == 0 &&
+		    (dot || (*verb && strncmp(line, verb, 4) == 0))) {
+			(void)peer_send_text(fd, goodbye->reply);
+			body = false;
+			if (goodbye->closes)
+				break;
+		} else {
+			(void)peer_send_text(fd, body ? "354 go\r\n"
+			                              : "250 hop\r\n");
+		}
+	}
+	if (lines)
+		(void)fclose(lines);
+	return spoke;
+}
+
+/* Until it is told the end by a connection that says nothing. */
+static void *leave_at_the_second(void *argument)
+{
+	const struct leaving_hop *hop_of_test = argument;
+
+	while (serve_and_leave(hop_of_test,
+	                       accept(hop_of_test->listening, NULL, NULL)))
+		;
+	return NULL;
+}
+
+static void connect_once(uint16_t port)
+{
+	(void)close(peer_connect(port));
+}
+
+static unsigned attempts_of(const struct id *id)
+{
+	struct spool_message message;
+	unsigned attempts;
+
+	ck_assert_int_eq(spool_read(store.spool, id, &message, NULL), 0);
+	attempts = message.recipients[0].attempts;
+	spool_message_release(&message);
+	return attempts;
+}
+
+/* A 421 in a session that was used speaks of the session. */
+START_TEST(goodbye_costs_no_attempt)
+{
+	struct leaving_hop leaving = {.goodbye = &goodbyes[_i]};
+	enum spool_state expected =
+	    leaving.goodbye->again ? SPOOL_DELIVERED : SPOOL_DEFERRED;
+	struct id ids[2];
+	pthread_t thread;
+	uint16_t port;
+
+	leaving.listening = peer_listen(&port);
+	ck_assert_int_eq(
+	    pthread_create(&thread, NULL, leave_at_the_second, &leaving), 0);
+	ids[0] = fixture_add(&store, 1, SPOOL_QUEUED);
+	start(port, "connections = 1;");
+	LAB_AWAIT(fixture_state(&store, ids[0], 0) == SPOOL_DELIVERED);
+	ids[1] = fixture_add(&store, 1, SPOOL_QUEUED);
+	delivery_wake(delivery);
+	LAB_AWAIT(fixture_state(&store, ids[1], 0) == expected);
+	ck_assert_uint_eq(attempts_of(&ids[1]), 1);
+	stop();
+	connect_once(port);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	(void)close(leaving.listening);
+}
+END_TEST
+
+/* A new session that ends by a 421 too is no reason to try for ever. */
+START_TEST(goodbye_in_a_new_session)
+{
+	struct leaving_hop leaving = {.goodbye = &goodbyes[_i], .always = true};
+	struct id id = fixture_add(&store, 1, SPOOL_QUEUED);
+	pthread_t thread;
+	uint16_t port;
+
+	leaving.listening = peer_listen(&port);
+	ck_assert_int_eq(
+	    pthread_create(&thread, NULL, leave_at_the_second, &leaving), 0);
+	start(port, "");
+	LAB_AWAIT(fixture_state(&store, id, 0) == SPOOL_DEFERRED);
+	ck_assert_uint_eq(attempts_of(&id), 1);
+	stop();
+	connect_once(port);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	(void)close(leaving.listening);
+}
+END_TEST
+
 static void cut_file(const char *directory)
 {
 	DIR *folder = opendir(directory);
@@ -892,6 +1026,10 @@ int main(void)
 	tcase_add_test(tests, elsewhere_is_absent);
 	tcase_add_test(tests, elsewhere_is_cut);
 	tcase_add_test(tests, stale_connection_costs_no_attempt);
+	tcase_add_loop_test(tests, goodbye_costs_no_attempt, 0,
+	                    (int)(sizeof(goodbyes) / sizeof(goodbyes[0])));
+	tcase_add_loop_test(tests, goodbye_in_a_new_session, 0,
+	                    (int)(sizeof(goodbyes) / sizeof(goodbyes[0])));
 	tcase_add_test(tests, body_cut_short_is_not_delivered);
 	tcase_add_test(tests, stop_gives_mail_back);
 	tcase_add_test(tests, store_that_is_away_is_waited_for);
