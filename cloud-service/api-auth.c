@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cloud-service/key-cache.h"
+#include "common/clock.h"
 #include "common/crypto.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -17,13 +19,40 @@ static bool is_key(const char *text)
 	       strspn(text + 3, alphabet) == API_KEY_SIZE - 4;
 }
 
-int api_check_key(struct registry *registry, const char *authorization,
-                  struct api_caller *caller, struct error *err)
+/* Looks the key up in the registry. */
+static int find_key(struct registry *registry, const char *text,
+                    const uint8_t hash[CRYPTO_HASH_SIZE],
+                    struct api_caller *caller, struct error *err)
 {
 	struct registry_key key;
-	char prefix[API_KEY_PREFIX_SIZE];
-	uint8_t hash[CRYPTO_HASH_SIZE];
 	bool valid;
+	int result;
+
+	memcpy(caller->prefix, text, sizeof(caller->prefix) - 1);
+	caller->prefix[sizeof(caller->prefix) - 1] = '\0';
+	result = registry_key_find(registry, caller->prefix, &key, err);
+	if (result == ERR_NOT_FOUND)
+		return error_set(err, ERR_DENIED, "unknown key");
+	/* It is the cloud that the store denies, not the agent. */
+	if (result == ERR_DENIED)
+		return error_set(err, ERR_UNAVAILABLE, "the store refuses us");
+	if (result)
+		return result;
+	valid = crypto_equal(hash, key.hash, sizeof(key.hash)) &&
+	        key.revoked_ms == 0;
+	caller->tenant = key.tenant;
+	id_format(&key.tenant, caller->tenant_text);
+	snprintf(caller->agent, sizeof(caller->agent), "%s", key.agent);
+	registry_key_release(&key);
+	return valid ? 0 : error_set(err, ERR_DENIED, "unknown key");
+}
+
+int api_check_key(struct registry *registry, struct key_cache *cache,
+                  const char *authorization, struct api_caller *caller,
+                  struct error *err)
+{
+	int64_t start_ms = clock_monotonic_ms();
+	uint8_t hash[CRYPTO_HASH_SIZE];
 	int result;
 
 	if (!authorization || strncasecmp(authorization, "Bearer ", 7))
@@ -32,24 +61,13 @@ int api_check_key(struct registry *registry, const char *authorization,
 	authorization += strspn(authorization, " ");
 	if (!is_key(authorization))
 		return error_set(err, ERR_DENIED, "not a key");
-	memcpy(prefix, authorization, sizeof(prefix) - 1);
-	prefix[sizeof(prefix) - 1] = '\0';
-	result = registry_key_find(registry, prefix, &key, err);
-	if (result == ERR_NOT_FOUND)
-		return error_set(err, ERR_DENIED, "unknown key");
-	/* It is the cloud that the store denies, not the agent. */
-	if (result == ERR_DENIED)
-		return error_set(err, ERR_UNAVAILABLE, "the store refuses us");
-	if (result)
-		return result;
 	crypto_sha256(authorization, API_KEY_SIZE - 1, hash);
-	valid =
-	    crypto_equal(hash, key.hash, sizeof(hash)) && key.revoked_ms == 0;
-	caller->tenant = key.tenant;
-	id_format(&key.tenant, caller->tenant_text);
-	snprintf(caller->agent, sizeof(caller->agent), "%s", key.agent);
-	registry_key_release(&key);
-	return valid ? 0 : error_set(err, ERR_DENIED, "unknown key");
+	if (key_cache_find(cache, hash, caller))
+		return 0;
+	result = find_key(registry, authorization, hash, caller, err);
+	if (!result)
+		key_cache_put(cache, hash, start_ms, caller);
+	return result;
 }
 
 bool api_authenticate(struct http_request *request, struct cloud *cloud,
@@ -59,7 +77,7 @@ bool api_authenticate(struct http_request *request, struct cloud *cloud,
 	int result;
 
 	result =
-	    api_check_key(cloud->registry,
+	    api_check_key(cloud->registry, cloud->keys,
 	                  http_header(request, "Authorization"), caller, &err);
 	if (!result)
 		return true;
@@ -73,6 +91,16 @@ bool api_authenticate(struct http_request *request, struct cloud *cloud,
 		                   "the registry cannot be reached now");
 	}
 	return false;
+}
+
+enum http_admission api_admit(struct http_request *request, void *context)
+{
+	struct api_caller caller;
+
+	if (strncmp(http_path(request), "/v1/", 4) != 0)
+		return HTTP_ANONYMOUS;
+	return api_authenticate(request, context, &caller) ? HTTP_AUTHORISED
+	                                                   : HTTP_REFUSED;
 }
 
 void api_key_draw(char key[API_KEY_SIZE], char prefix[API_KEY_PREFIX_SIZE],

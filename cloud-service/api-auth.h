@@ -11,11 +11,14 @@
 #define API_KEY_PREFIX_SIZE 12 /* "tk_" 8 and a NUL */
 #define API_AGENT_SIZE      64
 
+struct key_cache;
+
 /* An agent that showed a valid key. */
 struct api_caller {
 	struct id tenant;
 	char tenant_text[ID_TEXT_SIZE]; /* the key of its long-polls */
 	char agent[API_AGENT_SIZE];
+	char prefix[API_KEY_PREFIX_SIZE]; /* of the key */
 };
 
 /*
@@ -26,11 +29,16 @@ bool api_authenticate(struct http_request *request, struct cloud *cloud,
                       struct api_caller *caller);
 
 /*
- * Checks the value of an Authorization header: 0, ERR_DENIED for anything that
- * is no valid key, or an error of the store.
+ * Checks the value of an Authorization header, by the cache (may be NULL) and
+ * the registry: 0, ERR_DENIED for anything that is no valid key, or an error of
+ * the store.
  */
-int api_check_key(struct registry *registry, const char *authorization,
-                  struct api_caller *caller, struct error *err);
+int api_check_key(struct registry *registry, struct key_cache *cache,
+                  const char *authorization, struct api_caller *caller,
+                  struct error *err);
+
+/* The server's http_authorise: whatever lies below /v1/ needs a valid key. */
+enum http_admission api_admit(struct http_request *request, void *context);
 
 /* Draws a new key into key, with its prefix and the hash that is stored. */
 void api_key_draw(char key[API_KEY_SIZE], char prefix[API_KEY_PREFIX_SIZE],

@@ -61,12 +61,22 @@ bool api_poll_begin(struct api_poll *poll, struct http_request *request,
 	return true;
 }
 
-void api_poll_wait(const struct api_poll *poll)
+void api_poll_wait(const struct api_poll *poll, const struct cloud *cloud)
 {
-	if (poll->wait_s == 0 || http_wait_over(poll->request))
+	const struct api_caller *caller = &poll->caller;
+
+	if (poll->wait_s == 0 || http_wait_over(poll->request)) {
 		http_reply_empty(poll->request);
-	else
-		http_wait(poll->request, poll->caller.tenant_text, poll->ticket,
+	} else if (http_wait_share(poll->request, caller->tenant_text,
+	                           caller->prefix,
+	                           (size_t)cloud->config->polls_per_key)) {
+		http_wait(poll->request, caller->tenant_text, poll->ticket,
 		          http_request_start_ms(poll->request) +
 		              poll->wait_s * 1000);
+	} else {
+		http_add_header(poll->request, "Retry-After", "10");
+		http_reply_problem(poll->request, 429, "too-many-polls",
+		                   "%lld requests with this key wait already",
+		                   (long long)cloud->config->polls_per_key);
+	}
 }

@@ -33,7 +33,10 @@ json_t *api_post_begin(struct http_request *request, struct cloud *cloud,
 bool api_poll_begin(struct api_poll *poll, struct http_request *request,
                     struct cloud *cloud, int64_t limit);
 
-/* There is nothing to tell: waits for news, or answers 204 at the end. */
-void api_poll_wait(const struct api_poll *poll);
+/*
+ * There is nothing to tell: waits for news, or answers 204 at the end, or 429
+ * when http.polls_per_key others with the same key wait already.
+ */
+void api_poll_wait(const struct api_poll *poll, const struct cloud *cloud);
 
 #endif

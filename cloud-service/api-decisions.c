@@ -50,6 +50,6 @@ void api_decisions_get(struct http_request *request, void *context)
 	if (page.count > 0)
 		http_reply_json(request, 200, page_json(&page));
 	else
-		api_poll_wait(&poll);
+		api_poll_wait(&poll, cloud);
 	registry_decisions_release(&page);
 }

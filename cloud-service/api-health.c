@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cloud-service/cloud-metrics.h"
+#include "cloud-service/mail-worker.h"
 #include "cloud-service/readiness.h"
 
 /* clang-format off */
@@ -31,13 +32,16 @@ void api_ready_get(struct http_request *request, void *context)
 {
 	struct cloud *cloud = context;
 	const char *fault = readiness_fault(cloud->readiness);
+	const char *note =
+	    cloud->mail_worker ? mail_worker_fault(cloud->mail_worker) : NULL;
 
 	/* No line in the log: load balancers ask all the time. */
 	if (fault)
 		http_reply_problem(request, 503, "not-ready", "%s", fault);
 	else
-		http_reply_json(request, 200,
-		                json_pack("{s:s}", "status", "ready"));
+		http_reply_json(
+		    request, 200,
+		    json_pack("{s:s, s:s*}", "status", "ready", "note", note));
 }
 
 void api_metrics_get(struct http_request *request, void *context)

@@ -102,7 +102,7 @@ void api_policy_get(struct http_request *request, void *context)
 	if (read_answer(cloud, &poll, &answer, &nothing, &err))
 		api_reply_unavailable(request, &err);
 	else if (nothing)
-		api_poll_wait(&poll);
+		api_poll_wait(&poll, cloud);
 	else
 		http_reply_json(request, 200, answer_json(&answer));
 	registry_entries_release(&answer.page);

@@ -45,6 +45,11 @@ static const struct config_field fields[] = {
 	 .offset = AT(http_max_connections), .standard = "20000",
 	 .minimum = 10, .maximum = 1000000,
 	 .help = "HTTP connections at once, waiting ones included"},
+	{.name = "http.polls_per_key", .type = CONFIG_INTEGER,
+	 .offset = AT(polls_per_key), .standard = "16",
+	 .minimum = 2, .maximum = 100000,
+	 .help = "requests with one API key that may wait at once; each "
+		 "machine with it needs two"},
 	{.name = "http.drain", .type = CONFIG_DURATION_MS,
 	 .offset = AT(http_drain_ms), .standard = "5s",
 	 .minimum = 0, .maximum = 10 * MINUTE,

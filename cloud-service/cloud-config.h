@@ -19,6 +19,7 @@ struct cloud_config {
 	struct config_list trusted_proxies;
 	int64_t http_threads;
 	int64_t http_max_connections;
+	int64_t polls_per_key;
 	int64_t http_drain_ms;
 	char *store_backend;
 	char *store_location;

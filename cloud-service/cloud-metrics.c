@@ -68,6 +68,14 @@ void count_mail(const char *result)
 	      "Attempts to send a challenge mail.");
 }
 
+void set_smarthost_refuses(bool refuses)
+{
+	metric_set(metric_gauge("turing_cloud_smarthost_refuses_us", "",
+	                        "1 while the smarthost refuses us and all "
+	                        "challenge mails wait."),
+	           refuses);
+}
+
 void count_purged(enum registry_kind kind, size_t records)
 {
 	char labels[64];

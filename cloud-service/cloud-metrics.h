@@ -2,6 +2,7 @@
 #ifndef CLOUD_METRICS_H
 #define CLOUD_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "store/registry.h"
@@ -24,8 +25,12 @@ void count_challenge_not_sent(const char *reason);
 /* A challenge was solved. */
 void count_challenge_solved(void);
 
-/* A challenge mail came to an end: "sent", "deferred", "failed", "bounced". */
+/* A challenge mail came to an end: "sent", "deferred", "failed", "bounced",
+ * "withdrawn", or "held-back" when the smarthost refused us. */
 void count_mail(const char *result);
+
+/* Whether the smarthost refuses us, and challenge mails wait. */
+void set_smarthost_refuses(bool refuses);
 
 /* Records of a kind that retention deleted. */
 void count_purged(enum registry_kind kind, size_t count);

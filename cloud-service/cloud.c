@@ -7,9 +7,11 @@
 #include <time.h>
 
 #include "cloud-service/api.h"
+#include "cloud-service/api-auth.h"
 #include "cloud-service/bounce.h"
 #include "cloud-service/challenge-page.h"
 #include "cloud-service/jobs.h"
+#include "cloud-service/key-cache.h"
 #include "cloud-service/mail-worker.h"
 #include "cloud-service/readiness.h"
 #include "cloud-service/settle.h"
@@ -106,6 +108,7 @@ int cloud_open(struct cloud *cloud, const struct cloud_config *config,
 		return result;
 	cloud->config = config;
 	pthread_mutex_init(&cloud->http_lock, NULL);
+	cloud->keys = key_cache_new();
 	result = read_secrets(cloud, err);
 	if (result)
 		cloud_stop(cloud);
@@ -125,6 +128,7 @@ static int start_http(struct cloud *cloud, struct error *err)
 	    .idle_timeout_ms = HTTP_IDLE_MS,
 	    .trusted_proxies = proxies,
 	    .routes = api_routes(),
+	    .authorise = api_admit,
 	    .context = cloud,
 	    .log_id = "http",
 	};
@@ -198,6 +202,7 @@ void cloud_stop(struct cloud *cloud)
 	registry_close(cloud->registry);
 	pthread_mutex_destroy(&cloud->http_lock);
 	free(cloud->challenge_page);
+	key_cache_free(cloud->keys);
 	memset(cloud, 0, sizeof(*cloud));
 }
 

@@ -14,6 +14,7 @@
 struct bounce_listener;
 struct challenge_page_context;
 struct jobs;
+struct key_cache;
 struct mail_worker;
 struct readiness;
 struct watcher;
@@ -31,6 +32,7 @@ struct cloud {
 	uint8_t sender_key[32];   /* of the hashes that stand for senders */
 	uint8_t bounce_key[32];   /* of the VERP return paths */
 	struct challenge_page_context *challenge_page;
+	struct key_cache *keys;
 	struct readiness *readiness;
 	struct watcher *watcher;
 	struct jobs *jobs;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cloud-service/bounce.h"
+#include "cloud-service/challenge-end.h"
 #include "cloud-service/challenge-mail.h"
 #include "cloud-service/cloud-metrics.h"
 #include "cloud-service/mail-leases.h"
@@ -83,32 +84,76 @@ static int render(struct cloud *cloud,
 struct attempt {
 	enum registry_mail_state state;
 	int64_t next_ms;
+	bool counted;
 	char reply[300];
-	bool nobody_there; /* 5.1.x: the address does not exist */
+	/* What ends the challenge with the reply as its reason. */
+	bool bounced, given_up;
+	bool nobody_there; /* with bounced: the address does not exist */
 };
+
+/*
+ * It refuses us, so the attempt is not this mail's. Only a mail that meets the
+ * same refusal again although others were taken in between is to blame itself.
+ */
+static void wait_for_smarthost(const struct cloud_config *config,
+                               const struct registry_challenge *challenge,
+                               const struct smarthost_reply *reply,
+                               int64_t pause_ms, struct attempt *attempt)
+{
+	int64_t backoff =
+	    mail_worker_backoff_ms(config, challenge->mail_attempts);
+
+	attempt->counted =
+	    reply->others_pass && !strcmp(challenge->mail_reply, reply->text);
+	if (!attempt->counted && pause_ms > 0)
+		backoff = pause_ms;
+	attempt->next_ms = clock_wall_ms() + backoff;
+	count_mail("held-back");
+}
+
+static void fail(struct attempt *attempt)
+{
+	attempt->state = MAIL_STATE_FAILED;
+	count_mail("failed");
+}
 
 static void judge(const struct cloud_config *config,
                   const struct registry_challenge *challenge,
                   enum smarthost_outcome outcome,
-                  const struct smarthost_reply *reply, struct attempt *attempt)
+                  const struct smarthost_reply *reply, int64_t pause_ms,
+                  struct attempt *attempt)
 {
-	bool last = challenge->mail_attempts >= config->mail_attempts;
-
 	snprintf(attempt->reply, sizeof(attempt->reply), "%s", reply->text);
 	attempt->state = MAIL_STATE_PENDING;
-	if (outcome == SMARTHOST_SENT) {
+	attempt->counted = true;
+	switch (outcome) {
+	case SMARTHOST_SENT:
 		attempt->state = MAIL_STATE_SENT;
 		count_mail("sent");
-	} else if (outcome == SMARTHOST_REFUSED || last) {
-		attempt->state = MAIL_STATE_FAILED;
-		attempt->nobody_there = outcome == SMARTHOST_REFUSED &&
-		                        !strncmp(reply->enhanced, "5.1.", 4);
-		count_mail("failed");
-	} else {
+		return;
+	case SMARTHOST_REFUSES_RECIPIENT:
+		fail(attempt);
+		attempt->bounced = true;
+		attempt->nobody_there = reply->nobody_there;
+		return;
+	case SMARTHOST_REFUSES_MESSAGE:
+		fail(attempt);
+		attempt->given_up = true;
+		return;
+	case SMARTHOST_REFUSES_US:
+		wait_for_smarthost(config, challenge, reply, pause_ms, attempt);
+		break;
+	case SMARTHOST_DEFERRED:
 		attempt->next_ms =
 		    clock_wall_ms() +
 		    mail_worker_backoff_ms(config, challenge->mail_attempts);
 		count_mail("deferred");
+		break;
+	}
+	if (attempt->counted &&
+	    challenge->mail_attempts >= config->mail_attempts) {
+		fail(attempt);
+		attempt->given_up = true;
 	}
 }
 
@@ -126,27 +171,8 @@ static void send_mail(struct cloud *cloud, struct smarthost *smarthost,
 		sender[0] = '\0';
 	outcome = smarthost_send(smarthost, sender, challenge->sender,
 	                         mail->data, mail->length, &reply);
-	judge(cloud->config, challenge, outcome, &reply, attempt);
-}
-
-/* Nobody is there: the challenge is over and the sender is left alone. */
-static int give_up_sender(struct cloud *cloud,
-                          const struct registry_challenge *challenge,
-                          char *reason, struct error *err)
-{
-	int64_t now = clock_wall_ms();
-	struct registry_dead_sender dead = {
-	    .marked_ms = now, .challenge = challenge->id, .reason = reason};
-	int result;
-
-	memcpy(dead.hash, challenge->sender_hash, sizeof(dead.hash));
-
-	result = registry_sender_mark(cloud->registry, &dead, err);
-	if (!result)
-		result = registry_challenge_end(cloud->registry, &challenge->id,
-		                                CHALLENGE_STATE_BOUNCED, reason,
-		                                now, err);
-	return result == ERR_CONFLICT ? 0 : result;
+	judge(cloud->config, challenge, outcome, &reply,
+	      smarthost_pause_ms(smarthost), attempt);
 }
 
 /* Renders and sends it; what cannot be rendered fails at once. */
@@ -161,29 +187,22 @@ static void try_mail(struct cloud *cloud, struct smarthost *smarthost,
 	if (!render(cloud, challenge, &mail, &why)) {
 		send_mail(cloud, smarthost, challenge, &mail, attempt);
 	} else { /* no attempt of the network's will mend that */
-		attempt->state = MAIL_STATE_FAILED;
 		snprintf(attempt->reply, sizeof(attempt->reply), "%.299s",
 		         why.text);
-		count_mail("failed");
+		fail(attempt);
+		attempt->given_up = true;
 	}
 	buffer_release(&mail);
 }
 
 /* Nothing waits for it any more: the sender is not written to. */
-static int withdraw(struct cloud *cloud,
-                    const struct registry_challenge *challenge,
-                    struct attempt *attempt, struct error *err)
+static void withdraw(struct attempt *attempt)
 {
-	int result;
-
 	attempt->state = MAIL_STATE_FAILED;
+	attempt->given_up = true;
 	snprintf(attempt->reply, sizeof(attempt->reply),
 	         "not sent: nothing that waits for it is held any more");
 	count_mail("withdrawn");
-	result = registry_challenge_move(
-	    cloud->registry, &challenge->id, CHALLENGE_STATE_OPEN,
-	    CHALLENGE_STATE_EXPIRED, clock_wall_ms(), err);
-	return result == ERR_CONFLICT ? 0 : result;
 }
 
 static int attempt_mail(struct cloud *cloud, struct smarthost *smarthost,
@@ -191,12 +210,12 @@ static int attempt_mail(struct cloud *cloud, struct smarthost *smarthost,
                         struct attempt *attempt, struct error *err)
 {
 	enum mail_need need;
+	bool ended;
 	int result = mail_need_look(cloud, challenge, &need, err);
 
 	if (result)
 		return result;
-	if (need == MAIL_NEED_NONE)
-		return withdraw(cloud, challenge, attempt, err);
+	attempt->counted = true;
 	if (need == MAIL_NEED_LATER) {
 		attempt->state = MAIL_STATE_PENDING;
 		attempt->next_ms = clock_wall_ms() + LATER_MS;
@@ -204,9 +223,15 @@ static int attempt_mail(struct cloud *cloud, struct smarthost *smarthost,
 		         "another challenge of the sender is being settled");
 		return 0;
 	}
-	try_mail(cloud, smarthost, challenge, attempt);
-	return attempt->nobody_there
-	           ? give_up_sender(cloud, challenge, attempt->reply, err)
+	if (need == MAIL_NEED_NONE)
+		withdraw(attempt);
+	else
+		try_mail(cloud, smarthost, challenge, attempt);
+	if (attempt->bounced)
+		return challenge_bounced(cloud, challenge, attempt->reply,
+		                         attempt->nobody_there, &ended, err);
+	return attempt->given_up
+	           ? challenge_given_up(cloud, challenge, attempt->reply, err)
 	           : 0;
 }
 
@@ -227,7 +252,7 @@ static int work_on(struct cloud *cloud, struct smarthost *smarthost,
 	if (!result)
 		result = registry_challenge_mail_done(
 		    cloud->registry, &challenge->id, owner, attempt.state,
-		    attempt.next_ms, true, attempt.reply, err);
+		    attempt.next_ms, attempt.counted, attempt.reply, err);
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
@@ -267,6 +292,8 @@ int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
 	int result;
 
 	*worked = false;
+	if (smarthost_pause_ms(smarthost) > 0)
+		return 0;
 	result = registry_challenge_claim_mail(cloud->registry, owner,
 	                                       clock_wall_ms(), MAIL_LEASE_MS,
 	                                       1, &page, err);
@@ -280,9 +307,13 @@ int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
 	return result;
 }
 
+/* Until there is something to do, as far as this instance knows. */
 static void rest(struct mail_worker *worker, uint64_t seen)
 {
-	int64_t until_ms = clock_monotonic_ms() + POLL_MS;
+	int64_t pause_ms = smarthost_pause_ms(worker->smarthost);
+	int64_t until_ms =
+	    clock_monotonic_ms() +
+	    (pause_ms > 0 && pause_ms < POLL_MS ? pause_ms : POLL_MS);
 
 	pthread_mutex_lock(&worker->lock);
 	while (!worker->stopping && worker->wakes == seen &&
@@ -372,6 +403,13 @@ void mail_worker_wake(struct mail_worker *worker)
 	worker->wakes++;
 	pthread_cond_signal(&worker->wake);
 	pthread_mutex_unlock(&worker->lock);
+}
+
+const char *mail_worker_fault(struct mail_worker *worker)
+{
+	return smarthost_pause_ms(worker->smarthost) > 0
+	           ? "the smarthost refuses us: challenge mails wait"
+	           : NULL;
 }
 
 void mail_worker_stop(struct mail_worker *worker)

@@ -18,13 +18,18 @@ int mail_worker_start(struct mail_worker **worker, struct cloud *cloud,
 /* There is a mail to send; any thread. */
 void mail_worker_wake(struct mail_worker *worker);
 
+/* What keeps challenge mails from going out, as a constant text, or NULL. Any
+ * thread. */
+const char *mail_worker_fault(struct mail_worker *worker);
+
 /* Lets the mails under way end, gives back what is claimed but not begun, stops
  * and frees. NULL is allowed. */
 void mail_worker_stop(struct mail_worker *worker);
 
 /*
  * Claims and sends at most one mail as owner, its claim kept among leases;
- * *worked tells whether there was one. What the threads repeat; for tests too.
+ * *worked tells whether there was one; there is none while the smarthost
+ * refuses us. What the threads repeat; for tests too.
  * 0 or an error of the store.
  */
 int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,

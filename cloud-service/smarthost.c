@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -17,11 +18,17 @@
 #include <auth-client.h>
 #include <libesmtp.h>
 
+#include "cloud-service/breaker.h"
 #include "cloud-service/smarthost-peer.h"
+#include "cloud-service/smarthost-refusal.h"
 #include "cloud-service/smtp-dialogue.h"
 #include "common/clock.h"
 #include "common/mail/address.h"
+#include "common/log.h"
 #include "common/mem.h"
+
+/* The first pause after a refusal of us; the setting for mails is the limit. */
+#define FIRST_PAUSE_MS 5000
 
 struct smarthost {
 	const struct cloud_config *config;
@@ -29,6 +36,7 @@ struct smarthost {
 	uint16_t port;
 	char *helo;
 	SSL_CTX *tls; /* NULL: in the clear */
+	struct breaker breaker;
 	pthread_mutex_t lock;
 	char
 	    peer[PEER_TEXT_SIZE]; /* where the last sending reached it, or "" */
@@ -37,6 +45,7 @@ struct smarthost {
 /* One sending. */
 struct sending {
 	const struct smarthost *smarthost;
+	struct breaker *breaker;
 	struct dialogue dialogue;
 	const char *bytes;
 	size_t size;
@@ -45,6 +54,7 @@ struct sending {
 	bool connected;
 	int64_t last_ms; /* of the last callback while the message goes out */
 	bool stalled;
+	size_t hiding; /* letters of CHUNKING that were read last */
 };
 
 static int set_authorities(SSL_CTX *tls, const char *ca_file, struct error *err)
@@ -106,6 +116,11 @@ int smarthost_new(struct smarthost **smarthost,
 	pthread_once(&once, start_auth_library);
 	made->config = config;
 	pthread_mutex_init(&made->lock, NULL);
+	breaker_init(&made->breaker,
+	             config->mail_retry_min_ms < FIRST_PAUSE_MS
+	                 ? config->mail_retry_min_ms
+	                 : FIRST_PAUSE_MS,
+	             config->mail_retry_max_ms);
 	if (!helo || !*helo)
 		helo = mail_address_domain(config->challenge_from);
 	made->helo = mem_copy_string(helo);
@@ -125,6 +140,7 @@ void smarthost_free(struct smarthost *smarthost)
 	if (!smarthost)
 		return;
 	pthread_mutex_destroy(&smarthost->lock);
+	breaker_release(&smarthost->breaker);
 	SSL_CTX_free(smarthost->tls);
 	free(smarthost->host);
 	free(smarthost->helo);
@@ -172,6 +188,30 @@ static const char *next_piece(void **buffer, int *length, void *argument)
 	return sending->bytes;
 }
 
+/*
+ * Makes another word of CHUNKING (RFC 3030) in an answer before the library
+ * reads it. With BDAT it would take the monitor away from before RCPT on, and
+ * forget the refusal of a chunk when a later one is accepted. DATA, which such
+ * a server takes as well (RFC 3030 section 2), is watched to its end.
+ */
+static void hide_chunking(struct sending *sending, char *bytes, size_t size)
+{
+	static const char word[] = "CHUNKING";
+
+	for (size_t i = 0; i < size; i++) {
+		char letter = bytes[i];
+
+		if (letter >= 'a' && letter <= 'z')
+			letter = (char)(letter - 'a' + 'A');
+		if (letter != word[sending->hiding])
+			sending->hiding = letter == word[0];
+		else if (++sending->hiding == sizeof(word) - 1) {
+			bytes[i] = '-';
+			sending->hiding = 0;
+		}
+	}
+}
+
 static void monitor(const char *bytes, int size, int writing, void *argument)
 {
 	struct sending *sending = argument;
@@ -184,6 +224,10 @@ static void monitor(const char *bytes, int size, int writing, void *argument)
 		if (sending->ended)
 			watch_clock(sending);
 		dialogue_read(&sending->dialogue, bytes, (size_t)size);
+		/* The library's own buffer, which it reads next. */
+		if (!sending->dialogue.mail_code)
+			hide_chunking(sending, (char *)(uintptr_t)bytes,
+			              (size_t)size);
 	}
 }
 
@@ -307,15 +351,31 @@ static void copy_enhanced(const char *text, char enhanced[12])
 	}
 }
 
-/* A 5xx that speaks of the mail: one in the greeting may be of the day, and
- * one about authentication (RFC 4954 section 6) of our configuration. */
-static bool is_permanent(const struct dialogue *dialogue, int refusal)
+static enum smarthost_outcome judge_refusal(const struct sending *sending,
+                                            enum dialogue_command verb,
+                                            struct smarthost_reply *reply)
 {
-	bool of_auth = refusal == 530 || refusal == 534 || refusal == 535 ||
-	               refusal == 538;
+	enum refusal refusal =
+	    refusal_judge(verb, reply->code, reply->enhanced, reply->text);
+	struct breaker *breaker = sending->breaker;
 
-	return refusal / 100 == 5 && dialogue->greeting_code / 100 == 2 &&
-	       !of_auth;
+	if (refusal == REFUSAL_FOR_NOW)
+		return SMARTHOST_DEFERRED;
+	if (refusal == REFUSAL_OF_US) {
+		/* What is said of a whole message may be about it alone. */
+		reply->others_pass = breaker_refused(
+		    breaker, verb == DIALOGUE_DOT, clock_monotonic_ms());
+		log_error("mail",
+		          "the smarthost refuses us, mails wait %" PRId64
+		          " ms: %s",
+		          breaker_pause_ms(breaker, clock_monotonic_ms()),
+		          reply->text);
+		return SMARTHOST_REFUSES_US;
+	}
+	breaker_taken(breaker);
+	reply->nobody_there = refusal == REFUSAL_NOBODY_THERE;
+	return refusal == REFUSAL_OF_MESSAGE ? SMARTHOST_REFUSES_MESSAGE
+	                                     : SMARTHOST_REFUSES_RECIPIENT;
 }
 
 static enum smarthost_outcome judge(const struct sending *sending,
@@ -323,7 +383,8 @@ static enum smarthost_outcome judge(const struct sending *sending,
                                     struct smarthost_reply *reply)
 {
 	const struct dialogue *dialogue = &sending->dialogue;
-	int refusal = dialogue_refusal(dialogue);
+	enum dialogue_command verb;
+	int refusal = dialogue_refusal(dialogue, &verb);
 
 	if (dialogue->broken || sending->stalled) {
 		snprintf(reply->text, sizeof(reply->text), "%s",
@@ -339,11 +400,12 @@ static enum smarthost_outcome judge(const struct sending *sending,
 			copy_enhanced(dialogue->last + 4, reply->enhanced);
 	}
 	if (refusal)
-		return is_permanent(dialogue, refusal) ? SMARTHOST_REFUSED
-		                                       : SMARTHOST_DEFERRED;
+		return judge_refusal(sending, verb, reply);
 	if (dialogue_accepted(dialogue) && sending->ended &&
-	    library_code / 100 == 2)
+	    library_code / 100 == 2) {
+		breaker_taken(sending->breaker);
 		return SMARTHOST_SENT;
+	}
 	reply->code = 0;
 	set_library_error(reply);
 	return SMARTHOST_DEFERRED;
@@ -432,8 +494,10 @@ enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
                                       const char *bytes, size_t size,
                                       struct smarthost_reply *reply)
 {
-	struct sending sending = {
-	    .smarthost = smarthost, .bytes = bytes, .size = size};
+	struct sending sending = {.smarthost = smarthost,
+	                          .breaker = &smarthost->breaker,
+	                          .bytes = bytes,
+	                          .size = size};
 	enum smarthost_outcome outcome;
 	char peer[PEER_TEXT_SIZE];
 	struct error err = {0};
@@ -444,7 +508,7 @@ enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
 	    !address_is_plain(recipient)) {
 		snprintf(reply->text, sizeof(reply->text),
 		         "the address is not one that we write to");
-		return SMARTHOST_REFUSED;
+		return SMARTHOST_REFUSES_MESSAGE;
 	}
 	dialogue_init(&sending.dialogue, smarthost->tls != NULL);
 	result = choose_peer(smarthost, peer, &err);
@@ -457,4 +521,9 @@ enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
 	                         ? peer
 	                         : "");
 	return outcome;
+}
+
+int64_t smarthost_pause_ms(struct smarthost *smarthost)
+{
+	return breaker_pause_ms(&smarthost->breaker, clock_monotonic_ms());
 }

@@ -2,7 +2,9 @@
 #ifndef CLOUD_SMARTHOST_H
 #define CLOUD_SMARTHOST_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cloud-service/cloud-config.h"
 #include "common/error.h"
@@ -10,9 +12,11 @@
 struct smarthost;
 
 enum smarthost_outcome {
-	SMARTHOST_SENT,     /* it is the smarthost's now, without a doubt */
-	SMARTHOST_DEFERRED, /* not sent, or not sure: try again */
-	SMARTHOST_REFUSED   /* permanently */
+	SMARTHOST_SENT,              /* it is the smarthost's now, surely */
+	SMARTHOST_DEFERRED,          /* not sent, or not sure: try again */
+	SMARTHOST_REFUSES_US,        /* whatever the mail: see breaker.h */
+	SMARTHOST_REFUSES_RECIPIENT, /* for good */
+	SMARTHOST_REFUSES_MESSAGE    /* for good; or an unusual address */
 };
 
 /* What the smarthost said, for the registry and the log. */
@@ -20,6 +24,9 @@ struct smarthost_reply {
 	int code;          /* 0: no answer that counts */
 	char enhanced[12]; /* "5.1.1", or "" */
 	char text[256];
+	bool nobody_there; /* RCPT was answered so: he does not exist */
+	bool others_pass;  /* another mail was taken since the last refusal of
+	                      us */
 };
 
 /*
@@ -42,5 +49,8 @@ enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
                                       const char *sender, const char *recipient,
                                       const char *bytes, size_t size,
                                       struct smarthost_reply *reply);
+
+/* How long nothing is to be sent, because it refuses us; 0: now. Any thread. */
+int64_t smarthost_pause_ms(struct smarthost *smarthost);
 
 #endif

@@ -129,7 +129,9 @@ static void reply_complete(struct dialogue *dialogue, int code)
 		else
 			keep(dialogue, &dialogue->final_code, code);
 		break;
-	case DIALOGUE_HELLO:
+	case DIALOGUE_HELLO: /* of HELO, where EHLO was not understood */
+		keep(dialogue, &dialogue->hello_code, code);
+		break;
 	case DIALOGUE_STARTTLS:
 	case DIALOGUE_OTHER:
 		break;
@@ -192,17 +194,28 @@ bool dialogue_accepted(const struct dialogue *dialogue)
 	       dialogue->body_sent && dialogue->final_code / 100 == 2;
 }
 
-int dialogue_refusal(const struct dialogue *dialogue)
+int dialogue_refusal(const struct dialogue *dialogue,
+                     enum dialogue_command *verb)
 {
-	const int codes[] = {dialogue->greeting_code, dialogue->mail_code,
-	                     dialogue->rcpt_code, dialogue->data_code,
-	                     dialogue->final_code};
+	const struct {
+		int code;
+		enum dialogue_command verb;
+	} answers[] = {
+	    {dialogue->greeting_code, DIALOGUE_GREETING},
+	    {dialogue->hello_code, DIALOGUE_HELLO},
+	    {dialogue->mail_code, DIALOGUE_MAIL},
+	    {dialogue->rcpt_code, DIALOGUE_RCPT},
+	    {dialogue->data_code, DIALOGUE_DATA},
+	    {dialogue->final_code, DIALOGUE_DOT},
+	};
 	size_t i;
 
 	if (dialogue->broken)
 		return 0;
-	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		if (codes[i] / 100 == 4 || codes[i] / 100 == 5)
-			return codes[i];
+	for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+		if (answers[i].code / 100 == 4 || answers[i].code / 100 == 5) {
+			*verb = answers[i].verb;
+			return answers[i].code;
+		}
 	return 0;
 }

@@ -38,7 +38,7 @@ struct dialogue {
 	bool body_sent;     /* the library has handed over the whole message */
 	const char *broken; /* why nothing is believed any more, or NULL */
 	int mail_code, rcpt_code, data_code, final_code; /* 0: no answer */
-	int greeting_code;
+	int greeting_code, hello_code;
 	char last[DIALOGUE_REPLY_SIZE]; /* the last answer that matters */
 };
 
@@ -62,7 +62,9 @@ void dialogue_encrypted(struct dialogue *dialogue);
  */
 bool dialogue_accepted(const struct dialogue *dialogue);
 
-/* The code that ended the transaction in a refusal, 4xx or 5xx; 0: none. */
-int dialogue_refusal(const struct dialogue *dialogue);
+/* The code that ended the transaction in a refusal, 4xx or 5xx, with what it
+ * answered in *verb; 0: none. */
+int dialogue_refusal(const struct dialogue *dialogue,
+                     enum dialogue_command *verb);
 
 #endif

@@ -99,6 +99,7 @@ static void hash_head(struct copy_hash *hash,
 	copy_hash_text(hash, message->protocol);
 	copy_hash_text(hash, message->challenge_reason);
 	copy_hash_auth(hash, &message->auth);
+	copy_hash_text(hash, message->auth_notice);
 	copy_hash_id(hash, &message->dsn_of);
 }
 

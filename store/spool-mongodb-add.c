@@ -89,17 +89,12 @@ static void borrow_fields(const struct spool_change *change,
 static int own_texts(struct spool_message *message)
 {
 	char **const texts[] = {
-	    &message->sender,
-	    &message->sender_normal,
-	    &message->header_from,
-	    &message->subject,
-	    &message->message_id,
-	    &message->client_address,
-	    &message->client_name,
-	    &message->helo,
-	    &message->protocol,
-	    &message->challenge_reason,
-	    &message->registration_refusal,
+	    &message->sender,      &message->sender_normal,
+	    &message->header_from, &message->subject,
+	    &message->message_id,  &message->client_address,
+	    &message->client_name, &message->helo,
+	    &message->protocol,    &message->challenge_reason,
+	    &message->auth_notice, &message->registration_refusal,
 	};
 	int result = 0;
 

@@ -19,6 +19,7 @@ static const struct {
     {"helo", offsetof(struct spool_message, helo)},
     {"protocol", offsetof(struct spool_message, protocol)},
     {"challenge_reason", offsetof(struct spool_message, challenge_reason)},
+    {"auth_notice", offsetof(struct spool_message, auth_notice)},
 };
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))
 

@@ -20,6 +20,7 @@ static void bind_texts(struct sqlite_query *query,
 	sqlite_bind_text(query, 13, or_empty(message->helo));
 	sqlite_bind_text(query, 14, or_empty(message->protocol));
 	sqlite_bind_text(query, 15, or_empty(message->challenge_reason));
+	sqlite_bind_text(query, 26, or_empty(message->auth_notice));
 }
 
 static void bind_auth(struct sqlite_query *query, const struct mail_auth *auth)
@@ -51,7 +52,7 @@ static int insert_message(struct sqlite_db *db,
 	    db, "INSERT OR IGNORE INTO message VALUES"
 	        " (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
 	        " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
-	        " ?23, ?24, ?25)");
+	        " ?23, ?24, ?25, ?26)");
 	int result;
 
 	sqlite_bind_id(query, 1, &message->id);

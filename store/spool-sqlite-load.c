@@ -68,6 +68,7 @@ static int fill_message(struct sqlite_query *query,
 	message->registration_retry_ms = sqlite_column_int(query, 26);
 	copy(query, 27, &message->registration_refusal, &result);
 	message->dsn_of = sqlite_column_id(query, 28);
+	copy(query, 29, &message->auth_notice, &result);
 	return result;
 }
 
@@ -84,8 +85,8 @@ static int load_message(struct sqlite_db *db, struct spool_message *message,
 	        " EXISTS (SELECT 1 FROM body WHERE body.message = seq),"
 	        " NOT EXISTS (SELECT 1 FROM unregistered AS u"
 	        " WHERE u.message = id), smtputf8, f.attempts, f.retry_ms,"
-	        " f.why, dsn_of FROM message LEFT JOIN refusal AS f ON "
-	        "f.message = id"
+	        " f.why, dsn_of, auth_notice FROM message"
+	        " LEFT JOIN refusal AS f ON f.message = id"
 	        " WHERE id = ?1");
 	int result;
 

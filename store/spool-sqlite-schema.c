@@ -95,7 +95,9 @@ static const char version_2[] =
 
 	/* Which From a DMARC result is about. */
 	"ALTER TABLE message ADD COLUMN"
-	" auth_dmarc_domain TEXT NOT NULL DEFAULT '';";
+	" auth_dmarc_domain TEXT NOT NULL DEFAULT '';"
+
+	"ALTER TABLE message ADD COLUMN auth_notice TEXT NOT NULL DEFAULT '';";
 /* clang-format on */
 
 const char *const spool_sqlite_steps[] = {version_1, version_2};

@@ -119,6 +119,7 @@ void spool_message_release(struct spool_message *message)
 	free(message->helo);
 	free(message->protocol);
 	free(message->challenge_reason);
+	free(message->auth_notice);
 	free(message->registration_refusal);
 	memset(message, 0, sizeof(*message));
 }

@@ -130,6 +130,7 @@ struct spool_message {
 	char *client_address, *client_name, *helo, *protocol;
 	char *challenge_reason; /* why none may be sent, or "" */
 	struct mail_auth auth;
+	char *auth_notice; /* what is odd about how the MX says auth, or "" */
 	struct spool_recipient *recipients;
 	size_t recipient_count;
 };

@@ -70,6 +70,7 @@ void http_request_end(void *server, struct MHD_Connection *connection,
 	free(request->early_allow);
 	free(request->client_address);
 	free(request->wait_key);
+	free(request->wait_owner);
 	free(request->target);
 	free(request);
 }
@@ -121,9 +122,36 @@ static enum MHD_Result expect_body(struct http_request *request)
 		request->must_close = true;
 		return reply_early(request);
 	}
+	if (!request->authorised && declared != 0)
+		http_connection_allow_anonymous(request->peer);
 	if (request->route)
 		buffer_init(&request->body, request->route->maximum_body);
 	return MHD_YES;
+}
+
+/*
+ * Asks whether the request may go on; what is refused is answered at once and
+ * its connection closed, its body unread.
+ */
+static bool is_authorised(struct http_request *request)
+{
+	struct http_server *server = request->server;
+
+	if (!server->authorise)
+		return true;
+	request->must_close = true;
+	switch (server->authorise(request, server->context)) {
+	case HTTP_REFUSED:
+		return false;
+	case HTTP_AUTHORISED:
+		request->authorised = true;
+		http_connection_authorise(request->peer);
+		break;
+	case HTTP_ANONYMOUS:
+		break;
+	}
+	request->must_close = false;
+	return true;
 }
 
 /* The first call for a request: its headers are complete, no body yet. */
@@ -145,6 +173,8 @@ static enum MHD_Result look_at_headers(struct http_request *request,
 	request->client_address = http_find_client(request);
 	request->early_status =
 	    http_find_route(request, method, &request->early_allow);
+	if (!request->early_status && !is_authorised(request))
+		return request->queued;
 	return expect_body(request);
 }
 

@@ -14,7 +14,10 @@
 
 /* A connection, watched so that no peer holds it by a slow drip. */
 struct http_connection {
-	struct http_connection *previous, *next; /* under connection_lock */
+	/* Under connection_lock: */
+	struct http_connection *previous, *next; /* of its list */
+	bool authorised;                         /* which list that is */
+	bool evicted;                            /* it is being closed */
 	struct http_server *server;
 	int fd;
 	/* When it is cut off; 0: not while the server itself is at work. */
@@ -47,6 +50,7 @@ struct http_request {
 	struct MHD_Connection *connection;
 	struct http_connection *peer;
 	enum http_stage stage;
+	bool authorised;
 	const struct http_route *route;
 	char *target; /* as received, cut at the query */
 	char *query;  /* in target's memory; NULL when there is none */
@@ -69,7 +73,7 @@ struct http_request {
 	bool must_close;
 
 	/* Waiting: under the server's wait_lock while parked. */
-	char *wait_key;
+	char *wait_key, *wait_owner; /* the latter NULL: nobody's */
 	uint64_t wait_ticket;
 	int64_t wait_deadline_ms; /* 0: never waited */
 	bool wait_was_over;
@@ -92,8 +96,13 @@ struct http_server {
 	pthread_t watch_thread;
 	bool watch_runs;
 
+	http_authorise authorise;
+
 	pthread_mutex_t connection_lock;
-	struct http_connection *connections;
+	/* The newest first; [0]: the anonymous ones. */
+	struct http_connection *connections[2];
+	struct http_connection *oldest_anonymous;
+	size_t anonymous_count, anonymous_maximum;
 
 	pthread_mutex_t active_lock;
 	pthread_cond_t active_changed;
@@ -179,6 +188,12 @@ void http_connections_cut(struct http_server *server);
  * from now.
  */
 void http_connection_allow(struct http_connection *peer, uint64_t bytes);
+
+/* Gives an anonymous peer the time that it has for a head or a body. */
+void http_connection_allow_anonymous(struct http_connection *peer);
+
+/* A request of it was authorised. */
+void http_connection_authorise(struct http_connection *peer);
 
 /* Gives more time for bytes that came. */
 void http_connection_extend(struct http_connection *peer, uint64_t bytes);

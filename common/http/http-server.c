@@ -144,6 +144,7 @@ static int start_daemon(struct http_server *server,
 
 	if (connections < threads)
 		connections = threads;
+	server->anonymous_maximum = connections / 2 + 1;
 	raise_file_limit((rlim_t)connections + OTHER_FILES);
 	server->daemon = MHD_start_daemon(
 	    MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD |
@@ -184,6 +185,7 @@ static struct http_server *make(const struct http_server_options *options)
 	server->listen_fd = -1;
 	server->routes = options->routes;
 	server->context = options->context;
+	server->authorise = options->authorise;
 	server->log_id =
 	    mem_copy_string(options->log_id ? options->log_id : "http");
 	server->trusted_proxies = copy_texts(options->trusted_proxies);

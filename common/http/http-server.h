@@ -22,6 +22,21 @@ struct http_request;
  */
 typedef void (*http_handler)(struct http_request *request, void *context);
 
+/* What becomes of a request whose headers are complete. */
+enum http_admission {
+	HTTP_REFUSED, /* it was answered; its connection is closed after that */
+	HTTP_ANONYMOUS, /* it goes on: what it asks for is for everybody */
+	HTTP_AUTHORISED /* it goes on, and showed a key */
+};
+
+/*
+ * Looks at a request before any of its body is read: http_path(), http_header()
+ * and http_client_address() tell of it. One that it refuses it has answered by
+ * one of http_reply*(). Threads as for http_handler.
+ */
+typedef enum http_admission (*http_authorise)(struct http_request *request,
+                                              void *context);
+
 /* One row of a route table; the table ends with a row whose method is NULL. */
 struct http_route {
 	const char *method;  /* "GET" also serves HEAD */
@@ -41,6 +56,8 @@ struct http_server_options {
 	                                       X-Forwarded-For counts from
 	                                       them alone; may be NULL */
 	const struct http_route *routes;    /* must outlive the server */
+	http_authorise authorise;           /* of requests that have a route;
+	                                       NULL: all are anonymous */
 	void *context;                      /* given to every handler */
 	const char *log_id;                 /* for log lines, such as "http" */
 };
@@ -56,6 +73,12 @@ struct http_server_options {
  * 8 kB of a body, to send a request or read an answer is cut off. Bodies of
  * more than 256 MiB in all at one time get 503. Raises the soft limit of open
  * files for maximum_connections.
+ *
+ * A connection is anonymous until a request of it was authorised. Such a one
+ * has 10 s at the most for its first request, and for the body of each;
+ * when they are more than half of maximum_connections, the oldest that waits
+ * for its peer is closed, so that there is always room for those who have a
+ * key.
  */
 int http_server_start(struct http_server **server,
                       const struct http_server_options *options,
@@ -166,6 +189,14 @@ uint64_t http_wait_ticket(struct http_server *server);
  */
 void http_wait(struct http_request *request, const char *key, uint64_t ticket,
                int64_t deadline_monotonic_ms);
+
+/*
+ * Counts the request among those of owner (as a key's name) that wait under
+ * key; before http_wait(). False when maximum of them are parked already: then
+ * it is to be answered. Several that come at once may go over by a few.
+ */
+bool http_wait_share(struct http_request *request, const char *key,
+                     const char *owner, size_t maximum);
 
 /* Whether the wait's deadline has passed or the server stops. */
 bool http_wait_over(const struct http_request *request);

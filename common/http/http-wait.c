@@ -138,6 +138,25 @@ void http_wait(struct http_request *request, const char *key, uint64_t ticket,
 	request->outcome = HTTP_OUTCOME_WAITING;
 }
 
+bool http_wait_share(struct http_request *request, const char *key,
+                     const char *owner, size_t maximum)
+{
+	struct http_server *server = request->server;
+	const struct http_request *other;
+	size_t count = 0;
+
+	(void)pthread_mutex_lock(&server->wait_lock);
+	other = server->waiting[bucket_of(key)];
+	for (; other; other = other->wait_next)
+		if (other->wait_owner && !strcmp(other->wait_owner, owner) &&
+		    !strcmp(other->wait_key, key))
+			count++;
+	(void)pthread_mutex_unlock(&server->wait_lock);
+	if (!request->wait_owner)
+		request->wait_owner = mem_copy_string(owner);
+	return count < maximum;
+}
+
 bool http_wait_over(const struct http_request *request)
 {
 	return request->wait_was_over;

@@ -48,7 +48,8 @@ def environment(ports, clouds, socket_path, **more):
         "TURING_SOCKET": socket_path, "TURING_MAXCONN": "4000",
         "TURING_PAGES_MAXCONN": "2000", "TURING_API_MAXCONN": "2000",
         # All that the tests open comes from a few addresses.
-        "TURING_PAGES_RATE": "100000", "TURING_PAGES_CONNECTIONS": "1000"}
+        "TURING_PAGES_RATE": "100000", "TURING_PAGES_CONNECTIONS": "1000",
+        "TURING_API_RATE": "100000", "TURING_API_CONNECTIONS": "1000"}
     for name, port in zip(("PAGES", "API", "PLAIN"), ports):
         settings[f"TURING_{name}_BIND"] = f"127.0.0.1:{port}"
     for number, port in enumerate(clouds, 1):

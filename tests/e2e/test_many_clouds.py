@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 import balancer
 from harness import DOMAIN, Stack, sample, wait_for
 from load import Load
@@ -316,10 +318,10 @@ def test_slow_request_is_cut():
                 assert time.monotonic() - started < 5
 
 
-def raw_connection(port):
+def raw_connection(port, source="127.0.0.1"):
     context = ssl.create_default_context(cafile=balancer.certificate()[0])
     return context.wrap_socket(
-        socket.create_connection(("127.0.0.1", port), 10),
+        socket.create_connection(("127.0.0.1", port), 10, (source, 0)),
         server_hostname="127.0.0.1")
 
 
@@ -437,3 +439,61 @@ def test_agent_key_is_asked_for_behind_the_proxy():
             stack.api_url + "/v1/agent/decisions?after=0")
         assert status == 401 and json.loads(body)["status"] == 401
         assert headers["Content-Type"] == "application/problem+json"
+
+
+def test_one_client_of_the_api_cannot_take_all():
+    """Above its share of connections or requests an address is refused, others
+    are served as before."""
+    settings = {"TURING_API_CONNECTIONS": "5", "TURING_API_RATE": "40"}
+    with Stack(clouds=2, haproxy_settings=settings) as stack:
+        key = {"Authorization": "Bearer " + stack.key}
+        path = stack.api_url + "/v1/agent/decisions?after=0"
+
+        def ask():
+            return stack.get(path, headers=key, source="127.0.0.77")
+
+        held = [raw_connection(stack.api_port, "127.0.0.77")
+                for _ in range(5)]
+        with pytest.raises(OSError):
+            ask()
+        assert stack.get(path, headers=key, source="127.0.0.78")[0] == 204
+        for peer in held:
+            peer.close()
+        time.sleep(0.5)
+        answers = [ask() for _ in range(60)]
+        assert answers[0][0] == 204
+        status, headers, body = answers[-1]
+        assert status == 429 and json.loads(body)["status"] == 429
+        assert headers["Retry-After"] == "10"
+        assert stack.get(path, headers=key, source="127.0.0.78")[0] == 204
+
+
+def test_those_without_a_key_take_no_room():
+    """200 connections that send nothing, or slowly, or large bodies: an agent
+    registers as fast as without them, behind the proxy and straight at an
+    instance; without a key the answer comes before the body."""
+    body = b"POST /v1/agent/messages HTTP/1.1\r\nHost: a\r\n" \
+        b"Content-Length: 8000000\r\n"
+    with Stack(clouds=2) as stack:
+        with socket.create_connection(
+                ("127.0.0.1", stack.cloud_ports[0]), 10) as peer:
+            peer.sendall(body + b"\r\n")
+            started = time.monotonic()
+            assert read_all(peer).startswith(b"HTTP/1.1 401 ")
+            assert time.monotonic() - started < 2
+        held = []
+        for number in range(200):
+            begin = (b"", b"GET /c/x HT", body, body + b"\r\n" + b"x" * 9,
+                     b"POST /c/x HTTP/1.1\r\nHost: a\r\n"
+                     b"Content-Length: 900\r\n\r\nanswer=")[number % 5]
+            port = stack.cloud_ports[number % 2]
+            peer = raw_connection(stack.api_port) if number % 4 == 0 else \
+                socket.create_connection(("127.0.0.1", port), 10)
+            peer.sendall(begin)
+            held.append(peer)
+        started = time.monotonic()
+        stack.send(STRANGER, JEAN)
+        wait_for(lambda: stack.challenges(), 10, "registered")
+        assert time.monotonic() - started < 3
+        for peer in held:
+            peer.close()

@@ -16,6 +16,7 @@ static void expect_same_texts(const struct spool_message *a,
 	ck_assert_str_eq(a->helo, b->helo);
 	ck_assert_str_eq(a->protocol, b->protocol);
 	ck_assert_str_eq(a->challenge_reason, b->challenge_reason);
+	ck_assert_str_eq(a->auth_notice, b->auth_notice);
 }
 
 static void expect_same_auth(const struct mail_auth *a,

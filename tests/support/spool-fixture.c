@@ -87,6 +87,7 @@ static void fill_texts(struct spool_message *message)
 	message->helo = mem_copy_string("helo.elsewhere.example");
 	message->protocol = mem_copy_string("ESMTP");
 	message->challenge_reason = mem_copy_string("list");
+	message->auth_notice = mem_copy_string("another id \"x'y\"");
 	message->registration_refusal = mem_copy_string("");
 }
 

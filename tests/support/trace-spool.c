@@ -83,6 +83,7 @@ static void print_message(FILE *out, const struct spool_message *message)
 	                              message->helo,
 	                              message->protocol,
 	                              message->challenge_reason,
+	                              message->auth_notice,
 	                              message->auth.spf_domain,
 	                              message->auth.dkim_domain,
 	                              message->auth.dmarc_domain,
@@ -174,6 +175,7 @@ static void make_texts(struct spool_trace *trace, struct spool_message *message)
 	message->helo = mem_copy_string(any_text(trace));
 	message->protocol = mem_copy_string("ESMTP");
 	message->challenge_reason = mem_copy_string(any_text(trace));
+	message->auth_notice = mem_copy_string(any_text(trace));
 	message->registration_refusal = mem_copy_string(any_text(trace));
 }
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "cloud-service/api-auth.h"
+#include "cloud-service/key-cache.h"
+#include "common/clock.h"
 #include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
@@ -26,7 +28,8 @@ static int check_header(const char *header, struct api_caller *caller)
 {
 	struct error err = {0};
 
-	return api_check_key(fixture.cloud.registry, header, caller, &err);
+	return api_check_key(fixture.cloud.registry, NULL, header, caller,
+	                     &err);
 }
 
 static int check_text(const char *format, const char *text)
@@ -113,6 +116,54 @@ START_TEST(a_revoked_key_is_refused_its_successor_not)
 }
 END_TEST
 
+/* A key that was found valid is believed for a while, by its whole hash. */
+START_TEST(a_valid_key_is_remembered)
+{
+	struct key_cache *cache = key_cache_new();
+	char *header = mem_format("Bearer %s", key);
+	char prefix[API_KEY_PREFIX_SIZE];
+	uint8_t hash[CRYPTO_HASH_SIZE];
+	struct api_caller caller, found;
+	struct error err = {0};
+	int64_t now_ms = clock_monotonic_ms();
+
+	crypto_sha256(key, API_KEY_SIZE - 1, hash);
+	ck_assert(!key_cache_find(cache, hash, &found));
+	ck_assert_int_eq(
+	    api_check_key(fixture.cloud.registry, cache, header, &caller, &err),
+	    0);
+	ck_assert(key_cache_find(cache, hash, &found));
+	ck_assert(id_equal(&found.tenant, &fixture.tenant));
+	ck_assert_str_eq(found.agent, "mx1");
+	memcpy(prefix, key, sizeof(prefix) - 1);
+	prefix[sizeof(prefix) - 1] = '\0';
+	ck_assert_str_eq(found.prefix, prefix);
+	/* Revoked, it is refused once that is over. */
+	ck_assert_int_eq(registry_key_revoke(fixture.cloud.registry,
+	                                     &fixture.tenant, prefix, 1, &err),
+	                 0);
+	ck_assert_int_eq(
+	    api_check_key(fixture.cloud.registry, cache, header, &caller, &err),
+	    0);
+	key_cache_put(cache, hash, now_ms - KEY_CACHE_MS, &caller);
+	ck_assert(!key_cache_find(cache, hash, &found));
+	ck_assert_int_eq(
+	    api_check_key(fixture.cloud.registry, cache, header, &caller, &err),
+	    ERR_DENIED);
+	/* Another key of the same place, by the first bytes of its hash. */
+	key_cache_put(cache, hash, now_ms, &caller);
+	hash[31] ^= 1;
+	ck_assert(!key_cache_find(cache, hash, &found));
+	key_cache_put(cache, hash, now_ms, &caller);
+	ck_assert(key_cache_find(cache, hash, &found));
+	ck_assert(!key_cache_find(NULL, hash, &found));
+	key_cache_put(NULL, hash, now_ms, &caller);
+	key_cache_free(cache);
+	key_cache_free(NULL);
+	free(header);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cloud-api-auth");
@@ -122,6 +173,7 @@ int main(void)
 	tcase_add_test(tcase, a_valid_key_tells_the_tenant);
 	tcase_add_test(tcase, every_changed_letter_is_refused);
 	tcase_add_test(tcase, what_is_no_key_is_refused);
+	tcase_add_test(tcase, a_valid_key_is_remembered);
 	tcase_add_test(tcase, a_revoked_key_is_refused_its_successor_not);
 	suite_add_tcase(suite, tcase);
 	return suite_main(suite, NULL);

@@ -85,7 +85,8 @@ START_TEST(accounts)
 	ck_assert_uint_eq(strlen(printed), API_KEY_SIZE);
 	header = mem_format("Bearer %.55s", printed);
 	ck_assert_int_eq(
-	    api_check_key(fixture.cloud.registry, header, &caller, &err), 0);
+	    api_check_key(fixture.cloud.registry, NULL, header, &caller, &err),
+	    0);
 	ck_assert_str_eq(caller.agent, "mx1");
 	free(header);
 	ck_assert_int_eq(run("agent list beta", " "), CLI_OK);

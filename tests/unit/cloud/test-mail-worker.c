@@ -32,6 +32,8 @@ static const struct row {
 	enum registry_mail_state mail;
 	enum registry_challenge_state state;
 	bool dead;
+	int64_t attempts;
+	const char *end_reason;
 } rows[] = {
     {"sent",
      {OPENING,
@@ -46,34 +48,61 @@ static const struct row {
      8,
      MAIL_STATE_SENT,
      CHALLENGE_STATE_OPEN,
-     false},
+     false,
+     1,
+     ""},
     {"deferred",
      {OPENING, HEAR("MAIL"), SAY("451 later")},
      8,
      MAIL_STATE_PENDING,
      CHALLENGE_STATE_OPEN,
-     false},
+     false,
+     1,
+     ""},
     {"given up",
      {OPENING, HEAR("MAIL"), SAY("451 later")},
      1,
      MAIL_STATE_FAILED,
-     CHALLENGE_STATE_OPEN,
-     false},
-    {"refused",
+     CHALLENGE_STATE_EXPIRED,
+     false,
+     1,
+     "451 later"},
+    {"refuses us",
      {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
       SAY("550 5.7.1 policy")},
+     1,
+     MAIL_STATE_PENDING,
+     CHALLENGE_STATE_OPEN,
+     false,
+     0,
+     ""},
+    {"recipient refused",
+     {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
+      SAY("550 5.2.1 disabled")},
      8,
      MAIL_STATE_FAILED,
-     CHALLENGE_STATE_OPEN,
-     false},
+     CHALLENGE_STATE_BOUNCED,
+     false,
+     1,
+     "550 5.2.1 disabled"},
+    {"message refused",
+     {OPENING, HEAR("MAIL"), SAY("552 5.3.4 too large")},
+     8,
+     MAIL_STATE_FAILED,
+     CHALLENGE_STATE_EXPIRED,
+     false,
+     1,
+     "552 5.3.4 too large"},
     {"nobody there",
      {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
       SAY("550 5.1.1 unknown")},
      8,
      MAIL_STATE_FAILED,
      CHALLENGE_STATE_BOUNCED,
-     true},
-    {"away", {{0}}, 8, MAIL_STATE_PENDING, CHALLENGE_STATE_OPEN, false},
+     true,
+     1,
+     "550 5.1.1 unknown"},
+    {"away", {{0}}, 8, MAIL_STATE_PENDING, CHALLENGE_STATE_OPEN, false, 1, ""},
 };
 
 static struct cloud_fixture fixture;
@@ -159,9 +188,10 @@ START_TEST(outcomes)
 	challenge = cloud_fixture_challenge(&fixture, row->state);
 	ck_assert_msg(challenge.mail == row->mail, "%s: %d, %s", row->what,
 	              (int)challenge.mail, challenge.mail_reply);
-	ck_assert_int_eq(challenge.mail_attempts, 1);
+	ck_assert_int_eq(challenge.mail_attempts, row->attempts);
 	ck_assert_msg(*challenge.mail_reply, "%s: no reply", row->what);
-	if (row->mail == MAIL_STATE_PENDING)
+	ck_assert_str_eq(challenge.end_reason, row->end_reason);
+	if (row->mail == MAIL_STATE_PENDING && row->attempts)
 		ck_assert_int_gt(challenge.mail_next_ms,
 		                 clock_wall_ms() + 50000);
 	check_dead(&challenge, row->dead);

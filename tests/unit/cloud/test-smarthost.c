@@ -88,9 +88,42 @@ static const struct row {
      250,
      ""},
 
+    /* RFC 3030: what offers CHUNKING takes DATA as well. */
+    {"good, CHUNKING offered",
+     false,
+     {SAY("220 hi"), HEAR("EHLO"), SAY("250-peer"), SAY("250-CHUNKING"),
+      SAY("250 SIZE"), GOOD},
+     SMARTHOST_SENT,
+     250,
+     ""},
+    {"CHUNKING in pieces, in small letters, last",
+     false,
+     {SAY("220 hi"), HEAR("EHLO"), RAW("250-peer CCHUN\r\n250-PIPELI"),
+      RAW("NING\r\n250 ch"), RAW("unkin"), RAW("g\r\n"), HEAR("MAIL"),
+      SAY("250 ok"), HEAR("RCPT"), HEAR("DATA"), RAW("250 ok\r\n354 go\r\n"),
+      BODY, SAY("250 2.0.0 queued"), HEAR("QUIT"), SAY("221 bye")},
+     SMARTHOST_SENT,
+     250,
+     "2.0.0"},
+    {"CHUNKING offered, message later",
+     false,
+     {SAY("220 hi"), HEAR("EHLO"), SAY("250-peer"), SAY("250 CHUNKING"),
+      ENVELOPE, HEAR("DATA"), SAY("354 go"), BODY, SAY("451 4.3.0 later")},
+     SMARTHOST_DEFERRED,
+     451,
+     "4.3.0"},
+    {"CHUNKING offered, recipient refused",
+     false,
+     {SAY("220 hi"), HEAR("EHLO"), SAY("250-peer"), SAY("250-PIPELINING"),
+      SAY("250 CHUNKING"), HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
+      HEAR("DATA"), RAW("550 5.1.1 unknown\r\n554 none\r\n")},
+     SMARTHOST_REFUSES_RECIPIENT,
+     550,
+     "5.1.1"},
+
     {"closes at once", false, {{0}}, SMARTHOST_DEFERRED, 0, ""},
     {"resets at once", false, {RESET}, SMARTHOST_DEFERRED, 0, ""},
-    {"greets with 554", false, {SAY("554 no")}, SMARTHOST_DEFERRED, 554, ""},
+    {"greets with 554", false, {SAY("554 no")}, SMARTHOST_REFUSES_US, 554, ""},
     {"greets with 421", false, {SAY("421 busy")}, SMARTHOST_DEFERRED, 421, ""},
     {"is no SMTP server",
      false,
@@ -113,8 +146,8 @@ static const struct row {
     {"EHLO and HELO refused",
      false,
      {SAY("220 hi"), HEAR("EHLO"), SAY("502 no"), HEAR("HELO"), SAY("550 no")},
-     SMARTHOST_DEFERRED,
-     0,
+     SMARTHOST_REFUSES_US,
+     550,
      ""},
     {"drops after EHLO",
      false,
@@ -126,7 +159,7 @@ static const struct row {
     {"sender refused",
      false,
      {OPENING, HEAR("MAIL"), SAY("550 no")},
-     SMARTHOST_REFUSED,
+     SMARTHOST_REFUSES_US,
      550,
      ""},
     {"sender later",
@@ -138,14 +171,14 @@ static const struct row {
     {"wants AUTH",
      false,
      {OPENING, HEAR("MAIL"), SAY("530 5.7.0 authenticate")},
-     SMARTHOST_DEFERRED,
+     SMARTHOST_REFUSES_US,
      530,
      "5.7.0"},
     {"nobody there",
      false,
      {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
       SAY("550 5.1.1 unknown")},
-     SMARTHOST_REFUSED,
+     SMARTHOST_REFUSES_RECIPIENT,
      550,
      "5.1.1"},
     {"nobody there, 354 all the same",
@@ -153,7 +186,7 @@ static const struct row {
      {SAY("220 hi"), HEAR("EHLO"), SAY("250-peer"), SAY("250 PIPELINING"),
       HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"), HEAR("DATA"),
       RAW("550 5.1.1 unknown\r\n354 go\r\n"), HEAR("."), SAY("250 queued")},
-     SMARTHOST_REFUSED,
+     SMARTHOST_REFUSES_RECIPIENT,
      550,
      "5.1.1"},
     {"recipient later",
@@ -172,7 +205,7 @@ static const struct row {
     {"DATA refused",
      false,
      {OPENING, ENVELOPE, HEAR("DATA"), SAY("554 no")},
-     SMARTHOST_REFUSED,
+     SMARTHOST_REFUSES_MESSAGE,
      554,
      ""},
     {"250 in place of 354",
@@ -216,7 +249,7 @@ static const struct row {
      false,
      {OPENING, ENVELOPE, HEAR("DATA"), SAY("354 go"), BODY,
       SAY("550 5.7.1 spam")},
-     SMARTHOST_REFUSED,
+     SMARTHOST_REFUSES_US,
      550,
      "5.7.1"},
     {"message later",
@@ -245,6 +278,27 @@ static const struct row {
      0,
      ""},
 
+    {"too large",
+     false,
+     {OPENING, HEAR("MAIL"), SAY("552 5.3.4 too large")},
+     SMARTHOST_REFUSES_MESSAGE,
+     552,
+     "5.3.4"},
+    {"relaying refused",
+     false,
+     {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
+      SAY("554 5.7.1 <a@b.example>: Relay access denied")},
+     SMARTHOST_REFUSES_US,
+     554,
+     "5.7.1"},
+    {"our sender refused",
+     false,
+     {OPENING, HEAR("MAIL"), SAY("250 ok"), HEAR("RCPT"),
+      SAY("550 5.1.8 <c@cloud.test>: Sender address rejected")},
+     SMARTHOST_REFUSES_US,
+     550,
+     "5.1.8"},
+
     {"stalls at the greeting", false, {STALL}, SMARTHOST_DEFERRED, 0, ""},
     {"stalls at MAIL",
      false,
@@ -272,6 +326,13 @@ static const struct row {
      SMARTHOST_SENT,
      250,
      ""},
+    {"TLS and CHUNKING",
+     true,
+     {TLS_OPENING, SAY("220 go"), TLS("localhost"), HEAR("EHLO"),
+      SAY("250-peer"), SAY("250 CHUNKING"), GOOD},
+     SMARTHOST_SENT,
+     250,
+     ""},
     {"TLS and AUTH",
      true,
      {TLS_OPENING, SAY("220 go"), TLS("localhost"), HEAR("EHLO"),
@@ -285,7 +346,7 @@ static const struct row {
      {TLS_OPENING, SAY("220 go"), TLS("localhost"), HEAR("EHLO"),
       SAY("250-peer"), SAY("250 AUTH PLAIN"), HEAR("AUTH PLAIN"),
       SAY("535 5.7.8 no"), HEAR("MAIL"), SAY("530 5.7.0 authenticate")},
-     SMARTHOST_DEFERRED,
+     SMARTHOST_REFUSES_US,
      530,
      "5.7.0"},
     {"TLS not offered", true, {OPENING}, SMARTHOST_DEFERRED, 0, ""},
@@ -424,9 +485,37 @@ START_TEST(unusual_addresses_are_never_sent)
 
 	ck_assert_int_eq(send_to(script, false, bad_addresses[_i].sender,
 	                         bad_addresses[_i].recipient, &reply),
-	                 SMARTHOST_REFUSED);
+	                 SMARTHOST_REFUSES_MESSAGE);
 	smtp_script_stop(script, &report);
 	ck_assert(!report.connected);
+}
+END_TEST
+
+/* While it refuses us it is left alone. */
+START_TEST(refusal_of_us_makes_a_pause)
+{
+	const struct script_step steps[] = {
+	    OPENING, HEAR("MAIL"), SAY("550 5.7.1 no"), {SCRIPT_END, NULL}};
+	struct smtp_script *script = smtp_script_start(steps);
+	struct smtp_script_report report;
+	struct smarthost *smarthost = NULL;
+	struct smarthost_reply reply;
+	struct cloud_config config;
+	struct error err = {0};
+
+	ck_assert_int_eq(crypto_init(), 0);
+	load(&config, script, false);
+	ck_assert_int_eq(smarthost_new(&smarthost, &config, &err), 0);
+	ck_assert_int_eq(smarthost_pause_ms(smarthost), 0);
+	ck_assert_int_eq(smarthost_send(smarthost, "", "a@b.example", message,
+	                                sizeof(message) - 1, &reply),
+	                 SMARTHOST_REFUSES_US);
+	ck_assert(!reply.others_pass);
+	ck_assert_int_gt(smarthost_pause_ms(smarthost), 3000);
+	ck_assert_int_le(smarthost_pause_ms(smarthost), 5000);
+	smtp_script_stop(script, &report);
+	smarthost_free(smarthost);
+	cloud_config_release(&config);
 }
 END_TEST
 
@@ -487,6 +576,7 @@ int main(void)
 	tcase_add_loop_test(
 	    own, unusual_addresses_are_never_sent, 0,
 	    (int)(sizeof(bad_addresses) / sizeof(bad_addresses[0])));
+	tcase_add_test(own, refusal_of_us_makes_a_pause);
 	tcase_add_test(own, verp_sender_is_used);
 	tcase_add_test(own, nobody_listens);
 	suite_add_tcase(suite, hostile);

@@ -143,6 +143,26 @@ static const struct row {
      0,
      true},
     {"greeting refused", false, {{'r', "554 no\r\n"}}, false, 554, false},
+    {"EHLO not understood, HELO refused",
+     false,
+     {{'r', "220 hi\r\n"},
+      {'w', "EHLO me\r\n"},
+      {'r', "502 what\r\n"},
+      {'w', "HELO me\r\n"},
+      {'r', "550 no\r\n"}},
+     false,
+     550,
+     false},
+    {"EHLO not understood, HELO taken",
+     false,
+     {{'r', "220 hi\r\n"},
+      {'w', "EHLO me\r\n"},
+      {'r', "502 what\r\n"},
+      {'w', "HELO me\r\n"},
+      {'r', "250 peer\r\n"}},
+     false,
+     0,
+     false},
     {"sender refused",
      false,
      {OPENING, {'w', "MAIL FROM:<>\r\n"}, {'r', "550 no\r\n"}},
@@ -250,6 +270,8 @@ START_TEST(dialogue_rows)
 	const struct row *row = &rows[_i];
 	const struct step *step;
 	struct dialogue dialogue;
+	enum dialogue_command verb;
+	int refusal;
 
 	dialogue_init(&dialogue, row->tls);
 	for (step = row->steps; step->kind; step++) {
@@ -268,8 +290,46 @@ START_TEST(dialogue_rows)
 	              row->what);
 	ck_assert_msg((dialogue.broken != NULL) == row->broken, "%s: %s",
 	              row->what, dialogue.broken ? dialogue.broken : "fine");
-	ck_assert_msg(dialogue_refusal(&dialogue) == row->refusal, "%s: %d",
-	              row->what, dialogue_refusal(&dialogue));
+	refusal = dialogue_refusal(&dialogue, &verb);
+	ck_assert_msg(refusal == row->refusal, "%s: %d", row->what, refusal);
+}
+END_TEST
+
+/* What each answer in its turn refuses is the command that it answers. */
+START_TEST(refusal_names_its_command)
+{
+	static const struct {
+		const char *command;
+		enum dialogue_command verb;
+	} turns[] = {
+	    {NULL, DIALOGUE_GREETING},
+	    {"EHLO me\r\n", DIALOGUE_HELLO},
+	    {"MAIL FROM:<>\r\n", DIALOGUE_MAIL},
+	    {"RCPT TO:<a@b>\r\n", DIALOGUE_RCPT},
+	    {"DATA\r\n", DIALOGUE_DATA},
+	    {NULL, DIALOGUE_DOT},
+	};
+	const int count = (int)(sizeof(turns) / sizeof(turns[0]));
+
+	for (int refused = 0; refused < count; refused++) {
+		enum dialogue_command verb;
+		struct dialogue dialogue;
+
+		dialogue_init(&dialogue, false);
+		for (int i = 0; i <= refused; i++) {
+			const char *answer = i == refused ? "550 no\r\n"
+			                     : i == 4     ? "354 go\r\n"
+			                                  : "250 ok\r\n";
+
+			if (turns[i].command)
+				dialogue_written(&dialogue, turns[i].command,
+				                 strlen(turns[i].command));
+			dialogue.body_sent = i == 5;
+			dialogue_read(&dialogue, answer, strlen(answer));
+		}
+		ck_assert_int_eq(dialogue_refusal(&dialogue, &verb), 550);
+		ck_assert_int_eq(verb, turns[refused].verb);
+	}
 }
 END_TEST
 
@@ -296,6 +356,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, dialogue_rows, 0,
 	                    (int)(sizeof(rows) / sizeof(rows[0])));
+	tcase_add_test(tcase, refusal_names_its_command);
 	tcase_add_test(tcase, endless_lines_and_commands);
 	suite_add_tcase(suite, tcase);
 	return suite_main(suite, NULL);

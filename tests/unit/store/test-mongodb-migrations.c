@@ -234,6 +234,7 @@ START_TEST(older_messages_are_read)
 	struct spool_change change = fixture_add_change(&message, "b\r\n", 3);
 	bson_t selector = BSON_INITIALIZER;
 	bson_t *update = from_json("{\"$unset\": {\"turing.smtputf8\": 1,"
+	                           " \"turing.auth_notice\": 1,"
 	                           " \"turing.auth.dmarc_domain\": 1}}");
 	struct spool *spool;
 	struct error err = {.text = ""};
@@ -249,6 +250,7 @@ START_TEST(older_messages_are_read)
 	must(spool_open(&spool, &options, &err), &err);
 	must(spool_read(spool, &message.id, &read, &err), &err);
 	ck_assert(!read.smtputf8);
+	ck_assert_str_eq(read.auth_notice, "");
 	ck_assert_str_eq(read.auth.dmarc_domain, "");
 	ck_assert_uint_eq(read.registration_attempts, 0);
 	ck_assert_str_eq(read.registration_refusal, "");
