@@ -18,6 +18,7 @@
 #define NAME_MAXIMUM 253
 #define AGENT_NAME   "agent"
 
+static const char *const positions[] = {"above", "below", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 /* clang-format off */
@@ -108,6 +109,17 @@ const struct config_field agent_config_fields[] = {
 	     "5min", 10, DAY_MS, "longest pause when the cloud is away"),
 	TEXT("policy.authserv_id", policy_authserv_id, NULL,
 	     "authserv-id of the MX whose Authentication-Results are trusted"),
+	{.name = "policy.accept_missing_authserv_id", .type = CONFIG_BOOLEAN,
+	 .offset = AT(policy_accept_missing_authserv_id), .standard = "no",
+	 .help = "the MX writes Authentication-Results without an "
+		 "authserv-id"},
+	{.name = "policy.authres_position", .type = CONFIG_CHOICE,
+	 .offset = AT(policy_authres_position), .standard = "above",
+	 .choices = positions,
+	 .help = "where the MX writes Authentication-Results: above or below "
+		 "its own Received line"},
+	NUMBER("policy.trusted_hops", CONFIG_INTEGER, policy_trusted_hops, "1",
+	     1, 50, "the MX's own Received line, counted from the top"),
 	{.name = "policy.challenge_unauthenticated_senders",
 	 .type = CONFIG_BOOLEAN,
 	 .offset = AT(policy_challenge_unauthenticated_senders),
@@ -288,10 +300,19 @@ static int find_key(const char *name, struct agent_config *config,
 	return 0;
 }
 
-static int check_relations(const char *name, const struct agent_config *config,
-                           struct error *err)
+static int check_authserv_id(const char *name,
+                             const struct agent_config *config,
+                             struct error *err)
 {
-	if (!is_set(config->policy_authserv_id) &&
+	const char *id = config->policy_authserv_id;
+
+	if (is_set(id) && strpbrk(id, " \t\r\n;=/()<>@,\\\""))
+		return error_set(err, ERR_INVALID,
+		                 "%s: policy.authserv_id: \"%s\" is none: it "
+		                 "is the first word of the field, up to \";\" "
+		                 "or \"/\"",
+		                 name, id);
+	if (!is_set(id) && !config->policy_accept_missing_authserv_id &&
 	    !config->policy_challenge_unauthenticated_senders)
 		return error_set(
 		    err, ERR_INVALID,
@@ -299,6 +320,16 @@ static int check_relations(const char *name, const struct agent_config *config,
 		    "where your MX writes no Authentication-Results, say "
 		    "policy.challenge_unauthenticated_senders = yes",
 		    name);
+	return 0;
+}
+
+static int check_relations(const char *name, const struct agent_config *config,
+                           struct error *err)
+{
+	int result = check_authserv_id(name, config, err);
+
+	if (result)
+		return result;
 	if (config->queue_retry_min_ms > config->queue_retry_max_ms)
 		return error_set(err, ERR_INVALID,
 		                 "%s: queue.retry_min: above queue.retry_max",

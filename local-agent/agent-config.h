@@ -36,6 +36,9 @@ struct agent_config {
 	int64_t cloud_poll_wait_ms, cloud_retry_min_ms, cloud_retry_max_ms;
 
 	char *policy_authserv_id;
+	bool policy_accept_missing_authserv_id;
+	int64_t policy_authres_position; /* 0: above, 1: below */
+	int64_t policy_trusted_hops;
 	bool policy_challenge_unauthenticated_senders, policy_upload_subject;
 	int64_t policy_hold_for_ms;
 

@@ -174,6 +174,8 @@ void cli_print_message(const struct spool_message *message)
 	print_field("client name:", message->client_name);
 	print_field("HELO:", message->helo);
 	print_auth(&message->auth);
+	if (*message->auth_notice)
+		print_field("MX's stamps:", message->auth_notice);
 	print_field("challenge:", *message->challenge_reason
 	                              ? message->challenge_reason
 	                              : "may be sent");
@@ -252,7 +254,7 @@ void cli_print_json(const struct spool_message *message)
 		(void)json_array_append_new(
 		    recipients, json_recipient(&message->recipients[i]));
 	object = json_pack(
-	    "{ss so so sI sb sb so so so so sb so si so}", "id",
+	    "{ss so so sI sb sb so so so so so sb so si so}", "id",
 	    id_format(&message->id, id), "received",
 	    json_time(message->received_ms), "expires",
 	    json_time(message->expires_ms), "size", (json_int_t)message->size,
@@ -260,10 +262,11 @@ void cli_print_json(const struct spool_message *message)
 	    message->smtputf8, "sender", json_text(message->sender), "subject",
 	    json_text(message->subject), "client",
 	    json_text(message->client_address), "challenge_reason",
-	    json_text(message->challenge_reason), "registered",
-	    message->registered, "registration_refusal",
-	    json_text(message->registration_refusal), "registration_attempts",
-	    (int)message->registration_attempts, "recipients", recipients);
+	    json_text(message->challenge_reason), "auth_notice",
+	    json_text(message->auth_notice), "registered", message->registered,
+	    "registration_refusal", json_text(message->registration_refusal),
+	    "registration_attempts", (int)message->registration_attempts,
+	    "recipients", recipients);
 	(void)json_dumpf(object, stdout, JSON_COMPACT);
 	(void)putchar('\n');
 	json_decref(object);

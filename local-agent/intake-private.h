@@ -8,6 +8,7 @@
 #include "common/metrics.h"
 #include "local-agent/intake.h"
 #include "local-agent/letter.h"
+#include "local-agent/stamp-watch.h"
 #include "local-agent/trouble.h"
 
 struct intake {
@@ -17,6 +18,7 @@ struct intake {
 	atomic_uint pending;
 	pthread_mutex_t lock; /* of trouble */
 	struct trouble trouble;
+	struct stamp_watch stamps;
 	struct metric *received[SPOOL_STATE_COUNT]; /* by verdict */
 	struct metric *messages, *refused, *bytes;
 };

@@ -31,6 +31,7 @@ struct intake *intake_new(const struct intake_options *options)
 	atomic_init(&intake->pending, 0);
 	(void)pthread_mutex_init(&intake->lock, NULL);
 	intake->trouble.part = "intake";
+	stamp_watch_init(&intake->stamps);
 	for (i = 0; i < SPOOL_STATE_COUNT; i++) {
 		if (!verdict_names[i])
 			continue;
@@ -55,6 +56,7 @@ void intake_free(struct intake *intake)
 {
 	if (!intake)
 		return;
+	stamp_watch_release(&intake->stamps);
 	(void)pthread_mutex_destroy(&intake->lock);
 	free(intake);
 }

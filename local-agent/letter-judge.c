@@ -75,6 +75,34 @@ static void keep_client(struct spool_message *message,
 	message->protocol = mem_copy_string(client->protocol);
 }
 
+/* What the MX found of the sender, and what is odd about how it says so. */
+static void keep_auth(struct letter *letter, struct intake *intake)
+{
+	const struct agent_config *config = intake->options.config;
+	struct spool_message *message = &letter->message;
+	struct mail_auth_source source = {
+	    .authserv_id = config->policy_authserv_id,
+	    .accept_missing_id = config->policy_accept_missing_authserv_id,
+	    .below = config->policy_authres_position != 0,
+	    .trusted_hops = (unsigned)config->policy_trusted_hops};
+	struct mail_auth_claims claims = {.sender = message->sender_normal,
+	                                  .reverse_path = message->sender,
+	                                  .from = message->header_from,
+	                                  .helo = message->helo};
+	char text[MAIL_AUTH_NOTICE_SIZE] = "", id[ID_TEXT_SIZE];
+	struct mail_auth_notice notice;
+
+	if ((source.authserv_id && *source.authserv_id) ||
+	    source.accept_missing_id) {
+		mail_auth_read(&letter->header, &source, &claims,
+		               &message->auth, &notice);
+		stamp_watch_note(&intake->stamps, notice.kind,
+		                 mail_auth_notice_text(&notice, &source, text),
+		                 id_format(&message->id, id));
+	}
+	message->auth_notice = mem_copy_string(text);
+}
+
 static bool own_domain(const char *domain, void *context)
 {
 	char folded[256];
@@ -188,7 +216,6 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	const struct replica_view *view =
 	    replica_acquire(intake->options.replica);
 	struct spool_message *message = &letter->message;
-	const char *authserv_id = config->policy_authserv_id;
 	size_t i;
 
 	message->id = id_new();
@@ -197,10 +224,7 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	keep_client(message, client);
 	keep_smtputf8(letter);
 	keep_header(letter);
-	if (authserv_id && *authserv_id)
-		mail_auth_read(&letter->header, authserv_id,
-		               message->sender_normal, message->header_from,
-		               &message->auth);
+	keep_auth(letter, intake);
 	keep_challenge_reason(letter, config, view);
 	for (i = 0; i < message->recipient_count; i++)
 		judge_recipient(letter, view, &message->recipients[i]);

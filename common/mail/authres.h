@@ -29,19 +29,71 @@ struct mail_auth {
 	bool aligned; /* the pass covers the sender's or From's domain */
 };
 
+/* Which fields are the MX's own; see turing-agent.conf(5). */
+struct mail_auth_source {
+	const char *authserv_id; /* that the MX writes; NULL or "": none */
+	bool accept_missing_id; /* a field without authserv-id is its own too */
+	bool below;             /* it stamps below its own Received line */
+	unsigned trusted_hops;  /* Received lines down to the MX's own, with
+	                           it, counted from the top; 0 is 1 */
+};
+
+/* What the client said that a stamp may speak of, or repeat; none NULL. */
+struct mail_auth_claims {
+	const char *sender;       /* envelope sender, normalised */
+	const char *reverse_path; /* envelope sender, as given */
+	const char *from;         /* header From's address, or "" */
+	const char *helo;
+};
+
+enum mail_auth_notice_kind {
+	MAIL_AUTH_TRUSTED,   /* fields were found, and nothing is odd */
+	MAIL_AUTH_ABSENT,    /* no field at the place */
+	MAIL_AUTH_FOREIGN,   /* none of the MX's id there */
+	MAIL_AUTH_MISPLACED, /* none there, one at the other place */
+	MAIL_AUTH_MALFORMED, /* one there that is not read */
+	MAIL_AUTH_ECHOED,    /* what the client said may have got into them */
+	MAIL_AUTH_NOTICE_COUNT
+};
+
+/* How the reading went, for the admin who has set it up. */
+struct mail_auth_notice {
+	enum mail_auth_notice_kind kind;
+	char id[256]; /* MAIL_AUTH_FOREIGN: the first field's; "" for none */
+};
+
+#define MAIL_AUTH_NOTICE_SIZE 800
+
 /*
- * Reads the topmost unbroken run of Authentication-Results fields whose
- * authserv-id (case-insensitive) is authserv_id; all others are forged or
- * foreign and ignored, also those of the right id below another's. Received,
- * Return-Path and other fields above or among the run do not break it; an
- * Authentication-Results field of another id does. Where several fields of the
- * run state the same method, the topmost counts. An SPF pass counts when its
- * smtp.mailfrom is the sender's domain. sender is the normalised
- * envelope sender, from the From address ("" when there is none).
+ * Reads the Authentication-Results fields (RFC 8601) that the MX itself has
+ * written, told by their place and their authserv-id (any case, also
+ * "ID/JOB"); all others are forged or foreign, and what the MX has not stated
+ * is not taken from them. The MX stamps above its own Received line: then all
+ * fields above the trusted_hops-th Received line may count; or below it: then
+ * the first field below that line and above the next does, alone. In a header
+ * without any Received line it is the unbroken run at the top. A field that
+ * authres_field_read() refuses counts for nothing.
+ *
+ * Of several results the worse counts for spf and dmarc, and the best aligned
+ * for dkim. An SPF pass counts when its smtp.mailfrom is the sender's domain.
+ * Where the HELO, the sender or a signature holds bytes that end a comment or
+ * a value when a program repeats them, no pass counts (RFC 8601 section 7.1).
  */
-void mail_auth_read(const struct mail_header *header, const char *authserv_id,
-                    const char *sender, const char *from,
-                    struct mail_auth *auth);
+void mail_auth_read(const struct mail_header *header,
+                    const struct mail_auth_source *source,
+                    const struct mail_auth_claims *claims,
+                    struct mail_auth *auth, struct mail_auth_notice *notice);
+
+/* "trusted", "absent", "foreign", ...: for metrics. */
+const char *mail_auth_notice_name(enum mail_auth_notice_kind kind);
+
+/*
+ * Writes what an admin should know as a sentence without its full stop; "" for
+ * MAIL_AUTH_TRUSTED. Returns text.
+ */
+char *mail_auth_notice_text(const struct mail_auth_notice *notice,
+                            const struct mail_auth_source *source,
+                            char text[MAIL_AUTH_NOTICE_SIZE]);
 
 /*
  * Whether the sender counts as authenticated: SPF pass for the envelope

@@ -11,7 +11,8 @@ from postfix import Postfix
 @pytest.mark.skipif(not shutil.which("postfix"), reason="no postfix")
 def test_postfix_before_and_after():
     """MX Postfix -> agent -> mail server Postfix -> sandbox."""
-    with Stack() as probe:
+    # The sample's stamp begins below the line that this MX writes.
+    with Stack(agent_settings="policy { authres_position = below }") as probe:
         sandbox = probe.sandbox_port
         after = Postfix(f"""
 relay_domains = {DOMAIN}

@@ -92,6 +92,29 @@ START_TEST(refusals_are_shown)
 }
 END_TEST
 
+/* Why the MX's word was not taken stands below what was taken of it. */
+START_TEST(what_is_odd_of_the_stamps_is_shown)
+{
+	struct spool_message message = fixture_message(0, SPOOL_HELD);
+	char *text;
+
+	free(message.auth_notice);
+	message.auth_notice = mem_copy_string("as \"other\x1b.example\"");
+	text = capture_message(cli_print_message, &message);
+	ck_assert_ptr_nonnull(strstr(text, "MX's stamps:      as \"other"));
+	ck_assert_ptr_null(strchr(text, 0x1b));
+	free(text);
+	text = capture_message(cli_print_json, &message);
+	ck_assert_ptr_nonnull(strstr(text, "\"auth_notice\":\"as "));
+	free(text);
+	message.auth_notice[0] = '\0';
+	text = capture_message(cli_print_message, &message);
+	ck_assert_ptr_null(strstr(text, "MX's stamps"));
+	free(text);
+	spool_message_release(&message);
+}
+END_TEST
+
 START_TEST(show_has_every_line)
 {
 	char *text = capture(cli_print_message, rows[_i].history);
@@ -142,6 +165,7 @@ int main(void)
 	int count = (int)(sizeof(rows) / sizeof(rows[0]));
 
 	tcase_add_test(tests, refusals_are_shown);
+	tcase_add_test(tests, what_is_odd_of_the_stamps_is_shown);
 	tcase_add_loop_test(tests, show_has_every_line, 0, count);
 	tcase_add_loop_test(tests, json_has_it_as_a_list, 0, count);
 	suite_add_tcase(suite, tests);
