@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buffer.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/smtp/smtp-listener.h"
 
 #define MAXIMUM_SIZE     ((size_t)1024 * 1024)
+#define MAXIMUM_READ     ((size_t)128 * 1024) /* what a report says is before */
 #define MAXIMUM_SESSIONS 100
 #define STOP_MS          2000
 
@@ -25,7 +27,7 @@ struct bounce_session {
 	struct cloud *cloud;
 	struct id challenge;
 	bool addressed;
-	struct bounce_report report;
+	struct buffer mail; /* its first bytes */
 };
 
 static void on_mail(struct smtp_server *server, void *context,
@@ -67,7 +69,7 @@ static void on_data(struct smtp_server *server, void *context,
 	struct bounce_session *session = context;
 
 	(void)server;
-	memset(&session->report, 0, sizeof(session->report));
+	buffer_reset(&session->mail);
 	smtp_reply_set(reply, 354, "", "go ahead");
 }
 
@@ -77,7 +79,9 @@ static void on_body(struct smtp_server *server, void *context,
 	struct bounce_session *session = context;
 
 	(void)server;
-	bounce_feed(&session->report, bytes, size);
+	if (size > MAXIMUM_READ - session->mail.length)
+		size = MAXIMUM_READ - session->mail.length;
+	(void)buffer_append(&session->mail, bytes, size);
 }
 
 static void on_end(struct smtp_server *server, void *context)
@@ -87,8 +91,8 @@ static void on_end(struct smtp_server *server, void *context)
 	struct error err = {0};
 	char text[ID_TEXT_SIZE];
 
-	if (bounce_apply(session->cloud, &session->challenge, &session->report,
-	                 &err)) {
+	if (bounce_apply(session->cloud, &session->challenge,
+	                 session->mail.data, session->mail.length, &err)) {
 		log_error(id_format(&session->challenge, text),
 		          "bounce not written down: %s", err.text);
 		smtp_reply_set(&reply, 451, "4.3.0", "try again later");
@@ -104,6 +108,7 @@ static void on_reset(struct smtp_server *server, void *context)
 
 	(void)server;
 	session->addressed = false;
+	buffer_reset(&session->mail);
 }
 
 static const struct smtp_server_policy policy = {
@@ -121,7 +126,16 @@ static void *session_new(void *context, struct loop *loop)
 
 	(void)loop;
 	session->cloud = context;
+	buffer_init(&session->mail, MAXIMUM_READ);
 	return session;
+}
+
+static void session_free(void *context)
+{
+	struct bounce_session *session = context;
+
+	buffer_release(&session->mail);
+	free(session);
 }
 
 static int listen_on(struct bounce_listener *listener, const char *host,
@@ -146,7 +160,7 @@ static int listen_on(struct bounce_listener *listener, const char *host,
 	            .policy = &policy,
 	        },
 	    .session_new = session_new,
-	    .session_free = free,
+	    .session_free = session_free,
 	    .context = listener->cloud,
 	};
 

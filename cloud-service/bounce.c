@@ -4,8 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cloud-service/challenge-end.h"
 #include "cloud-service/cloud-metrics.h"
-#include "common/clock.h"
+#include "cloud-service/delivery-report.h"
 #include "common/crypto.h"
 #include "common/log.h"
 
@@ -65,103 +66,34 @@ int bounce_address_read(const uint8_t key[32], const char *address,
 	return 0;
 }
 
-/* Copies the word after a field's colon; a second field changes nothing. */
-static void take_word(const char *value, char *out, size_t size)
+int bounce_apply(struct cloud *cloud, const struct id *id, const char *mail,
+                 size_t size, struct error *err)
 {
-	size_t length;
+	struct registry_challenge challenge;
+	struct delivery_report report;
+	char text[ID_TEXT_SIZE], reason[300];
+	bool ended = false;
+	int result =
+	    registry_challenge_read(cloud->registry, id, &challenge, err);
 
-	if (*out)
-		return;
-	value += strspn(value, " \t");
-	length = strcspn(value, " \t;(");
-	if (length == 0 || length >= size)
-		return;
-	memcpy(out, value, length);
-	out[length] = '\0';
-}
-
-static bool is_status(const char *text)
-{
-	return strspn(text, "0123456789.") == strlen(text) &&
-	       strlen(text) >= 5 && text[1] == '.' && strchr("245", text[0]);
-}
-
-static void read_line(struct bounce_report *report)
-{
-	const char *line = report->line;
-
-	if (!strncasecmp(line, "Action:", 7)) {
-		take_word(line + 7, report->action, sizeof(report->action));
-	} else if (!strncasecmp(line, "Status:", 7)) {
-		take_word(line + 7, report->status, sizeof(report->status));
-		if (*report->status && !is_status(report->status))
-			report->status[0] = '\0';
-	}
-}
-
-void bounce_feed(struct bounce_report *report, const char *bytes, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		if (bytes[i] == '\n') {
-			report->line[report->length] = '\0';
-			read_line(report);
-			report->length = 0;
-		} else if (bytes[i] != '\r' &&
-		           report->length + 1 < sizeof(report->line)) {
-			report->line[report->length++] = bytes[i];
-		}
-	}
-}
-
-static bool is_permanent(const struct bounce_report *report)
-{
-	if (*report->action && strcasecmp(report->action, "failed"))
-		return false; /* delayed, relayed, delivered, expanded */
-	return report->status[0] == '5';
-}
-
-int bounce_apply(struct cloud *cloud, const struct id *challenge,
-                 const struct bounce_report *report, struct error *err)
-{
-	struct registry_challenge stored;
-	char text[ID_TEXT_SIZE];
-	char reason[sizeof(report->status)];
-	int64_t now = clock_wall_ms();
-	struct registry_dead_sender dead = {
-	    .marked_ms = now, .challenge = *challenge, .reason = reason};
-	int result;
-
-	memcpy(reason, report->status, sizeof(reason));
-	id_format(challenge, text);
-	if (!is_permanent(report)) {
-		log_info(text, "bounce without a permanent failure, status %s",
-		         *report->status ? report->status : "none");
-		return 0;
-	}
-	result =
-	    registry_challenge_read(cloud->registry, challenge, &stored, err);
 	if (result == ERR_NOT_FOUND)
 		return 0; /* kept no longer */
 	if (result)
 		return result;
-	/* Dead first: whoever finds the challenge over looks there next. */
-	if (!strncmp(report->status, "5.1.", 4)) {
-		memcpy(dead.hash, stored.sender_hash, sizeof(dead.hash));
-		result = registry_sender_mark(cloud->registry, &dead, err);
+	delivery_report_read(mail, size, challenge.sender, &report);
+	id_format(id, text);
+	if (report.failed) {
+		snprintf(reason, sizeof(reason), "report: %s %s", report.status,
+		         report.detail);
+		result = challenge_bounced(cloud, &challenge, reason,
+		                           report.nobody_there, &ended, err);
 	}
-	if (!result)
-		result = registry_challenge_end(cloud->registry, challenge,
-		                                CHALLENGE_STATE_BOUNCED,
-		                                report->status, now, err);
-	registry_challenge_release(&stored);
-	if (result == ERR_CONFLICT)
-		return 0; /* solved, expired or bounced before */
-	if (!result) {
+	registry_challenge_release(&challenge);
+	if (ended)
 		count_mail("bounced");
-		log_info(text, "challenge mail bounced, status %s",
-		         report->status);
-	}
+	else if (!result)
+		log_info(text, "a mail to the return path changes nothing: %s",
+		         report.failed ? "the challenge is over"
+		                       : "no report that the mail failed");
 	return result;
 }

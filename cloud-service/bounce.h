@@ -24,25 +24,16 @@ int bounce_address_make(const uint8_t key[32], const struct id *challenge,
 int bounce_address_read(const uint8_t key[32], const char *address,
                         const char *domain, struct id *challenge);
 
-/* What a delivery status notification says (RFC 3464); see bounce_feed(). */
-struct bounce_report {
-	char line[256]; /* the line being read, its start */
-	size_t length;
-	bool cut;
-	char action[16]; /* of the first recipient: "failed", ... */
-	char status[12]; /* "5.1.1", or "" when none was found */
-};
-
-/* Takes the next bytes of the report; zeroed memory is the start. */
-void bounce_feed(struct bounce_report *report, const char *bytes, size_t size);
-
 /*
- * Carries out what a report about a challenge mail says: a permanent failure
- * marks the open challenge as bounced, and a status 5.1.x the sender as dead.
- * Delays and others change nothing. Idempotent. 0 or an error of the store.
+ * Carries out what a mail to the return path of a challenge says: a report that
+ * the challenge mail failed for good for its recipient (delivery-report.h) ends
+ * the challenge while it is open; with 5.1.1, 5.1.2 or 5.1.10 its sender is
+ * marked as dead. Everything else changes nothing: delays, answers of people
+ * and programs, and what comes after a solution. Idempotent. 0 or an error of
+ * the store.
  */
-int bounce_apply(struct cloud *cloud, const struct id *challenge,
-                 const struct bounce_report *report, struct error *err);
+int bounce_apply(struct cloud *cloud, const struct id *id, const char *mail,
+                 size_t size, struct error *err);
 
 /* Starts the SMTP listener on bounce.listen. ERR_UNAVAILABLE when the port is
  * taken. */

@@ -106,6 +106,11 @@ static const struct config_field fields[] = {
 	{.name = "challenge.enabled", .type = CONFIG_BOOLEAN,
 	 .offset = AT(challenge_enabled), .standard = "yes",
 	 .help = "no: the kill switch, no challenge is opened"},
+	{.name = "challenge.dead_pause", .type = CONFIG_DURATION_MS,
+	 .offset = AT(dead_pause_ms), .standard = "1h",
+	 .minimum = SECOND, .maximum = 30 * DAY,
+	 .help = "how long a sender whose challenge came back is left alone "
+		 "when he writes to another tenant"},
 	{.name = "challenge.mail_retry_min", .type = CONFIG_DURATION_MS,
 	 .offset = AT(mail_retry_min_ms), .standard = "1min",
 	 .minimum = SECOND, .maximum = DAY,

@@ -35,6 +35,7 @@ struct cloud_config {
 	int64_t challenge_expires_ms;
 	int64_t challenge_max_attempts;
 	bool challenge_enabled;
+	int64_t dead_pause_ms; /* see challenge_gate() */
 	int64_t mail_retry_min_ms;
 	int64_t mail_retry_max_ms;
 	int64_t mail_attempts;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "captcha/captcha.h"
+#include "cloud-service/challenge-gate.h"
 #include "cloud-service/cloud-metrics.h"
 #include "cloud-service/lists.h"
 #include "cloud-service/mail-worker.h"
@@ -189,25 +190,20 @@ static int challenge_sender(struct cloud *cloud,
 {
 	const struct id none = {{0}};
 	uint8_t hash[CRYPTO_HASH_SIZE];
-	bool dead, again = true;
+	enum challenge_reason reason;
+	bool again = true;
 	struct id existing;
 	int round, result = 0;
 
 	cloud_sender_hash(cloud, message->sender_normal, hash);
 	for (round = 0; again && !result && round < MAXIMUM_ROUNDS; round++) {
 		again = false;
-		result =
-		    registry_sender_is_dead(cloud->registry, hash, &dead, err);
+		result = challenge_gate(cloud, message, hash, &reason, err);
 		if (result)
 			return result;
-		if (dead)
-			return keep_waiting(
-			    cloud, message, &none,
-			    challenge_reason_name(CHALLENGE_DEAD_SENDER), err);
-		if (!cloud->config->challenge_enabled)
-			return keep_waiting(
-			    cloud, message, &none,
-			    challenge_reason_name(CHALLENGE_RATE_CAP), err);
+		if (reason != CHALLENGE_ALLOWED)
+			return keep_waiting(cloud, message, &none,
+			                    challenge_reason_name(reason), err);
 		result = open_new(cloud, message, hash, &existing, err);
 		if (!result)
 			result = keep_waiting(cloud, message, &existing,

@@ -168,6 +168,11 @@ int settle_challenge(struct cloud *cloud,
 	for (i = 0; i < tenants.count && !result; i++)
 		result = settle_tenant(cloud, normal, &challenge->id,
 		                       &tenants.ids[i], err);
+	/* Whoever solved it is there, whatever an earlier mail met. */
+	if (!result)
+		result = registry_sender_clear(cloud->registry,
+		                               challenge->sender_hash,
+		                               clock_wall_ms(), NULL, err);
 	if (!result) {
 		result = registry_challenge_move(
 		    cloud->registry, &challenge->id, CHALLENGE_STATE_SOLVED,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cloud-service/bounce.h"
+#include "cloud-service/challenge-end.h"
 #include "cloud-service/register.h"
 #include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
@@ -77,28 +78,28 @@ START_TEST(every_changed_letter_is_refused)
 }
 END_TEST
 
+#define REPORT(status)                                                         \
+	"From: MAILER-DAEMON@mx.example.org\r\nSubject: Undelivered\r\n"       \
+	"Content-Type: multipart/report; report-type=delivery-status;\r\n"     \
+	" boundary=\"q\"\r\n\r\n--q\r\n\r\nSorry.\r\n--q\r\n"                  \
+	"Content-Type: message/delivery-status\r\n\r\n"                        \
+	"Reporting-MTA: dns; mx.example.org\r\n\r\n"                           \
+	"Final-Recipient: rfc822; person@example.org\r\n"                      \
+	"Action: failed\r\nStatus: " status "\r\n"                             \
+	"Diagnostic-Code: smtp; 550 no\r\n\r\n--q--\r\n"
+
 static const struct report_row {
 	const char *text;
-	const char *action, *status;
 	bool bounced, dead;
+	const char *reason;
 } report_rows[] = {
-    {"Action: failed\r\nStatus: 5.1.1\r\n", "failed", "5.1.1", true, true},
-    {"action: FAILED\r\nstatus:5.1.10 (unknown)\r\n", "FAILED", "5.1.10", true,
-     true},
-    {"Subject: x\r\n\r\nStatus: 5.2.2\r\nAction: failed\r\n", "failed", "5.2.2",
-     true, false},
-    {"Action: failed\r\nStatus: 5.7.1\r\nStatus: 5.1.1\r\n", "failed", "5.7.1",
-     true, false},
-    {"Action: delayed\r\nStatus: 4.4.1\r\n", "delayed", "4.4.1", false, false},
-    {"Action: delayed\r\nStatus: 5.1.1\r\n", "delayed", "5.1.1", false, false},
-    {"Action: delivered\r\nStatus: 2.0.0\r\n", "delivered", "2.0.0", false,
-     false},
-    {"I am on holiday\r\n", "", "", false, false},
-    {"Status: five\r\n", "", "", false, false},
-    {"Status: 5.1.1.1.1.1.1.1.1\r\n", "", "", false, false},
-    {"Status: 5.1.1", "", "", false, false}, /* no end of line */
-    {"X-Status: 5.1.1\r\n", "", "", false, false},
-    {"\r\n\r\n\r\n:\r\nStatus:\r\nAction:\r\n", "", "", false, false},
+    {REPORT("5.1.1"), true, true, "report: 5.1.1 smtp; 550 no"},
+    {REPORT("5.1.8"), true, false, "report: 5.1.8 smtp; 550 no"},
+    {REPORT("5.7.1"), true, false, "report: 5.7.1 smtp; 550 no"},
+    {REPORT("4.4.1"), false, false, ""},
+    {"Subject: away\r\n\r\nAction: failed\r\nStatus: 5.1.1\r\n", false, false,
+     ""},
+    {"", false, false, ""},
 };
 
 static struct registry_challenge open_challenge(void)
@@ -131,34 +132,39 @@ static void check_outcome(const struct registry_challenge *challenge,
 	ck_assert_int_eq(dead, row->dead);
 }
 
+static void apply(const struct registry_challenge *challenge, const char *text)
+{
+	struct error err = {0};
+
+	ck_assert_msg(!bounce_apply(&fixture.cloud, &challenge->id, text,
+	                            strlen(text), &err),
+	              "%s", err.text);
+}
+
 START_TEST(reports)
 {
 	const struct report_row *row = &report_rows[_i];
-	struct registry_challenge challenge = open_challenge();
-	struct bounce_report whole = {0}, split = {0};
+	struct registry_challenge challenge = open_challenge(), found;
 	struct error err = {0};
-	const char *at;
 
-	bounce_feed(&whole, row->text, strlen(row->text));
-	for (at = row->text; *at; at++)
-		bounce_feed(&split, at, 1);
-	ck_assert_str_eq(whole.action, row->action);
-	ck_assert_str_eq(whole.status, row->status);
-	ck_assert_str_eq(split.action, row->action);
-	ck_assert_str_eq(split.status, row->status);
-	ck_assert_int_eq(
-	    bounce_apply(&fixture.cloud, &challenge.id, &whole, &err), 0);
-	ck_assert_int_eq(
-	    bounce_apply(&fixture.cloud, &challenge.id, &whole, &err), 0);
-	check_outcome(&challenge, row);
+	for (int i = 0; i < 2; i++) {
+		apply(&challenge, row->text);
+		check_outcome(&challenge, row);
+	}
+	ck_assert_int_eq(registry_challenge_read(fixture.cloud.registry,
+	                                         &challenge.id, &found, &err),
+	                 0);
+	ck_assert_str_eq(found.end_reason, row->reason);
+	registry_challenge_release(&found);
 	registry_challenge_release(&challenge);
 }
 END_TEST
 
+/* Somebody is there: what comes later marks nobody. */
 START_TEST(a_solved_challenge_stays_solved)
 {
+	static const struct report_row nothing = {.bounced = false};
 	struct registry_challenge challenge = open_challenge();
-	struct bounce_report report = {.status = "5.1.1"};
 	struct error err = {0};
 
 	ck_assert_int_eq(
@@ -166,10 +172,32 @@ START_TEST(a_solved_challenge_stays_solved)
 	                            CHALLENGE_STATE_OPEN,
 	                            CHALLENGE_STATE_SOLVED, 1, &err),
 	    0);
-	ck_assert_int_eq(
-	    bounce_apply(&fixture.cloud, &challenge.id, &report, &err), 0);
+	apply(&challenge, report_rows[0].text);
 	ck_assert_uint_eq(
 	    cloud_fixture_challenges(&fixture, CHALLENGE_STATE_SOLVED), 1);
+	check_outcome(&challenge, &nothing);
+	registry_challenge_release(&challenge);
+}
+END_TEST
+
+/* Solved between the reading and the marking: the mark is taken back. */
+START_TEST(a_late_solution_takes_the_mark_back)
+{
+	static const struct report_row nothing = {.bounced = false};
+	struct registry_challenge challenge = open_challenge();
+	struct error err = {0};
+	bool ended = true;
+
+	ck_assert_int_eq(
+	    registry_challenge_move(fixture.cloud.registry, &challenge.id,
+	                            CHALLENGE_STATE_OPEN,
+	                            CHALLENGE_STATE_SOLVED, 1, &err),
+	    0);
+	ck_assert_int_eq(challenge_bounced(&fixture.cloud, &challenge, "5.1.1",
+	                                   true, &ended, &err),
+	                 0);
+	ck_assert(!ended);
+	check_outcome(&challenge, &nothing);
 	registry_challenge_release(&challenge);
 }
 END_TEST
@@ -236,9 +264,7 @@ START_TEST(listener_session)
 	command = mem_format("RCPT TO:<%s>\r\n", address);
 	ck_assert_int_eq(talk(fd, command), 250);
 	ck_assert_int_eq(talk(fd, "DATA\r\n"), 354);
-	ck_assert_int_eq(talk(fd, "Subject: failed\r\n\r\nAction: failed\r\n"
-	                          "Status: 5.1.1\r\n.\r\n"),
-	                 250);
+	ck_assert_int_eq(talk(fd, REPORT("5.1.1") ".\r\n"), 250);
 	ck_assert_int_eq(talk(fd, "QUIT\r\n"), 221);
 	close(fd);
 	bounce_stop(listener);
@@ -261,6 +287,7 @@ int main(void)
 	    stored, reports, 0,
 	    (int)(sizeof(report_rows) / sizeof(report_rows[0])));
 	tcase_add_test(stored, a_solved_challenge_stays_solved);
+	tcase_add_test(stored, a_late_solution_takes_the_mark_back);
 	tcase_add_test(stored, listener_session);
 	suite_add_tcase(suite, pure);
 	suite_add_tcase(suite, stored);

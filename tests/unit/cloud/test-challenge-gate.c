@@ -1,0 +1,179 @@
+/* Who may be challenged now: marks of dead senders, and caps. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud-service/challenge-gate.h"
+#include "cloud-service/register.h"
+#include "cloud-service/settle.h"
+#include "common/clock.h"
+#include "tests/support/cloud-fixture.h"
+#include "tests/support/suite.h"
+
+#define HOUR ((int64_t)60 * 60 * 1000)
+
+static struct cloud_fixture fixture;
+static struct id other_tenant;
+
+static void set_up(void)
+{
+	cloud_fixture_open(&fixture, NULL);
+	other_tenant = cloud_fixture_tenant(&fixture, "beta", "beta.test");
+}
+
+static void tear_down(void)
+{
+	cloud_fixture_close(&fixture);
+}
+
+static struct registry_message message_to(const struct id *tenant,
+                                          const char *sender)
+{
+	return cloud_fixture_message(tenant, sender,
+	                             id_equal(tenant, &other_tenant)
+	                                 ? "bob@beta.test"
+	                                 : "bob@acme.test");
+}
+
+static void register_it(struct registry_message *message)
+{
+	struct tenant_domains domains = {0};
+	enum register_status status;
+	struct error err = {0};
+
+	ck_assert_int_eq(tenant_domains_load(&domains, fixture.cloud.registry,
+	                                     &message->tenant, &err),
+	                 0);
+	ck_assert_msg(!register_messages(&fixture.cloud, &domains, message, 1,
+	                                 &status, &err),
+	              "%s", err.text);
+	ck_assert_int_eq(status, REGISTER_NEW);
+	tenant_domains_release(&domains);
+}
+
+/* --- dead senders --------------------------------------------------------- */
+
+/* Marks gone@example.org by a challenge of the fixture's tenant, so long ago;
+ * had counts the challenges he had, this one too. */
+static void make_dead(int64_t ago_ms, int had)
+{
+	struct registry_dead_sender mark = {.marked_ms =
+	                                        clock_wall_ms() - ago_ms};
+	struct error err = {0};
+
+	for (int i = 0; i < had; i++) {
+		struct registry_message message =
+		    message_to(&fixture.tenant, "gone@example.org");
+		struct registry_challenge challenge;
+
+		register_it(&message);
+		challenge =
+		    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+		memcpy(mark.hash, challenge.sender_hash, sizeof(mark.hash));
+		mark.challenge = challenge.id;
+		ck_assert_int_eq(registry_challenge_end(
+		                     fixture.cloud.registry, &challenge.id,
+		                     CHALLENGE_STATE_BOUNCED, "5.1.1",
+		                     clock_wall_ms(), &err),
+		                 0);
+		registry_challenge_release(&challenge);
+		registry_message_release(&message);
+	}
+	ck_assert_int_eq(
+	    registry_sender_mark(fixture.cloud.registry, &mark, &err), 0);
+}
+
+static const struct row {
+	const char *what;
+	int had;
+	int64_t marked_ago, received_ago;
+	bool other, no_pass;
+	bool dead;
+} rows[] = {
+    {"a new mail at the tenant", 1, HOUR, 0, false, false, false},
+    {"at once", 1, 1000, 0, false, false, false},
+    {"received before the mark", 1, HOUR, HOUR, false, false, true},
+    {"without a pass", 1, HOUR, 0, false, true, true},
+    {"at another tenant", 1, HOUR / 2, 0, true, false, true},
+    {"at another tenant, received before", 1, 2 * HOUR, HOUR + 60000, true,
+     false, true},
+    {"at another tenant, later", 1, 2 * HOUR, 0, true, false, false},
+    {"bounced twice", 2, HOUR / 2, 0, false, false, true},
+    {"bounced twice, later", 2, 2 * HOUR, 0, false, false, false},
+    {"bounced four times", 4, 3 * HOUR, 0, false, false, true},
+    {"bounced four times, later", 4, 5 * HOUR, 0, false, false, false},
+};
+
+START_TEST(dead_sender_writes_again)
+{
+	const struct row *row = &rows[_i];
+	struct registry_message message;
+	uint8_t hash[CRYPTO_HASH_SIZE];
+	struct error err = {0};
+	bool dead;
+
+	make_dead(row->marked_ago, row->had);
+	message = message_to(row->other ? &other_tenant : &fixture.tenant,
+	                     "gone@example.org");
+	message.received_ms -= row->received_ago;
+	if (row->no_pass) {
+		message.auth.spf = AUTH_NEUTRAL;
+		message.auth.aligned = false;
+	}
+	register_it(&message);
+	ck_assert_msg(
+	    !strcmp(message.challenge_reason, row->dead ? "dead-sender" : ""),
+	    "%s: %s", row->what, message.challenge_reason);
+	ck_assert(id_is_none(&message.challenge) == row->dead);
+	cloud_sender_hash(&fixture.cloud, "gone@example.org", hash);
+	ck_assert_int_eq(
+	    registry_sender_is_dead(fixture.cloud.registry, hash, &dead, &err),
+	    0);
+	ck_assert_msg(dead == row->dead, "%s", row->what);
+	registry_message_release(&message);
+}
+END_TEST
+
+START_TEST(solution_clears_the_mark)
+{
+	struct registry_message message =
+	    message_to(&fixture.tenant, "gone@example.org");
+	struct registry_dead_sender mark = {.marked_ms = clock_wall_ms() - 5};
+	struct registry_challenge challenge;
+	struct error err = {0};
+	bool dead;
+
+	register_it(&message);
+	challenge = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+	memcpy(mark.hash, challenge.sender_hash, sizeof(mark.hash));
+	ck_assert_int_eq(
+	    registry_sender_mark(fixture.cloud.registry, &mark, &err), 0);
+	ck_assert_int_eq(registry_challenge_solve(fixture.cloud.registry,
+	                                          &challenge.id, 0,
+	                                          clock_wall_ms(), &err),
+	                 0);
+	challenge.state = CHALLENGE_STATE_SOLVED;
+	ck_assert_msg(!settle_challenge(&fixture.cloud, &challenge, &err), "%s",
+	              err.text);
+	ck_assert_int_eq(registry_sender_is_dead(fixture.cloud.registry,
+	                                         mark.hash, &dead, &err),
+	                 0);
+	ck_assert(!dead);
+	registry_challenge_release(&challenge);
+	registry_message_release(&message);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cloud-challenge-gate");
+	TCase *dead = tcase_create("dead");
+
+	tcase_add_checked_fixture(dead, set_up, tear_down);
+	tcase_set_timeout(dead, 60);
+	tcase_add_loop_test(dead, dead_sender_writes_again, 0,
+	                    (int)(sizeof(rows) / sizeof(rows[0])));
+	tcase_add_test(dead, solution_clears_the_mark);
+	suite_add_tcase(suite, dead);
+	return suite_main(suite, NULL);
+}
