@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cloud-service/lists.h"
+#include "cloud-service/tenant-domains.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
@@ -42,6 +43,8 @@ static int read_entry(struct cli *cli, struct entry *entry)
 	    clock_parse_rfc3339(cli->expires, &entry->expires_ms))
 		return cli_usage(cli, "--expires: an RFC 3339 time, such as "
 		                      "2030-01-31T00:00:00Z");
+	if (cli->expires && entry->expires_ms <= clock_wall_ms())
+		return cli_usage(cli, "--expires: %s is past", cli->expires);
 	entry->colour = (enum entry_colour)colour;
 	entry->kind = (enum entry_kind)kind;
 	entry->scope = cli->mailbox  ? ENTRY_SCOPE_MAILBOX
@@ -50,7 +53,33 @@ static int read_entry(struct cli *cli, struct entry *entry)
 	return read_demand(cli, entry);
 }
 
-static int put_entry(struct cli *cli, const struct id *tenant,
+/* Whether the entry is about the tenant's own domains: 0 or an exit status. */
+static int check_scope(struct cli *cli, const struct registry_tenant *tenant,
+                       const struct entry *entry)
+{
+	const char *at = strrchr(entry->scope_value, '@');
+	const char *domain = at ? at + 1 : entry->scope_value;
+	struct tenant_domains domains = {0};
+	struct error err = {0};
+	bool own;
+	size_t i;
+
+	if (entry->scope == ENTRY_SCOPE_TENANT)
+		return 0;
+	if (tenant_domains_load(&domains, cli->cloud->registry, &tenant->id,
+	                        &err))
+		return cli_fail(cli, &err);
+	for (i = 0; i < domains.count && strcmp(domains.names[i], domain); i++)
+		;
+	own = i < domains.count;
+	tenant_domains_release(&domains);
+	return own ? 0
+	           : cli_usage(cli, "%s: %s is no domain of %s",
+	                       at ? "--mailbox" : "--domain", domain,
+	                       tenant->name);
+}
+
+static int put_entry(struct cli *cli, const struct registry_tenant *tenant,
                      struct entry *entry)
 {
 	struct lists_count count = {0};
@@ -61,15 +90,18 @@ static int put_entry(struct cli *cli, const struct id *tenant,
 
 	if (result)
 		return cli_usage(cli, "%s", err.text);
-	result = registry_entry_put(cli->cloud->registry, tenant, entry,
+	result = check_scope(cli, tenant, entry);
+	if (result)
+		return result;
+	result = registry_entry_put(cli->cloud->registry, &tenant->id, entry,
 	                            &stored, &err);
 	if (result)
 		return cli_fail(cli, &err);
-	cli_audit(cli, tenant, "entry-add", entry->value,
+	cli_audit(cli, &tenant->id, "entry-add", entry->value,
 	          entry_colour_name(entry->colour));
 	fprintf(cli->out, "%s\n", id_format(&stored.id, text));
 	entry_release(&stored);
-	if (lists_decide_held(cli->cloud->registry, tenant, NULL, "list",
+	if (lists_decide_held(cli->cloud->registry, &tenant->id, NULL, "list",
 	                      &count, &err))
 		return cli_fail(cli, &err);
 	if (count.released || count.discarded)
@@ -96,7 +128,7 @@ static int entry_add(struct cli *cli)
 	                                    : cli->domain ? cli->domain
 	                                                  : "");
 	entry.note = mem_copy_string(cli->note ? cli->note : "");
-	status = put_entry(cli, &tenant.id, &entry);
+	status = put_entry(cli, &tenant, &entry);
 	entry_release(&entry);
 	registry_tenant_release(&tenant);
 	return status;
@@ -186,7 +218,8 @@ static int entry_list(struct cli *cli)
 const struct cli_command cli_entry_commands[] = {
     {"entry", "add",
      "TENANT white|black KIND VALUE [--domain D | --mailbox M] "
-     "[--demand none|pass|dkim|dmarc] [--expires TIME] [--note TEXT]",
+     "[--demand none|pass|dkim|dmarc | --demand-pass] "
+     "[--expires TIME] [--note TEXT]",
      "adds an entry, prints its id, and decides the held mail it matches; "
      "KIND: address, domain, subdomains, network or pattern",
      4, 4, true, entry_add},

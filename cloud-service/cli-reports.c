@@ -30,7 +30,7 @@ static int list_messages(struct cli *cli, const struct registry_query *asked,
 	struct registry_query query = *asked;
 	struct registry_messages page;
 	struct error err = {0};
-	bool more = true;
+	bool more = true, cut = false;
 	size_t i;
 
 	query.limit = PAGE_SIZE;
@@ -41,11 +41,14 @@ static int list_messages(struct cli *cli, const struct registry_query *asked,
 			return cli_fail(cli, &err);
 		for (i = 0; i < page.count && limit > 0; i++, limit--)
 			print_message(cli->out, &page.messages[i]);
-		if (page.count > 0)
-			query.after = page.messages[page.count - 1].id;
+		if (i > 0)
+			query.after = page.messages[i - 1].id;
 		more = page.more && page.count > 0;
+		cut = more || i < page.count;
 		registry_messages_release(&page);
 	}
+	if (cut)
+		cli_more(cli, &query.after);
 	return CLI_OK;
 }
 
@@ -57,7 +60,7 @@ static int message_list(struct cli *cli)
 	long limit = cli_limit(cli, 100);
 	int status;
 
-	if (limit < 0)
+	if (limit < 0 || cli_after(cli, &query.after))
 		return CLI_USAGE;
 	if (cli->sender && mail_sender_normalise(cli->sender, sender))
 		return cli_usage(cli, "--sender: not a mail address");
@@ -208,10 +211,12 @@ static int challenge_list(struct cli *cli)
 		                      "or bounced");
 	if (registry_challenge_due(cli->cloud->registry,
 	                           (enum registry_challenge_state)state,
-	                           INT64_MAX, (size_t)limit, &page, &err))
+	                           INT64_MAX, (size_t)limit + 1, &page, &err))
 		return cli_fail(cli, &err);
-	for (i = 0; i < page.count; i++)
+	for (i = 0; i < page.count && i < (size_t)limit; i++)
 		print_challenge(cli->out, &page.challenges[i]);
+	if (i < page.count)
+		cli_more(cli, NULL);
 	registry_challenges_release(&page);
 	return CLI_OK;
 }
@@ -241,10 +246,22 @@ static void print_audit(const struct registry_audit *line, void *context)
 	page->count++;
 }
 
+static void count_audit(const struct registry_audit *line, void *context)
+{
+	struct audit_page *page = context;
+
+	(void)line;
+	page->count++;
+}
+
 static int print_audits(struct cli *cli, const struct id *tenant, long limit)
 {
 	struct audit_page page = {.out = cli->out, .count = 1};
+	struct audit_page next = {.out = NULL};
 	struct error err = {0};
+
+	if (cli_after(cli, &page.last))
+		return CLI_USAGE;
 
 	while (limit > 0 && page.count > 0) {
 		size_t ask = limit < PAGE_SIZE ? (size_t)limit : PAGE_SIZE;
@@ -256,6 +273,12 @@ static int print_audits(struct cli *cli, const struct id *tenant, long limit)
 			return cli_fail(cli, &err);
 		limit -= (long)page.count;
 	}
+	if (limit == 0 &&
+	    registry_audit_each(cli->cloud->registry, tenant, &page.last, 1,
+	                        count_audit, &next, &err))
+		return cli_fail(cli, &err);
+	if (next.count > 0)
+		cli_more(cli, &page.last);
 	return CLI_OK;
 }
 
@@ -277,7 +300,8 @@ static int audit(struct cli *cli)
 
 const struct cli_command cli_report_commands[] = {
     {"message", "list",
-     "TENANT [--held] [--sender A] [--mailbox A] [--limit N]",
+     "TENANT [--held] [--sender A] [--mailbox A] [--limit N] "
+     "[--after ID]",
      "lists registered messages, oldest first", 1, 1, true, message_list},
     {"message", "show", "TENANT ID",
      "shows a message: why it is held, who released it", 2, 2, true,
@@ -285,7 +309,7 @@ const struct cli_command cli_report_commands[] = {
     {"challenge", "list", "[--state STATE] [--limit N]",
      "lists challenges: open (default), solved, settled, expired, bounced", 0,
      0, true, challenge_list},
-    {"audit", NULL, "TENANT [--limit N]", "prints who did what", 1, 1, true,
-     audit},
+    {"audit", NULL, "TENANT [--limit N] [--after ID]", "prints who did what", 1,
+     1, true, audit},
     {0},
 };

@@ -10,6 +10,7 @@
 #include "common/crypto.h"
 
 #define STANDARD_CONFIG "/etc/turing/turing-cloud.conf"
+#define MAXIMUM_LIMIT   99999 /* one less than the registry gives at a time */
 
 static const struct cli_command *const tables[] = {
     cli_daemon_commands, cli_account_commands, cli_entry_commands,
@@ -29,6 +30,7 @@ static const struct {
     {"--expires", offsetof(struct cli, expires), false},
     {"--sender", offsetof(struct cli, sender), false},
     {"--limit", offsetof(struct cli, limit), false},
+    {"--after", offsetof(struct cli, after), false},
     {"--state", offsetof(struct cli, state), false},
     {"--demand", offsetof(struct cli, demand), false},
     {"--demand-pass", offsetof(struct cli, demand_pass), true},
@@ -115,6 +117,21 @@ void cli_print_text(FILE *out, const char *text)
 		      out);
 }
 
+void cli_more(struct cli *cli, const struct id *last)
+{
+	char text[ID_TEXT_SIZE];
+
+	fprintf(cli->error, "more: --%s %s\n", last ? "after" : "limit",
+	        last ? id_format(last, text) : "N");
+}
+
+int cli_after(struct cli *cli, struct id *after)
+{
+	if (cli->after && id_parse(cli->after, after))
+		return cli_usage(cli, "--after: \"%s\" is no id", cli->after);
+	return 0;
+}
+
 long cli_limit(struct cli *cli, long standard)
 {
 	char *end;
@@ -124,8 +141,8 @@ long cli_limit(struct cli *cli, long standard)
 		return standard;
 	errno = 0;
 	limit = strtol(cli->limit, &end, 10);
-	if (errno || *end || limit < 1 || limit > 1000000) {
-		cli_usage(cli, "--limit: a number from 1 to 1000000");
+	if (errno || *end || limit < 1 || limit > MAXIMUM_LIMIT) {
+		cli_usage(cli, "--limit: a number from 1 to %d", MAXIMUM_LIMIT);
 		return -1;
 	}
 	return limit;
@@ -196,6 +213,9 @@ static int take_option(struct cli *cli, int argc, char **argv, int *at)
 
 		if (strcmp(argv[*at], options[i].name))
 			continue;
+		if (cli->given_count == CLI_MAXIMUM_OPTIONS)
+			return cli_usage(cli, "too many options");
+		cli->given[cli->given_count++] = options[i].name;
 		if (options[i].flag) {
 			*(bool *)(void *)field = true;
 			return 0;
@@ -277,11 +297,72 @@ static int run_with_config(struct cli *cli, const struct cli_command *command)
 	return status;
 }
 
+/* Whether the command's usage has the option; all take -c. */
+static bool takes_option(const struct cli_command *command, const char *option)
+{
+	const char *at = command->arguments;
+	size_t size = strlen(option);
+
+	if (!strcmp(option, "-c") || !strcmp(option, "--config"))
+		return true;
+	for (; (at = strstr(at, option)); at += size)
+		if ((at == command->arguments || strchr(" [", at[-1])) &&
+		    (!at[size] || strchr(" ]", at[size])))
+			return true;
+	return false;
+}
+
+/* The name of the argument at index in the command's usage: what is neither in
+ * brackets nor an option or its value. Puts it into name. */
+static void name_argument(const struct cli_command *command, int index,
+                          char name[32])
+{
+	const char *at = command->arguments;
+	bool value = false; /* of the option before */
+	int depth = 0;
+
+	name[0] = '\0';
+	while (*at) {
+		size_t size = strcspn(at, " ");
+
+		depth += *at == '[';
+		if (!depth && !value && *at != '-' && index-- == 0)
+			(void)snprintf(name, 32, "%.*s", (int)size, at);
+		value = !depth && *at == '-';
+		depth -= size && at[size - 1] == ']';
+		at += size;
+		at += strspn(at, " ");
+	}
+}
+
+/* Whether options and words are the command's: 0 or an exit status. */
+static int check_usage(struct cli *cli, const struct cli_command *command)
+{
+	const char *second = command->second ? command->second : "";
+	const char *space = command->second ? " " : "";
+	char name[32];
+	int i;
+
+	for (i = 0; i < cli->given_count; i++)
+		if (!takes_option(command, cli->given[i]))
+			return cli_usage(cli, "%s%s%s takes no %s",
+			                 command->first, space, second,
+			                 cli->given[i]);
+	if (cli->word_count > command->maximum)
+		return cli_usage(cli, "%s%s%s takes no \"%s\"", command->first,
+		                 space, second, cli->words[command->maximum]);
+	if (cli->word_count >= command->minimum)
+		return 0;
+	name_argument(command, cli->word_count, name);
+	return cli_usage(cli, "missing %s\nusage: %s%s%s %s", name,
+	                 command->first, space, second, command->arguments);
+}
+
 static int run_words(struct cli *cli)
 {
 	const struct cli_command *command;
 	const char *second = cli->word_count > 1 ? cli->words[1] : NULL;
-	int own;
+	int own, status;
 
 	command = find(cli->words[0], second);
 	if (!command && is_group(cli->words[0]))
@@ -293,13 +374,8 @@ static int run_words(struct cli *cli)
 	cli->word_count -= own;
 	memmove(cli->words, cli->words + own,
 	        (size_t)cli->word_count * sizeof(cli->words[0]));
-	if (cli->word_count < command->minimum ||
-	    cli->word_count > command->maximum)
-		return cli_usage(cli, "usage: %s%s%s %s", command->first,
-		                 command->second ? " " : "",
-		                 command->second ? command->second : "",
-		                 command->arguments);
-	return run_with_config(cli, command);
+	status = check_usage(cli, command);
+	return status ? status : run_with_config(cli, command);
 }
 
 int cloud_cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *error)
@@ -313,9 +389,16 @@ int cloud_cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *error)
 
 	if (status)
 		return status;
+	if (cli.word_count > 0 && !strcmp(cli.words[0], "help")) {
+		cli.words[0] = cli.words[1];
+		cli.word_count--;
+		help = true;
+	}
 	if (help) {
 		const char *first = cli.word_count ? cli.words[0] : NULL;
 
+		if (first && !strcmp(first, "version"))
+			first = NULL;
 		if (first && !is_group(first))
 			return cli_usage(&cli, "unknown command \"%s\"", first);
 		print_help(out, first);

@@ -12,7 +12,8 @@
 #define CLI_USAGE     2
 #define CLI_TEMPORARY 75
 
-#define CLI_MAXIMUM_WORDS 8
+#define CLI_MAXIMUM_WORDS   8
+#define CLI_MAXIMUM_OPTIONS 16
 
 /* A command line, taken apart, and what the command works with. */
 struct cli {
@@ -20,9 +21,11 @@ struct cli {
 	const char *config_path;
 	const char *words[CLI_MAXIMUM_WORDS]; /* after the command's own */
 	int word_count;
+	const char *given[CLI_MAXIMUM_OPTIONS]; /* the options' names */
+	int given_count;
 	/* Options; NULL or false when not given. */
 	const char *language, *role, *domain, *mailbox, *note, *expires;
-	const char *sender, *limit, *state, *demand, *to_backend;
+	const char *sender, *limit, *after, *state, *demand, *to_backend;
 	char *to_location; /* may hold a password: never printed */
 	bool demand_pass, held, check;
 	/* Set for commands that need them. */
@@ -32,8 +35,10 @@ struct cli {
 
 /* One command; a table of them ends with a row whose first is NULL. */
 struct cli_command {
-	const char *first, *second;  /* "tenant", "add"; second may be NULL */
-	const char *arguments;       /* for the usage: "NAME [--language L]" */
+	const char *first, *second; /* "tenant", "add"; second may be NULL */
+	/* For the usage, and which options it takes: "NAME [--language L]";
+	 * each word that is no option's value stands for one argument. */
+	const char *arguments;
 	const char *help;            /* one line */
 	int minimum, maximum;        /* words after the command */
 	bool registry;               /* needs the registry opened */
@@ -72,6 +77,15 @@ void cli_audit(struct cli *cli, const struct id *tenant, const char *action,
 
 /* Prints text, controls shown as "?". */
 void cli_print_text(FILE *out, const char *text);
+
+/*
+ * Tells on the error output that a list was cut behind this id, and how to go
+ * on; last NULL: by a higher --limit.
+ */
+void cli_more(struct cli *cli, const struct id *last);
+
+/* Reads --after: none when not given; 0, or an exit status. */
+int cli_after(struct cli *cli, struct id *after);
 
 /* Reads --limit: standard when not given; -1 after a wrong one was told. */
 long cli_limit(struct cli *cli, long standard);

@@ -10,7 +10,20 @@
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/network.h"
 #include "store/registry.h"
+
+static int check_network(const char *text, struct error *err)
+{
+	struct network network;
+
+	if (!network_parse(text, &network))
+		return 0;
+	return error_set(err, ERR_INVALID,
+	                 "\"%.128s\" is neither a numeric address nor a "
+	                 "network such as 10.0.0.0/8",
+	                 text);
+}
 
 /* clang-format off */
 #define AT(member) offsetof(struct cloud_config, member)
@@ -35,8 +48,8 @@ static const struct config_field fields[] = {
 	 .offset = AT(public_url), .standard = "http://127.0.0.1:8080",
 	 .help = "what links in challenge mails begin with"},
 	{.name = "http.trusted_proxies", .type = CONFIG_LIST,
-	 .offset = AT(trusted_proxies),
-	 .help = "numeric addresses whose X-Forwarded-For is believed"},
+	 .offset = AT(trusted_proxies), .check = check_network,
+	 .help = "addresses and networks whose X-Forwarded-For is believed"},
 	{.name = "http.threads", .type = CONFIG_INTEGER,
 	 .offset = AT(http_threads), .standard = "0",
 	 .minimum = 0, .maximum = 256,

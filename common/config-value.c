@@ -141,6 +141,8 @@ static int convert_single(const struct config_field *field,
 		if (field->choices &&
 		    convert_choice(field, text, &value->number, err))
 			return ERR_INVALID;
+		if (field->check && field->check(text, err))
+			return ERR_INVALID;
 		value->text = text;
 		item->values.items[0] = NULL;
 		return 0;
@@ -169,11 +171,16 @@ static int convert_single(const struct config_field *field,
 int config_convert(const struct config_field *field, struct config_item *item,
                    struct config_value *value, struct error *err)
 {
+	size_t i;
+
 	*value = (struct config_value){0};
 	if (item->is_section)
 		return error_set(err, ERR_INVALID,
 		                 "takes a value, not a section");
 	if (field->type == CONFIG_LIST) {
+		for (i = 0; i < item->values.count && field->check; i++)
+			if (field->check(item->values.items[i], err))
+				return ERR_INVALID;
 		/* A single value is a list of one, as in UCL. */
 		value->list = item->values;
 		item->values = (struct config_list){0};

@@ -39,7 +39,10 @@ struct config_field {
 	 * other text is allowed. */
 	const char *const *choices;
 	bool required;
-	bool secret;      /* printed as "***" */
+	bool secret; /* printed as "***" */
+	/* Looks at a text, or each of a list, NULL: all are fine. 0, or
+	 * ERR_INVALID with what is wrong, without place and key. */
+	int (*check)(const char *text, struct error *err);
 	const char *help; /* one line, without the unit */
 };
 

@@ -22,6 +22,7 @@ struct arguments {
 	const char *recipient; /* of show and the changes */
 	char *next_hop; /* "ADDRESS:PORT" of release and retry, or NULL */
 	bool json;      /* of list */
+	bool limited;   /* --limit was given */
 	char **ids;
 	int id_count;
 };
@@ -64,8 +65,10 @@ void cli_queue_usage(void)
 	    "States: held, queued, deferred, delivered, failed, discarded,\n"
 	    "expired, quarantined. list shows what waits, also failed mail\n"
 	    "that is kept, unless a state is given, or \"--state all\".\n"
-	    "--json: a line of JSON a message. --next-hop: this once to\n"
-	    "another server than the configured next hop.\n",
+	    "A list that is cut says on the error output how to go on.\n"
+	    "--json: a line of JSON a message, of all where no limit is\n"
+	    "given. --next-hop: this once to another server than the\n"
+	    "configured next hop.\n",
 	    stdout);
 }
 
@@ -99,6 +102,7 @@ static int set_limit(struct arguments *arguments, const char *text)
 		return -1;
 	}
 	arguments->query.limit = (size_t)value;
+	arguments->limited = true;
 	return 0;
 }
 
@@ -152,7 +156,9 @@ static int take_option(struct arguments *arguments, int option)
 	}
 }
 
-static int parse_arguments(int argc, char **argv, struct arguments *arguments)
+/* allowed: the short names of the options that the command argv[0] takes. */
+static int parse_arguments(int argc, char **argv, const char *allowed,
+                           struct arguments *arguments)
 {
 	static const struct option options[] = {
 	    {"state", required_argument, NULL, 's'},
@@ -164,14 +170,21 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 	    {"next-hop", required_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
-	int option;
+	int option, index = -1;
 
 	optind = 1;
+	opterr = 0;
 	arguments->query.limit = DEFAULT_LIMIT;
-	while ((option =
-	            getopt_long(argc, argv, "s:f:r:n:a:", options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, ":s:f:r:n:a:", options,
+	                             &index)) != -1) {
+		if (!strchr(allowed, option))
+			return cli_refuse_option(
+			    argv[0], option,
+			    index < 0 ? NULL : options[index].name, argv);
 		if (take_option(arguments, option))
 			return -1;
+		index = -1;
+	}
 	arguments->ids = argv + optind;
 	arguments->id_count = argc - optind;
 	return 0;
@@ -203,34 +216,49 @@ static bool has_kept(const struct spool_page *page)
 	return false;
 }
 
+/* Prints a page; the query goes on behind it. */
+static void print_page(const struct spool_page *page,
+                       struct arguments *arguments)
+{
+	size_t i;
+
+	for (i = 0; i < page->count; i++) {
+		if (arguments->json)
+			cli_print_json(&page->messages[i]);
+		else
+			cli_print_line(&page->messages[i]);
+		arguments->query.after = page->messages[i].id;
+	}
+}
+
 static int list(struct spool *spool, struct arguments *arguments)
 {
+	bool whole = arguments->json && !arguments->limited, more, kept = false;
 	struct spool_page page = {0};
 	struct error err = {.text = ""};
 	char id[ID_TEXT_SIZE];
-	size_t i;
 
-	if (arguments->id_count > 0)
-		return CLI_USAGE;
 	if (arguments->query.states == 0)
 		waiting(&arguments->query);
-	if (spool_list(spool, &arguments->query, &page, &err))
-		return fail("cannot list", &err);
-	for (i = 0; i < page.count; i++)
-		if (arguments->json)
-			cli_print_json(&page.messages[i]);
-		else
-			cli_print_line(&page.messages[i]);
-	if (page.more && !arguments->json)
-		(void)printf("more: --after %s\n",
-		             id_format(&page.messages[page.count - 1].id, id));
+	if (whole)
+		arguments->query.limit = PAGE_LIMIT;
+	do {
+		if (spool_list(spool, &arguments->query, &page, &err))
+			return fail("cannot list", &err);
+		print_page(&page, arguments);
+		more = page.more && page.count > 0;
+		kept = kept || has_kept(&page);
+		spool_page_release(&page);
+	} while (whole && more);
 	/* Not among the lines that a script reads. */
-	if (has_kept(&page) && !arguments->json)
+	if (more)
+		(void)fprintf(stderr, "more: --after %s\n",
+		              id_format(&arguments->query.after, id));
+	if (kept && !arguments->json)
 		(void)fputs("failed: the next hop refused it and nobody was "
 		            "told; \"queue show ID\" says why; then "
 		            "\"queue retry ID\" or \"queue discard ID\"\n",
 		            stderr);
-	spool_page_release(&page);
 	return CLI_OK;
 }
 
@@ -238,8 +266,6 @@ static int show(struct spool *spool, struct arguments *arguments)
 {
 	int i;
 
-	if (arguments->id_count == 0)
-		return CLI_USAGE;
 	for (i = 0; i < arguments->id_count; i++) {
 		struct spool_message message;
 		struct error err = {.text = ""};
@@ -391,8 +417,6 @@ static int change(struct spool *spool, const struct action *action,
 {
 	int i, status = CLI_OK;
 
-	if (arguments->id_count == 0)
-		return CLI_USAGE;
 	for (i = 0; i < arguments->id_count; i++) {
 		int one =
 		    change_message(spool, action, arguments, arguments->ids[i]);
@@ -406,18 +430,59 @@ static int change(struct spool *spool, const struct action *action,
 static int run(struct spool *spool, const char *name,
                struct arguments *arguments)
 {
-	size_t i;
+	size_t i = 0;
 
 	if (strcmp(name, "list") == 0)
 		return list(spool, arguments);
 	if (strcmp(name, "show") == 0)
 		return show(spool, arguments);
-	for (i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-		if (strcmp(name, actions[i].name) == 0)
-			return change(spool, &actions[i], arguments);
-	(void)fprintf(stderr, "turing-agent: unknown queue command \"%s\"\n",
-	              name);
-	return CLI_USAGE;
+	while (strcmp(name, actions[i].name) != 0)
+		i++;
+	return change(spool, &actions[i], arguments);
+}
+
+/* The commands, and what each takes. */
+static const struct queue_command {
+	const char *name;
+	const char *options; /* short names, see parse_arguments() */
+	bool ids;            /* it needs some */
+} commands[] = {
+    {"list", "sfrnaj", false}, {"show", "", true},    {"release", "rh", true},
+    {"discard", "r", true},    {"retry", "rh", true},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+/* Reads the words behind "queue": 0, or -1 after it was said what is wrong. */
+static int read_command(int argc, char **argv, struct arguments *arguments)
+{
+	const char *name = argc >= 2 ? argv[1] : NULL;
+	size_t i;
+
+	if (!name) {
+		(void)fputs("turing-agent: queue: missing command\n", stderr);
+		return -1;
+	}
+	for (i = 0; i < COMMANDS && strcmp(name, commands[i].name) != 0; i++)
+		;
+	if (i == COMMANDS) {
+		(void)fprintf(stderr,
+		              "turing-agent: unknown queue command \"%s\"\n",
+		              name);
+		return -1;
+	}
+	if (parse_arguments(argc - 1, argv + 1, commands[i].options, arguments))
+		return -1;
+	if (commands[i].ids == (arguments->id_count > 0))
+		return 0;
+	if (commands[i].ids)
+		(void)fprintf(stderr, "turing-agent: queue %s: missing ID\n",
+		              name);
+	else
+		(void)fprintf(stderr,
+		              "turing-agent: queue %s takes no \"%s\"\n", name,
+		              arguments->ids[0]);
+	return -1;
 }
 
 int cli_queue(const struct agent_config *config, int argc, char **argv)
@@ -434,10 +499,10 @@ int cli_queue(const struct agent_config *config, int argc, char **argv)
 	struct error err = {.text = ""};
 	int status = CLI_USAGE;
 
-	if (argc >= 2 && parse_arguments(argc - 1, argv + 1, &arguments) == 0) {
-		if (spool_open_shared(&spool, &options, &err))
-			return fail("cannot open the spool", &err);
-		status = run(spool, argv[1], &arguments);
+	if (read_command(argc, argv, &arguments) == 0) {
+		status = spool_open_shared(&spool, &options, &err)
+		             ? fail("cannot open the spool", &err)
+		             : run(spool, argv[1], &arguments);
 		spool_close(spool);
 	}
 	free(arguments.next_hop);

@@ -77,11 +77,27 @@ static int fail(const char *what, int result, const struct error *err)
 
 static int usage(const char *command)
 {
-	(void)fprintf(stderr, "try \"turing-agent %s --help\"\n", command);
+	(void)fprintf(stderr, "try \"turing-agent %.*s --help\"\n",
+	              (int)strcspn(command, " "), command);
 	return CLI_USAGE;
 }
 
-static int parse(int argc, char **argv, struct arguments *arguments)
+/* A word that is missing, or one too many: exit status. */
+static int wrong_words(const char *command, const struct arguments *arguments,
+                       const char *missing)
+{
+	if (missing)
+		(void)fprintf(stderr, "turing-agent: %s: missing %s\n", command,
+		              missing);
+	else
+		(void)fprintf(stderr, "turing-agent: %s takes no \"%s\"\n",
+		              command, arguments->words[arguments->count - 1]);
+	return usage(command);
+}
+
+/* allowed: of the options those that the command argv[0] takes. */
+static int parse(int argc, char **argv, const char *allowed,
+                 struct arguments *arguments)
 {
 	static const struct option options[] = {
 	    {"to-backend", required_argument, NULL, 'b'},
@@ -89,11 +105,16 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 	    {"check", no_argument, NULL, 'k'},
 	    {NULL, 0, NULL, 0},
 	};
-	int option;
+	int option, index = -1;
 
 	optind = 1;
 	opterr = 0; /* it would print what may be a password */
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, ":", options, &index)) != -1) {
+		if (!strchr(allowed, option))
+			return cli_refuse_option(
+			    argv[0], option,
+			    index < 0 ? NULL : options[index].name, argv);
+		index = -1;
 		switch (option) {
 		case 'b':
 			arguments->backend = optarg;
@@ -107,6 +128,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 		default:
 			return -1;
 		}
+	}
 	arguments->words = argv + optind;
 	arguments->count = argc - optind;
 	return 0;
@@ -216,7 +238,10 @@ static int store_copy(const struct agent_config *config,
 	int status, result;
 
 	if (!arguments->backend || !arguments->location || arguments->count)
-		return usage("store");
+		return wrong_words("store copy", arguments,
+		                   !arguments->backend    ? "--to-backend"
+		                   : !arguments->location ? "--to-location"
+		                                          : NULL);
 	result =
 	    copy_location_read(arguments->location, stdin, &location, &err);
 	if (result)
@@ -256,16 +281,24 @@ static int store_check(const struct agent_config *config)
 int cli_store(const struct agent_config *config, int argc, char **argv)
 {
 	struct arguments arguments = {0};
+	bool copy = argc >= 2 && strcmp(argv[1], "copy") == 0;
 
-	if (argc < 2 || parse(argc - 1, argv + 1, &arguments))
+	if (argc < 2)
+		return wrong_words("store", &arguments, "command");
+	if (!copy && strcmp(argv[1], "check") != 0) {
+		(void)fprintf(stderr,
+		              "turing-agent: unknown store command \"%s\"\n",
+		              argv[1]);
+		return usage("store");
+	}
+	if (parse(argc - 1, argv + 1, copy ? "bl" : "", &arguments))
 		return usage("store");
 	if (crypto_init())
 		return CLI_TEMPORARY;
-	if (strcmp(argv[1], "copy") == 0)
+	if (copy)
 		return store_copy(config, &arguments);
-	if (strcmp(argv[1], "check") == 0 && arguments.count == 0)
-		return store_check(config);
-	return usage("store");
+	return arguments.count ? wrong_words("store check", &arguments, NULL)
+	                       : store_check(config);
 }
 
 /* --- backup ------------------------------------------------------------- */
@@ -281,8 +314,11 @@ int cli_backup(const struct agent_config *config, int argc, char **argv)
 	struct error err = {.text = ""};
 	int result;
 
-	if (parse(argc, argv, &arguments) || arguments.count != 1)
+	if (parse(argc, argv, "", &arguments))
 		return usage("backup");
+	if (arguments.count != 1)
+		return wrong_words("backup", &arguments,
+		                   arguments.count ? NULL : "DIRECTORY");
 	if (strcmp(config->spool_backend, BACKUP_BACKEND) != 0) {
 		(void)fputs("turing-agent: a spool in MongoDB is saved with "
 		            "mongodump, or with \"store copy\" to sqlite\n",
@@ -370,8 +406,11 @@ int cli_restore(const struct agent_config *config, int argc, char **argv)
 	struct error err = {.text = ""};
 	int status, result;
 
-	if (parse(argc, argv, &arguments) || arguments.count != 1)
+	if (parse(argc, argv, "k", &arguments))
 		return usage("restore");
+	if (arguments.count != 1)
+		return wrong_words("restore", &arguments,
+		                   arguments.count ? NULL : "DIRECTORY");
 	if (crypto_init())
 		return CLI_TEMPORARY;
 	options = options_of(config, BACKUP_BACKEND, arguments.words[0]);

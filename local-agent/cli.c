@@ -1,6 +1,7 @@
 /* The commands of turing-agent: run, check-config, queue, store. */
 #include "local-agent/cli.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,6 +93,29 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+int cli_refuse_option(const char *command, int option, const char *name,
+                      char *const *argv)
+{
+	const char *given = argv[optind - 1];
+
+	/* Not what stands behind "=": it may be a password. */
+	if (option == ':')
+		(void)fprintf(stderr, "turing-agent: %s needs a value\n",
+		              given);
+	else if (name)
+		(void)fprintf(stderr, "turing-agent: %s takes no --%s\n",
+		              command, name);
+	else
+		(void)fprintf(stderr, "turing-agent: %s takes no %.*s\n",
+		              command, (int)strcspn(given, "="), given);
+	return -1;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static bool has_word(int argc, char **argv, const char *word)
 {
 	int i;
@@ -158,15 +182,25 @@ int cli_main(int argc, char **argv)
 	const char *path = CLI_CONFIG_PATH;
 	const struct command *command;
 
-	if (argc < 2 || take_config_path(&argc, argv, &path) || argc < 2) {
+	if (take_config_path(&argc, argv, &path)) {
+		(void)fputs("turing-agent: -c: missing FILE\n", stderr);
+		return CLI_USAGE;
+	}
+	if (argc < 2) {
+		(void)fputs("turing-agent: missing COMMAND\n", stderr);
 		print_usage(stderr);
 		return CLI_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+	if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
 		print_usage(stdout);
 		return CLI_OK;
 	}
-	if (strcmp(argv[1], "--version") == 0) {
+	if (strcmp(argv[1], "--version") == 0 ||
+	    strcmp(argv[1], "version") == 0) {
+		if (argc > 2 && is_help(argv[2])) {
+			print_usage(stdout);
+			return CLI_OK;
+		}
 		(void)puts("turing-agent " TURING_VERSION);
 		return CLI_OK;
 	}
@@ -178,6 +212,7 @@ int cli_main(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (has_word(argc - 2, argv + 2, "--help") ||
+	    has_word(argc - 2, argv + 2, "-h") ||
 	    has_word(argc - 2, argv + 2, "--keys"))
 		return print_help(command, argc - 2, argv + 2);
 	if (argc > 2 && !command->takes_arguments) {

@@ -16,6 +16,14 @@
 int cli_main(int argc, char **argv);
 
 /*
+ * Says what getopt_long() stumbled over: an option that the command does not
+ * take ('?', or a known one whose long name, or NULL, is given) or one without
+ * its value (':'). Returns -1.
+ */
+int cli_refuse_option(const char *command, int option, const char *name,
+                      char *const *argv);
+
+/*
  * "queue list|show|release|discard|retry": argv[0] is "queue". config is in
  * force; returns the exit status.
  */

@@ -147,10 +147,13 @@ static enum MHD_Result collect_forwarded(void *argument,
 
 static bool is_trusted(const struct http_server *server, const char *address)
 {
-	char **proxy;
+	struct network peer;
+	size_t i;
 
-	for (proxy = server->trusted_proxies; proxy && *proxy; proxy++)
-		if (!strcmp(*proxy, address))
+	if (network_parse(address, &peer))
+		return false;
+	for (i = 0; i < server->trusted_count; i++)
+		if (network_contains(&server->trusted_proxies[i], &peer))
 			return true;
 	return false;
 }

@@ -8,6 +8,7 @@
 
 #include "common/buffer.h"
 #include "common/http/http-server.h"
+#include "common/network.h"
 
 #define HTTP_PARAMETERS_MAXIMUM 4
 #define HTTP_WAIT_BUCKETS       4096
@@ -88,7 +89,8 @@ struct http_server {
 	const struct http_route *routes;
 	void *context;
 	char *log_id;
-	char **trusted_proxies;
+	struct network *trusted_proxies;
+	size_t trusted_count;
 	int64_t idle_timeout_ms;
 	_Atomic int64_t body_bytes; /* of all requests under way */
 	_Atomic bool draining, stopping;

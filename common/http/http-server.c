@@ -165,19 +165,6 @@ static int start_daemon(struct http_server *server,
 	return server->daemon ? 0 : ERR_UNAVAILABLE;
 }
 
-static char **copy_texts(const char *const *texts)
-{
-	size_t count = 0, i;
-	char **copy;
-
-	while (texts && texts[count])
-		count++;
-	copy = mem_alloc_array(count + 1, sizeof(*copy));
-	for (i = 0; i < count; i++)
-		copy[i] = mem_copy_string(texts[i]);
-	return copy;
-}
-
 static struct http_server *make(const struct http_server_options *options)
 {
 	struct http_server *server = mem_alloc(sizeof(*server));
@@ -188,7 +175,6 @@ static struct http_server *make(const struct http_server_options *options)
 	server->authorise = options->authorise;
 	server->log_id =
 	    mem_copy_string(options->log_id ? options->log_id : "http");
-	server->trusted_proxies = copy_texts(options->trusted_proxies);
 	server->idle_timeout_ms = options->idle_timeout_ms > 0
 	                              ? options->idle_timeout_ms
 	                              : STANDARD_IDLE_MS;
@@ -203,12 +189,8 @@ static struct http_server *make(const struct http_server_options *options)
 /* Frees a server whose threads do not run. */
 static void discard(struct http_server *server)
 {
-	char **proxy;
-
 	if (server->listen_fd >= 0)
 		(void)close(server->listen_fd);
-	for (proxy = server->trusted_proxies; *proxy; proxy++)
-		free(*proxy);
 	free(server->trusted_proxies);
 	free(server->log_id);
 	free(server->heap);
@@ -218,6 +200,25 @@ static void discard(struct http_server *server)
 	(void)pthread_mutex_destroy(&server->active_lock);
 	(void)pthread_mutex_destroy(&server->connection_lock);
 	free(server);
+}
+
+static int read_proxies(struct http_server *server, const char *const *proxies,
+                        struct error *err)
+{
+	size_t count = 0, i;
+
+	while (proxies && proxies[count])
+		count++;
+	server->trusted_proxies =
+	    mem_alloc_array(count + 1, sizeof(*server->trusted_proxies));
+	server->trusted_count = count;
+	for (i = 0; i < count; i++)
+		if (network_parse(proxies[i], &server->trusted_proxies[i]))
+			return error_set(err, ERR_INVALID,
+			                 "%.128s is neither an address nor a "
+			                 "network",
+			                 proxies[i]);
+	return 0;
 }
 
 /* Starts the threads with all signals blocked: they are main's. */
@@ -248,8 +249,10 @@ int http_server_start(struct http_server **server,
                       struct error *err)
 {
 	struct http_server *made = make(options);
-	int result = open_socket(made, options, err);
+	int result = read_proxies(made, options->trusted_proxies, err);
 
+	if (!result)
+		result = open_socket(made, options, err);
 	if (!result)
 		result = start_threads(made, options, err);
 	if (result) {

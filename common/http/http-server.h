@@ -52,7 +52,8 @@ struct http_server_options {
 	unsigned maximum_connections;
 	unsigned maximum_connections_per_address; /* 0: no limit */
 	int64_t idle_timeout_ms;
-	const char *const *trusted_proxies; /* NULL-ended numeric addresses:
+	const char *const *trusted_proxies; /* NULL-ended addresses and networks
+	                                       (see network_parse()):
 	                                       X-Forwarded-For counts from
 	                                       them alone; may be NULL */
 	const struct http_route *routes;    /* must outlive the server */
@@ -64,7 +65,7 @@ struct http_server_options {
 
 /*
  * Starts listening. ERR_UNAVAILABLE when the port is taken (the text names
- * it), ERR_INVALID for a bad address. The caller ends it with
+ * it), ERR_INVALID for a bad address or proxy. The caller ends it with
  * http_server_stop(). A request with repeated Content-Length or Host, or with
  * both Content-Length and Transfer-Encoding, or with white space before a
  * colon, gets 400 and the connection is closed (RFC 9112 sections 3.2, 6.3).

@@ -3,7 +3,7 @@
 
 #include "common/mail/address.h"
 #include "common/policy/entry.h"
-#include "common/policy/network.h"
+#include "common/network.h"
 
 /* Greedy with one point to go back to: linear but for "*a*a*a", where it is
  * bounded by the square of an address's length. */

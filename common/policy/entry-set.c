@@ -9,7 +9,7 @@
 
 #include "common/crypto.h"
 #include "common/mem.h"
-#include "common/policy/network.h"
+#include "common/network.h"
 
 #define FIRST_BUCKETS 64
 

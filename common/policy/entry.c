@@ -7,7 +7,7 @@
 #include "common/mail/address.h"
 #include "common/mail/lexical.h"
 #include "common/mem.h"
-#include "common/policy/network.h"
+#include "common/network.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

@@ -128,6 +128,15 @@ static struct id hold(const char *sender)
 	return id;
 }
 
+static int count_lines(const char *text)
+{
+	int lines = 0;
+
+	for (; *text; text++)
+		lines += *text == '\n';
+	return lines;
+}
+
 START_TEST(entries_decide_held_mail)
 {
 	struct id friend = hold("friend@example.org");
@@ -277,8 +286,39 @@ static const struct {
     {"dance", CLI_USAGE, "dance"},
     {"tenant", CLI_USAGE, "tenant"},
     {"tenant dance", CLI_USAGE, "tenant"},
-    {"tenant add", CLI_USAGE, "NAME"},
-    {"tenant add a b", CLI_USAGE, "NAME"},
+    {"tenant add", CLI_USAGE, "missing NAME\nusage: tenant add NAME"},
+    {"tenant add a b", CLI_USAGE, "tenant add takes no \"b\""},
+    {"domain add", CLI_USAGE, "missing TENANT\n"},
+    {"domain add acme", CLI_USAGE, "missing DOMAIN\n"},
+    {"user add acme --role admin", CLI_USAGE, "missing LOGIN\n"},
+    {"user show", CLI_USAGE, "missing LOGIN\n"},
+    {"message show acme", CLI_USAGE, "missing ID\n"},
+    {"entry add acme", CLI_USAGE, "missing white|black\n"},
+    {"entry add acme white", CLI_USAGE, "missing KIND\n"},
+    {"entry add acme white address", CLI_USAGE, "missing VALUE\n"},
+    {"audit", CLI_USAGE, "missing TENANT\n"},
+    {"check-config now", CLI_USAGE, "check-config takes no \"now\""},
+    /* Options of other commands. */
+    {"tenant list --held", CLI_USAGE, "tenant list takes no --held"},
+    {"tenant list --role x", CLI_USAGE, "takes no --role"},
+    {"domain list acme --limit 3", CLI_USAGE, "takes no --limit"},
+    {"domain list acme --demand-pass", CLI_USAGE, "takes no --demand-pass"},
+    {"entry remove acme x --demand pass", CLI_USAGE, "takes no --demand"},
+    {"user show x --language fr", CLI_USAGE, "takes no --language"},
+    {"run --check", CLI_USAGE, "run takes no --check"},
+    {"backup --check /x", CLI_USAGE, "backup takes no --check"},
+    {"challenge list --after x", CLI_USAGE, "takes no --after"},
+    {"message list acme --after x", CLI_USAGE, "--after"},
+    {"audit acme --after x", CLI_USAGE, "--after"},
+    /* An entry that could never count. */
+    {"entry add acme white address a@b.test --expires 2020-01-01T00:00:00Z",
+     CLI_USAGE, "2020-01-01T00:00:00Z is past"},
+    {"entry add acme white address a@b.test --mailbox b@other.test", CLI_USAGE,
+     "--mailbox: other.test is no domain of acme"},
+    {"entry add acme white address a@b.test --mailbox b@sub.acme.test",
+     CLI_USAGE, "sub.acme.test is no domain of acme"},
+    {"entry add acme white address a@b.test --domain other.test", CLI_USAGE,
+     "--domain: other.test is no domain of acme"},
     {"tenant add Ab_c", CLI_FAILURE, ""},
     {"tenant add x --language de", CLI_USAGE, "fr or en"},
     {"tenant add x --language", CLI_USAGE, "value"},
@@ -327,8 +367,64 @@ START_TEST(wrong_usage)
 }
 END_TEST
 
+/* Words of another case and names of one's own are taken. */
+START_TEST(entries_of_a_mailbox)
+{
+	ck_assert_int_eq(run("entry add acme white address a@b.test"
+	                     " --mailbox BOB@Acme.TEST",
+	                     " "),
+	                 CLI_OK);
+	ck_assert_int_eq(run("entry add acme white address a@b.test"
+	                     " --domain ACME.test --demand-pass"
+	                     " --expires 2999-01-01T00:00:00Z",
+	                     " "),
+	                 CLI_OK);
+}
+END_TEST
+
+/* A list that is cut says so beside the records, and how to go on. */
+START_TEST(lists_that_are_cut)
+{
+	char *line, *more;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		(void)hold("person@example.org");
+	ck_assert_int_eq(run("message list acme --limit 4", " "), CLI_OK);
+	ck_assert_str_eq(complained, "");
+	ck_assert_int_eq(run("message list acme --limit 3", " "), CLI_OK);
+	ck_assert_int_eq(count_lines(printed), 3);
+	more = strstr(complained, "more: --after ");
+	ck_assert_ptr_nonnull(more);
+	line = mem_format("message list acme --limit 3 %.*s",
+	                  (int)strcspn(more + 6, "\n"), more + 6);
+	ck_assert_int_eq(run(line, " "), CLI_OK);
+	ck_assert_int_eq(count_lines(printed), 1);
+	ck_assert_str_eq(complained, "");
+	free(line);
+	ck_assert_int_eq(run("domain add acme d1.test", " "), CLI_OK);
+	ck_assert_int_eq(run("domain add acme d2.test", " "), CLI_OK);
+	ck_assert_int_eq(run("audit acme --limit 2", " "), CLI_OK);
+	ck_assert_str_eq(complained, "");
+	ck_assert_int_eq(run("audit acme --limit 1", " "), CLI_OK);
+	more = strstr(complained, "more: --after ");
+	ck_assert_ptr_nonnull(more);
+	line = mem_format("audit acme %.*s", (int)strcspn(more + 6, "\n"),
+	                  more + 6);
+	ck_assert_int_eq(run(line, " "), CLI_OK);
+	ck_assert_int_eq(count_lines(printed), 1);
+	free(line);
+}
+END_TEST
+
 START_TEST(help_and_checks)
 {
+	ck_assert_int_eq(run("version", " "), CLI_OK);
+	ck_assert_int_eq(run("version --help", " "), CLI_OK);
+	ck_assert_int_eq(run("help", " "), CLI_OK);
+	ck_assert_int_eq(run("help entry", " "), CLI_OK);
+	ck_assert_ptr_null(strstr(printed, "agent revoke"));
+	ck_assert_int_eq(run("-h", " "), CLI_OK);
 	ck_assert_int_eq(run("--help", " "), CLI_OK);
 	ck_assert_ptr_nonnull(strstr(printed, "agent revoke"));
 	ck_assert_int_eq(run("entry --help", " "), CLI_OK);
@@ -356,6 +452,8 @@ int main(void)
 	tcase_add_test(tcase, the_registry_is_copied);
 	tcase_add_loop_test(tcase, wrong_usage, 0,
 	                    (int)(sizeof(wrong_rows) / sizeof(wrong_rows[0])));
+	tcase_add_test(tcase, entries_of_a_mailbox);
+	tcase_add_test(tcase, lists_that_are_cut);
 	tcase_add_test(tcase, help_and_checks);
 	suite_add_tcase(suite, tcase);
 	return suite_main(suite, NULL);

@@ -298,6 +298,35 @@ START_TEST(test_client_behind_proxy)
 }
 END_TEST
 
+/* A network stands for each address in it, of its own family alone. */
+START_TEST(test_client_behind_networks)
+{
+	static const char *const proxies[] = {"127.0.0.0/8", "10.0.0.0/8",
+	                                      "2001:db8::/32", NULL};
+	static const char *const rows[][2] = {
+	    {"X-Forwarded-For: 192.0.2.1, 10.1.2.3\r\n", "192.0.2.1"},
+	    {"X-Forwarded-For: 192.0.2.1, 11.0.0.0\r\n", "11.0.0.0"},
+	    {"X-Forwarded-For: 192.0.2.1, 2001:db8:1::7\r\n", "192.0.2.1"},
+	    {"X-Forwarded-For: 192.0.2.1, 2001:db9::7\r\n", "2001:db9::7"},
+	    {"X-Forwarded-For: 192.0.2.1, ::ffff:10.1.2.3\r\n", "192.0.2.1"},
+	};
+	static const char *const bad[] = {"10.0.0.0/8", "proxy.example", NULL};
+	const struct http_server_options options = {
+	    .address = "127.0.0.1", .trusted_proxies = bad, .routes = routes};
+	struct http_server *none = NULL;
+	struct error err = {.text = ""};
+	size_t i;
+
+	start_with(proxies);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ck_assert_msg(!strcmp(get("/client", rows[i][0]), rows[i][1]),
+		              "%s: %s", rows[i][0], get("/client", rows[i][0]));
+	stop();
+	ck_assert_int_eq(http_server_start(&none, &options, &err), ERR_INVALID);
+	ck_assert_ptr_nonnull(strstr(err.text, "proxy.example"));
+}
+END_TEST
+
 START_TEST(test_client_without_proxy)
 {
 	start_with(NULL);
@@ -353,6 +382,7 @@ int main(void)
 	tcase_add_test(cases, test_metrics);
 	suite_add_tcase(suite, cases);
 	tcase_add_test(bare, test_client_without_proxy);
+	tcase_add_test(bare, test_client_behind_networks);
 	suite_add_tcase(suite, bare);
 	return suite_main(suite, NULL);
 }

@@ -4,7 +4,7 @@
 
 #include "common/mem.h"
 #include "common/policy/entry.h"
-#include "common/policy/network.h"
+#include "common/network.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))

@@ -1,5 +1,5 @@
 /* IP networks, by prefix. */
-#include "common/policy/network.h"
+#include "common/network.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

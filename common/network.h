@@ -1,6 +1,6 @@
 /* IP networks: parsed, printed in one form, and compared. */
-#ifndef POLICY_NETWORK_H
-#define POLICY_NETWORK_H
+#ifndef COMMON_NETWORK_H
+#define COMMON_NETWORK_H
 
 #include <stdbool.h>
 #include <stdint.h>
