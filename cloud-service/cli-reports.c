@@ -124,8 +124,38 @@ static void show_recipients(FILE *out, const struct registry_message *message)
 	}
 }
 
-static void show_message(FILE *out, const struct registry_message *message)
+static const char *const challenge_states[] = {"open", "solved", "settled",
+                                               "expired", "bounced"};
+static const char *const mail_states[] = {"pending", "sent", "failed"};
+
+/* What became of the message's challenge, while it is kept. */
+static void show_challenge(struct cli *cli,
+                           const struct registry_message *message)
 {
+	struct registry_challenge challenge;
+	char text[ID_TEXT_SIZE];
+
+	if (id_is_none(&message->challenge)) {
+		show_text(cli->out, "challenge", "none");
+		return;
+	}
+	show_text(cli->out, "challenge", id_format(&message->challenge, text));
+	if (registry_challenge_read(cli->cloud->registry, &message->challenge,
+	                            &challenge, NULL))
+		return;
+	show_text(cli->out, "its state", challenge_states[challenge.state]);
+	show_text(cli->out, "its mail", mail_states[challenge.mail]);
+	if (*challenge.mail_reply)
+		show_text(cli->out, "smarthost", challenge.mail_reply);
+	if (*challenge.end_reason)
+		show_text(cli->out, "ended because", challenge.end_reason);
+	registry_challenge_release(&challenge);
+}
+
+static void show_message(struct cli *cli,
+                         const struct registry_message *message)
+{
+	FILE *out = cli->out;
 	char text[ID_TEXT_SIZE];
 
 	show_text(out, "id", id_format(&message->id, text));
@@ -141,10 +171,7 @@ static void show_message(FILE *out, const struct registry_message *message)
 	show_time(out, "registered", message->registered_ms);
 	show_time(out, "expires", message->expires_ms);
 	show_auth(out, &message->auth);
-	show_text(out, "challenge",
-	          id_is_none(&message->challenge)
-	              ? "none"
-	              : id_format(&message->challenge, text));
+	show_challenge(cli, message);
 	show_text(out, "no challenge",
 	          *message->challenge_reason ? message->challenge_reason : "-");
 	show_recipients(out, message);
@@ -167,14 +194,10 @@ static int message_show(struct cli *cli)
 		error_set(&err, ERR_NOT_FOUND, "no message %s", cli->words[1]);
 	if (result)
 		return cli_fail(cli, &err);
-	show_message(cli->out, &message);
+	show_message(cli, &message);
 	registry_message_release(&message);
 	return CLI_OK;
 }
-
-static const char *const challenge_states[] = {"open", "solved", "settled",
-                                               "expired", "bounced"};
-static const char *const mail_states[] = {"pending", "sent", "failed"};
 
 static void print_challenge(FILE *out,
                             const struct registry_challenge *challenge)
@@ -189,6 +212,10 @@ static void print_challenge(FILE *out,
 	if (*challenge->mail_reply) {
 		fputc('\t', out);
 		cli_print_text(out, challenge->mail_reply);
+	}
+	if (*challenge->end_reason) {
+		fputs("\tended: ", out);
+		cli_print_text(out, challenge->end_reason);
 	}
 	fputc('\n', out);
 }

@@ -14,7 +14,7 @@
 
 static const struct cli_command *const tables[] = {
     cli_daemon_commands, cli_account_commands, cli_entry_commands,
-    cli_report_commands, cli_store_commands};
+    cli_report_commands, cli_sender_commands,  cli_store_commands};
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
 
 static const struct {

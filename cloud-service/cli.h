@@ -53,6 +53,7 @@ extern const struct cli_command cli_daemon_commands[];
 extern const struct cli_command cli_account_commands[];
 extern const struct cli_command cli_entry_commands[];
 extern const struct cli_command cli_report_commands[];
+extern const struct cli_command cli_sender_commands[];
 extern const struct cli_command cli_store_commands[];
 
 /* Prints "turing-cloud: TEXT" and returns the exit status for err. */

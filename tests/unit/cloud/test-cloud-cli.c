@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "cloud-service/api-auth.h"
+#include "cloud-service/challenge-end.h"
 #include "cloud-service/cli.h"
+#include "cloud-service/register.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
@@ -189,6 +192,58 @@ START_TEST(messages_are_shown_without_controls)
 	                 CLI_OK);
 	ck_assert_str_eq(printed, "");
 	ck_assert_int_eq(run("challenge list --state bounced", " "), CLI_OK);
+	free(line);
+}
+END_TEST
+
+/* Two senders are marked; the challenge of one is kept. */
+START_TEST(marks_are_shown_and_cleared)
+{
+	struct registry_message message = cloud_fixture_message(
+	    &fixture.tenant, "gone@example.org", "bob@acme.test");
+	struct registry_dead_sender mark = {.hash = {1},
+	                                    .marked_ms = clock_wall_ms(),
+	                                    .reason = (char *)"old\n"};
+	struct registry_challenge challenge;
+	enum register_status status;
+	struct error err = {0};
+	bool ended;
+	char text[ID_TEXT_SIZE], *line;
+
+	ck_assert_int_eq(register_messages(&fixture.cloud, &fixture.domains,
+	                                   &message, 1, &status, &err),
+	                 0);
+	challenge = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+	ck_assert_int_eq(challenge_bounced(&fixture.cloud, &challenge,
+	                                   "550 5.1.1 unknown", true, &ended,
+	                                   &err),
+	                 0);
+	ck_assert_int_eq(
+	    registry_sender_mark(fixture.cloud.registry, &mark, &err), 0);
+	ck_assert_int_eq(run("sender list", " "), CLI_OK);
+	ck_assert_ptr_nonnull(
+	    strstr(printed, "\tgone@example.org\t550 5.1.1 unknown\n"));
+	ck_assert_ptr_nonnull(strstr(printed, "\t-\told?\n"));
+	ck_assert_str_eq(complained, "");
+	ck_assert_int_eq(run("sender list --limit 1", " "), CLI_OK);
+	ck_assert_str_eq(complained, "more: --limit N\n");
+	line = mem_format("message show acme %s", id_format(&message.id, text));
+	ck_assert_int_eq(run(line, " "), CLI_OK);
+	ck_assert_ptr_nonnull(
+	    strstr(printed, "ended because    550 5.1.1 unknown\n"));
+	ck_assert_int_eq(run("challenge list --state bounced", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "\tended: 550 5.1.1 unknown\n"));
+
+	ck_assert_int_eq(run("sender show Gone@Example.org", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "is marked as dead since 20"));
+	ck_assert_int_eq(run("sender clear Gone@Example.org", " "), CLI_OK);
+	ck_assert_int_eq(run("sender show gone@example.org", " "), CLI_OK);
+	ck_assert_str_eq(printed, "gone@example.org is not marked\n");
+	ck_assert_int_eq(run("sender clear gone@example.org", " "),
+	                 CLI_FAILURE);
+	ck_assert_int_eq(run("sender show nobody", " "), CLI_USAGE);
+	registry_challenge_release(&challenge);
+	registry_message_release(&message);
 	free(line);
 }
 END_TEST
@@ -447,6 +502,7 @@ int main(void)
 	tcase_add_test(tcase, users);
 	tcase_add_test(tcase, entries_decide_held_mail);
 	tcase_add_test(tcase, messages_are_shown_without_controls);
+	tcase_add_test(tcase, marks_are_shown_and_cleared);
 	tcase_add_test(tcase, the_registry_is_saved_and_put_back);
 	tcase_add_test(tcase, backups_of_other_versions);
 	tcase_add_test(tcase, the_registry_is_copied);
