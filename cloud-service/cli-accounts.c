@@ -2,37 +2,127 @@
 #include "cloud-service/cli.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cloud-service/api-auth.h"
 #include "common/clock.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/zone.h"
 
 #define MINIMUM_PASSWORD 10
 
-static int tenant_add(struct cli *cli)
+/* Puts a text in place of the one on the heap, where the option is given. */
+static void replace(char **text, const char *option)
 {
-	const char *language = cli->language ? cli->language : "fr";
-	struct registry_tenant tenant = {.id = id_new(),
-	                                 .created_ms = clock_wall_ms()};
+	if (!option)
+		return;
+	free(*text);
+	*text = mem_copy_string(option);
+}
+
+/* Takes what the options say of the tenant; an exit status, told, when they
+ * are wrong. */
+static int take_options(struct cli *cli, struct registry_tenant *tenant)
+{
+	const char *language = cli->language;
+	struct zone *zone = NULL;
+	struct error err = {0};
+
+	if (language && strcmp(language, "fr") && strcmp(language, "en"))
+		return cli_usage(cli, "--language: fr or en");
+	if (cli->time_zone && *cli->time_zone) {
+		if (zone_read(&zone, ZONE_DIRECTORY, cli->time_zone, &err))
+			return cli_usage(cli, "--time-zone: %s", err.text);
+		zone_free(zone);
+	}
+	replace(&tenant->language, language);
+	replace(&tenant->display_name, cli->display_name);
+	replace(&tenant->time_zone, cli->time_zone);
+	replace(&tenant->from_name, cli->from_name);
+	return 0;
+}
+
+static int add_tenant(struct cli *cli, const struct registry_tenant *tenant)
+{
 	struct error err = {0};
 	char text[ID_TEXT_SIZE];
-	int result;
+	int result = registry_tenant_add(cli->cloud->registry, tenant, &err);
 
-	if (strcmp(language, "fr") && strcmp(language, "en"))
-		return cli_usage(cli, "--language: fr or en");
-	tenant.name = mem_copy_string(cli->words[0]);
-	tenant.language = mem_copy_string(language);
-	result = registry_tenant_add(cli->cloud->registry, &tenant, &err);
 	if (result == ERR_EXISTS)
 		error_set(&err, ERR_EXISTS, "there is a tenant \"%.100s\"",
-		          cli->words[0]);
-	registry_tenant_release(&tenant);
+		          tenant->name);
 	if (result)
 		return cli_fail(cli, &err);
-	cli_audit(cli, &tenant.id, "tenant-add", cli->words[0], language);
-	fprintf(cli->out, "%s\n", id_format(&tenant.id, text));
+	cli_audit(cli, &tenant->id, "tenant-add", tenant->name,
+	          tenant->language);
+	fprintf(cli->out, "%s\n", id_format(&tenant->id, text));
+	return CLI_OK;
+}
+
+static int tenant_add(struct cli *cli)
+{
+	struct registry_tenant tenant = {.id = id_new(),
+	                                 .name = mem_copy_string(cli->words[0]),
+	                                 .language = mem_copy_string("fr"),
+	                                 .created_ms = clock_wall_ms()};
+	int status = take_options(cli, &tenant);
+
+	if (!status)
+		status = add_tenant(cli, &tenant);
+	registry_tenant_release(&tenant);
+	return status;
+}
+
+static int change_tenant(struct cli *cli, const struct registry_tenant *tenant)
+{
+	struct error err = {0};
+	char detail[400];
+
+	if (registry_tenant_change(cli->cloud->registry, tenant, &err))
+		return cli_fail(cli, &err);
+	snprintf(detail, sizeof(detail), "%s; %s; %s; %s", tenant->language,
+	         tenant->display_name, tenant->time_zone, tenant->from_name);
+	cli_audit(cli, &tenant->id, "tenant-set", tenant->name, detail);
+	return CLI_OK;
+}
+
+static int tenant_set(struct cli *cli)
+{
+	struct registry_tenant tenant;
+	int status;
+
+	if (!cli->language && !cli->display_name && !cli->time_zone &&
+	    !cli->from_name)
+		return cli_usage(cli, "tenant set: nothing to set: --language, "
+		                      "--display-name, --time-zone or "
+		                      "--from-name");
+	status = cli_tenant(cli, cli->words[0], &tenant);
+	if (status)
+		return status;
+	status = take_options(cli, &tenant);
+	if (!status)
+		status = change_tenant(cli, &tenant);
+	registry_tenant_release(&tenant);
+	return status;
+}
+
+static int tenant_show(struct cli *cli)
+{
+	struct registry_tenant tenant;
+	char id[ID_TEXT_SIZE], time[CLOCK_TEXT_SIZE];
+	int status = cli_tenant(cli, cli->words[0], &tenant);
+
+	if (status)
+		return status;
+	fprintf(cli->out,
+	        "name\t%s\nid\t%s\ncreated\t%s\nlanguage\t%s\n"
+	        "display-name\t%s\ntime-zone\t%s\nfrom-name\t%s\n",
+	        tenant.name, id_format(&tenant.id, id),
+	        clock_format_rfc3339(tenant.created_ms, time), tenant.language,
+	        tenant.display_name, tenant.time_zone, tenant.from_name);
+	registry_tenant_release(&tenant);
 	return CLI_OK;
 }
 
@@ -78,7 +168,8 @@ static int change_domain(struct cli *cli, domain_function change,
 		error_set(&err, ERR_EXISTS, "%s belongs to a tenant already",
 		          folded);
 	else if (result == ERR_NOT_FOUND)
-		error_set(&err, ERR_NOT_FOUND, "%s is not his", folded);
+		error_set(&err, ERR_NOT_FOUND, "%s is no domain of %.63s",
+		          folded, tenant.name);
 	if (result)
 		status = cli_fail(cli, &err);
 	else
@@ -305,8 +396,15 @@ static int user_show(struct cli *cli)
 }
 
 const struct cli_command cli_account_commands[] = {
-    {"tenant", "add", "NAME [--language fr|en]",
-     "adds a customer; prints his id", 1, 1, true, tenant_add},
+    {"tenant", "add",
+     "NAME [--language fr|en] [--display-name TEXT] [--time-zone ZONE] "
+     "[--from-name TEXT]",
+     "adds a customer and prints the id", 1, 1, true, tenant_add},
+    {"tenant", "set",
+     "NAME [--language fr|en] [--display-name TEXT] [--time-zone ZONE] "
+     "[--from-name TEXT]",
+     "changes what strangers are shown of a customer", 1, 1, true, tenant_set},
+    {"tenant", "show", "NAME", "shows a customer", 1, 1, true, tenant_show},
     {"tenant", "list", "", "lists the customers", 0, 0, true, tenant_list},
     {"domain", "add", "TENANT DOMAIN", "adds a mail domain", 2, 2, true,
      domain_add},

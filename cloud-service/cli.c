@@ -23,6 +23,9 @@ static const struct {
 	bool flag;
 } options[] = {
     {"--language", offsetof(struct cli, language), false},
+    {"--display-name", offsetof(struct cli, display_name), false},
+    {"--time-zone", offsetof(struct cli, time_zone), false},
+    {"--from-name", offsetof(struct cli, from_name), false},
     {"--role", offsetof(struct cli, role), false},
     {"--domain", offsetof(struct cli, domain), false},
     {"--mailbox", offsetof(struct cli, mailbox), false},

@@ -24,6 +24,7 @@ struct cli {
 	const char *given[CLI_MAXIMUM_OPTIONS]; /* the options' names */
 	int given_count;
 	/* Options; NULL or false when not given. */
+	const char *display_name, *time_zone, *from_name;
 	const char *language, *role, *domain, *mailbox, *note, *expires;
 	const char *sender, *limit, *after, *state, *demand, *to_backend;
 	char *to_location; /* may hold a password: never printed */

@@ -341,7 +341,7 @@ int cli_backup(const struct agent_config *config, int argc, char **argv)
 /*
  * Beside a running agent it is opened as shared; where there is no agent, and
  * perhaps no spool yet, as the agent would. A spool that has no lock is not
- * opened as the agent would while it is there: his leases would be dropped.
+ * opened as the agent would while it is there: its leases would be dropped.
  */
 static int open_for_restore(struct spool **spool,
                             const struct spool_options *options,

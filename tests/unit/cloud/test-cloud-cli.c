@@ -101,6 +101,31 @@ START_TEST(accounts)
 }
 END_TEST
 
+/* What strangers are shown of a tenant. */
+START_TEST(tenants_are_shown)
+{
+	ck_assert_int_eq(run("tenant add gamma --display-name Gamma "
+	                     "--time-zone Europe/Paris",
+	                     " "),
+	                 CLI_OK);
+	ck_assert_int_eq(run("tenant show gamma", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "language\tfr\n"
+	                                      "display-name\tGamma\n"
+	                                      "time-zone\tEurope/Paris\n"
+	                                      "from-name\t\n"));
+	ck_assert_int_eq(
+	    run("tenant set gamma --from-name Desk --language en", " "),
+	    CLI_OK);
+	ck_assert_int_eq(run("tenant show gamma", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "language\ten\n"
+	                                      "display-name\tGamma\n"
+	                                      "time-zone\tEurope/Paris\n"
+	                                      "from-name\tDesk\n"));
+	ck_assert_int_eq(run("audit gamma", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "tenant-set"));
+}
+END_TEST
+
 START_TEST(users)
 {
 	const char *add = "user add acme Admin@Acme.test --role admin";
@@ -377,6 +402,13 @@ static const struct {
     {"tenant add Ab_c", CLI_FAILURE, ""},
     {"tenant add x --language de", CLI_USAGE, "fr or en"},
     {"tenant add x --language", CLI_USAGE, "value"},
+    {"tenant add x --time-zone Europe/Atlantis", CLI_USAGE, "Atlantis"},
+    {"tenant add x --time-zone ../../etc/passwd", CLI_USAGE, "time zone"},
+    {"tenant set acme", CLI_USAGE, "--display-name"},
+    {"tenant set acme --language de", CLI_USAGE, "fr or en"},
+    {"tenant set acme --display-name a\x01z", CLI_FAILURE, "display_name"},
+    {"tenant set nobody --language fr", CLI_FAILURE, "no tenant"},
+    {"tenant show nobody", CLI_FAILURE, "no tenant"},
     {"tenant list --nonsense", CLI_USAGE, "--nonsense"},
     {"domain list nobody", CLI_FAILURE, "nobody"},
     {"domain add acme not..a..domain", CLI_USAGE, "domain"},
@@ -499,6 +531,7 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, accounts);
+	tcase_add_test(tcase, tenants_are_shown);
 	tcase_add_test(tcase, users);
 	tcase_add_test(tcase, entries_decide_held_mail);
 	tcase_add_test(tcase, messages_are_shown_without_controls);
