@@ -52,13 +52,17 @@ static int render_half(struct composing *c, enum text_language language,
                        enum template_form form, struct buffer *out)
 {
 	struct challenge_facts facts;
-	challenge_facts_fill(&facts, language, c->mail->challenge,
-	                     c->mail->message);
+	challenge_facts_fill(&facts, language, c->mail->tenant,
+	                     c->mail->challenge, c->mail->message);
 	const struct template_value values[] = {
 	    {"lang", text_language_code(language)},
+	    /* That the other language follows, in its own words. */
+	    {"hint",
+	     language == c->first ? text_find(c->second, "m.hint") : ""},
+	    {"hint-lang", text_language_code(c->second)},
 	    {"sender", facts.sender},
 	    {"recipient", facts.recipient},
-	    {"domain", facts.domain},
+	    {"name", facts.name},
 	    {"more", facts.more},
 	    /* No link of a stranger's making stands in a mail of ours. */
 	    {"subject", display_holds_link(facts.subject) ? "" : facts.subject},
@@ -76,7 +80,7 @@ static int render_subject(struct composing *c, struct buffer *out)
 {
 	struct challenge_facts facts;
 	char recipient[4 * SUBJECT_ADDRESS_CHARACTERS + 1];
-	challenge_facts_fill(&facts, c->first, NULL, c->mail->message);
+	challenge_facts_fill(&facts, c->first, NULL, NULL, c->mail->message);
 	display_clean(facts.recipient, SUBJECT_ADDRESS_CHARACTERS, recipient);
 	const struct template_value values[] = {{"recipient", recipient},
 	                                        {NULL, NULL}};
@@ -99,8 +103,6 @@ static int append_part(struct composing *c, enum template_form form,
 		r = render_half(c, c->second, form, &second);
 	const struct template_value values[] = {
 	    {"lang", text_language_code(c->first)},
-	    {"second-lang", text_language_code(c->second)},
-	    {"first-hint", text_find(c->second, "m.hint")},
 	    {"title", title},
 	    {"first", buffer_text(&first)},
 	    {"second", buffer_text(&second)},
@@ -138,8 +140,10 @@ static bool message_id_safe(const char *text)
 static int append_address_fields(struct composing *c, struct buffer *out)
 {
 	const struct challenge_mail *mail = c->mail;
+	const char *own = mail->tenant->from_name;
 	char name[4 * NAME_CHARACTERS + 1];
-	display_clean(mail->from_name, NAME_CHARACTERS, name);
+	display_clean(own && *own ? own : mail->from_name, NAME_CHARACTERS,
+	              name);
 	int r = buffer_append_text(out, "From: ");
 	if (!r && name[0])
 		r = mail_encode_words(name, MAIL_ENCODE_PHRASE, 6, out);
@@ -254,7 +258,7 @@ int challenge_mail_render(const struct challenge_mail *mail, struct buffer *out,
 		return error_set(err, ERR_INVALID,
 		                 "challenge.from: not an "
 		                 "address");
-	c.first = text_language_parse(mail->language, TEXT_EN);
+	c.first = text_language_parse(mail->tenant->language, TEXT_EN);
 	c.second = c.first == TEXT_EN ? TEXT_FR : TEXT_EN;
 	int r = make_link(&c);
 	if (r)

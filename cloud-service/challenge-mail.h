@@ -13,9 +13,9 @@
 struct challenge_mail {
 	const struct registry_challenge *challenge;
 	const struct registry_message *message; /* that opened it */
-	const char *language;     /* the tenant's, "fr" or "en": comes first */
-	const char *from;         /* challenge.from */
-	const char *from_name;    /* UTF-8; NULL or "" for none */
+	const struct registry_tenant *tenant;   /* its language comes first */
+	const char *from;                       /* challenge.from */
+	const char *from_name; /* where the tenant has none; NULL or "": none */
 	const char *public_url;   /* as in struct challenge_page_context */
 	const uint8_t *token_key; /* TOKEN_KEY_SIZE bytes */
 	int64_t now_ms;           /* of the Date field */

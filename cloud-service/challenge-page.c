@@ -24,7 +24,8 @@ struct visit {
 	char token[TOKEN_TEXT_SIZE]; /* of the link; "" for none */
 	struct registry_challenge challenge;
 	struct registry_message message;
-	bool has_challenge, has_message;
+	struct registry_tenant tenant;
+	bool has_challenge, has_message, has_tenant;
 	enum text_language standard; /* the tenant's language */
 };
 
@@ -34,7 +35,9 @@ static void visit_release(struct visit *visit)
 		registry_challenge_release(&visit->challenge);
 	if (visit->has_message)
 		registry_message_release(&visit->message);
-	visit->has_challenge = visit->has_message = false;
+	if (visit->has_tenant)
+		registry_tenant_release(&visit->tenant);
+	visit->has_challenge = visit->has_message = visit->has_tenant = false;
 }
 
 /* Logs what the store said, once, and gives the state to show for it. */
@@ -97,7 +100,6 @@ static enum challenge_view_state read_challenge(struct visit *visit,
 /* Who wrote to whom, for the page; a message that is gone is no fault. */
 static int read_message(struct visit *visit, struct error *err)
 {
-	struct registry_tenant tenant = {0};
 	const struct registry_challenge *challenge = &visit->challenge;
 	struct registry *registry = visit->context->registry;
 	int r =
@@ -106,12 +108,50 @@ static int read_message(struct visit *visit, struct error *err)
 	visit->has_message = r == 0;
 	if (r && r != ERR_NOT_FOUND)
 		return r;
-	r = registry_tenant_read(registry, &challenge->tenant, &tenant, err);
-	if (r == 0) {
-		visit->standard = text_language_parse(tenant.language, TEXT_EN);
-		registry_tenant_release(&tenant);
-	}
+	r = registry_tenant_read(registry, &challenge->tenant, &visit->tenant,
+	                         err);
+	visit->has_tenant = r == 0;
+	if (visit->has_tenant)
+		visit->standard =
+		    text_language_parse(visit->tenant.language, TEXT_EN);
 	return r == ERR_NOT_FOUND ? 0 : r;
+}
+
+/* Whether any message that hangs on the challenge is still held. */
+static int look_for_held(struct visit *visit, bool *held, struct error *err)
+{
+	struct registry_query query = {
+	    .challenge = &visit->challenge.id, .held = true, .limit = 1};
+	struct registry_messages page = {0};
+	int r =
+	    registry_message_list(visit->context->registry, &query, &page, err);
+	*held = r == 0 && page.count > 0;
+	registry_messages_release(&page);
+	return r;
+}
+
+/*
+ * What the message's recipients are in, where the challenge itself is not
+ * answered: an admin may have released it, or thrown it away, meanwhile. There
+ * is nothing to ask for then.
+ */
+static int look_at_recipients(struct visit *visit,
+                              enum challenge_view_state *state,
+                              struct error *err)
+{
+	bool held = false, released = false, delivered = false;
+	for (size_t i = 0; i < visit->message.recipient_count; i++) {
+		enum registry_state now = visit->message.recipients[i].state;
+		held = held || now == REGISTRY_HELD;
+		released = released || now == REGISTRY_RELEASED;
+		delivered = delivered || now == REGISTRY_DELIVERED;
+	}
+	int r = held ? 0 : look_for_held(visit, &held, err);
+	if (!r && !held)
+		*state = delivered  ? CHALLENGE_VIEW_DELIVERED
+		         : released ? CHALLENGE_VIEW_RELEASED
+		                    : CHALLENGE_VIEW_EXPIRED;
+	return r;
 }
 
 /*
@@ -150,6 +190,12 @@ static enum challenge_view_state add_message(struct visit *visit,
 	struct error err = {0};
 	if (visit->has_challenge && read_message(visit, &err))
 		return trouble(visit, "reading the message", &err);
+	bool unanswered = state == CHALLENGE_VIEW_OPEN ||
+	                  state == CHALLENGE_VIEW_EXPIRED ||
+	                  state == CHALLENGE_VIEW_BLOCKED;
+	if (unanswered && visit->has_message &&
+	    look_at_recipients(visit, &state, &err))
+		return trouble(visit, "reading what is held", &err);
 	return state;
 }
 
@@ -196,6 +242,7 @@ static void visit_show(struct visit *visit, enum challenge_view_state state)
 	    .state = state,
 	    .language = language_of(visit),
 	    .token = visit->token,
+	    .tenant = visit->has_tenant ? &visit->tenant : NULL,
 	    .challenge = visit->has_challenge ? &visit->challenge : NULL,
 	    .message = visit->has_message ? &visit->message : NULL,
 	    .attempts_left =

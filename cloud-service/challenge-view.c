@@ -33,6 +33,10 @@ static const struct row rows[CHALLENGE_VIEW_STATE_COUNT] = {
                                "t.solved-lead", "t.solved-next", NULL},
     [CHALLENGE_VIEW_ALREADY] = {200, "already", "good", "t.already-title",
                                 "t.already-lead", "t.already-next", NULL},
+    [CHALLENGE_VIEW_RELEASED] = {200, "released", "good", "t.released-title",
+                                 "t.released-lead", "t.already-next", NULL},
+    [CHALLENGE_VIEW_DELIVERED] = {200, "delivered", "good", "t.delivered-title",
+                                  "t.delivered-lead", "t.already-next", NULL},
     [CHALLENGE_VIEW_EXPIRED] = {410, "expired", "late", "t.expired-title",
                                 "t.expired-lead", "t.expired-next", NULL},
     [CHALLENGE_VIEW_BLOCKED] = {429, "blocked", "bad", "t.blocked-title",
@@ -121,7 +125,7 @@ static int render_form(const struct challenge_view *view,
 	    {"serial", serial},
 	    {"token", view->token},
 	    {"error", buffer_text(&message)},
-	    {"domain", facts->domain},
+	    {"name", facts->name},
 	    {"expires", facts->expires},
 	    {NULL, NULL},
 	};
@@ -164,7 +168,7 @@ static int render_layout(const struct challenge_view *view,
 	    {"lang", text_language_code(view->language)},
 	    {"title", say(view, title ? title : "t.open-title")},
 	    {"style", style.bytes},
-	    {"domain", facts->domain},
+	    {"name", facts->name},
 	    {"other-lang", text_language_code(other)},
 	    {"other-language", text_find(other, "t.language")},
 	    {"content", content},
@@ -178,8 +182,8 @@ int challenge_view_render(const struct challenge_view *view, struct buffer *out,
 {
 	struct challenge_facts facts;
 	struct buffer details, content;
-	challenge_facts_fill(&facts, view->language, view->challenge,
-	                     view->message);
+	challenge_facts_fill(&facts, view->language, view->tenant,
+	                     view->challenge, view->message);
 	buffer_init(&details, PART_MAXIMUM);
 	buffer_init(&content, PART_MAXIMUM);
 	int r = render_details(view, &facts, &details, err);

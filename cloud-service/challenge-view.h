@@ -10,17 +10,19 @@
 #include "store/registry.h"
 
 enum challenge_view_state {
-	CHALLENGE_VIEW_OPEN,     /* 200: the picture and the form */
-	CHALLENGE_VIEW_WRONG,    /* 422: the form with a new picture */
-	CHALLENGE_VIEW_EMPTY,    /* 422: nothing was typed, nothing counted */
-	CHALLENGE_VIEW_REPLACED, /* 409: the answer was for an older picture */
-	CHALLENGE_VIEW_NO_IMAGE, /* 429: no more new pictures */
-	CHALLENGE_VIEW_SOLVED,   /* 200: by this very request */
-	CHALLENGE_VIEW_ALREADY,  /* 200: solved before */
-	CHALLENGE_VIEW_EXPIRED,  /* 410 */
-	CHALLENGE_VIEW_BLOCKED,  /* 429: too many wrong answers */
-	CHALLENGE_VIEW_UNKNOWN,  /* 404: forged, cut or unknown token */
-	CHALLENGE_VIEW_TROUBLE,  /* 503: our fault, try again */
+	CHALLENGE_VIEW_OPEN,      /* 200: the picture and the form */
+	CHALLENGE_VIEW_WRONG,     /* 422: the form with a new picture */
+	CHALLENGE_VIEW_EMPTY,     /* 422: nothing was typed, nothing counted */
+	CHALLENGE_VIEW_REPLACED,  /* 409: the answer was for an older picture */
+	CHALLENGE_VIEW_NO_IMAGE,  /* 429: no more new pictures */
+	CHALLENGE_VIEW_SOLVED,    /* 200: by this very request */
+	CHALLENGE_VIEW_ALREADY,   /* 200: solved before */
+	CHALLENGE_VIEW_RELEASED,  /* 200: let through by an admin */
+	CHALLENGE_VIEW_DELIVERED, /* 200: and it has arrived */
+	CHALLENGE_VIEW_EXPIRED,   /* 410 */
+	CHALLENGE_VIEW_BLOCKED,   /* 429: too many wrong answers */
+	CHALLENGE_VIEW_UNKNOWN,   /* 404: forged, cut or unknown token */
+	CHALLENGE_VIEW_TROUBLE,   /* 503: our fault, try again */
 	CHALLENGE_VIEW_STATE_COUNT
 };
 
@@ -29,6 +31,7 @@ struct challenge_view {
 	enum challenge_view_state state;
 	enum text_language language;
 	const char *token; /* as in the link; only for states with a form */
+	const struct registry_tenant *tenant;       /* NULL where unknown */
 	const struct registry_challenge *challenge; /* NULL where unknown */
 	const struct registry_message *message;     /* NULL where unknown */
 	int64_t attempts_left;

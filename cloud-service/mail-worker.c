@@ -72,7 +72,7 @@ static int render(struct cloud *cloud,
 	                               &challenge->message, &message, err);
 	if (!result) {
 		mail.message = &message;
-		mail.language = tenant.language;
+		mail.tenant = &tenant;
 		result = challenge_mail_render(&mail, out, err);
 		registry_message_release(&message);
 	}

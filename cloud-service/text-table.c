@@ -13,23 +13,22 @@ struct row {
 
 static const struct row rows[] = {
     {"t.language", {"English", "Français"}},
-    {"t.home", {"Mail for {{domain}}", "Courrier de {{domain}}"}},
     {"t.home-unknown", {"Mail delivery", "Remise du courrier"}},
     {"t.footer",
      {"This page sets no cookie, runs no script and loads nothing from other "
       "sites. It never asks for a password.",
       "Cette page ne dépose aucun cookie, n’exécute aucun script et ne charge "
-      "rien d’ailleurs. Elle ne demande jamais de mot de passe."}},
+      "rien d’un autre site. Elle ne demande jamais de mot de passe."}},
 
     {"t.open-title",
      {"One step, and your message is delivered",
-      "Une étape, et votre message est remis"}},
+      "Plus qu’une étape, et votre message sera remis"}},
     {"t.open-lead",
      {"Your message has arrived and is kept safe. Your address is not known "
-      "here yet, so please show, once, that a person wrote it.",
-      "Votre message est arrivé et il est en sûreté. Votre adresse n’est pas "
-      "encore connue ici" NB ": montrez, une seule fois, qu’une personne l’a "
-      "écrit."}},
+      "at {{name}} yet: please confirm, once, that you are a person.",
+      "Votre message est bien arrivé, il est en sûreté. Votre adresse n’est "
+      "pas encore connue chez {{name}}" NB
+      ": confirmez une seule fois que vous êtes une personne."}},
     {"t.your-message", {"Your message", "Votre message"}},
     {"t.from", {"From", "De"}},
     {"t.to", {"To", "À"}},
@@ -44,13 +43,13 @@ static const struct row rows[] = {
       "Saisissez les six caractères de l’image"}},
     {"t.answer-hint",
      {"Capital or small letters: both are fine.",
-      "Majuscules ou minuscules" NB ": peu importe."}},
-    {"t.submit", {"Deliver my message", "Remettre mon message"}},
+      "Majuscules ou minuscules, peu importe."}},
+    {"t.submit", {"Deliver my message", "Transmettre mon message"}},
     {"t.another", {"Show another picture", "Afficher une autre image"}},
     {"t.wrong",
      {"That was not what the picture showed. Here is a new one. "
       "Attempts left: {{left}}.",
-      "Ce n’était pas ce que montrait l’image. En voici une nouvelle. "
+      "Ce n’est pas ce que montrait l’image. En voici une nouvelle. "
       "Essais restants" NB ": {{left}}."}},
     {"t.wrong-empty",
      {"Please type the six characters of the picture.",
@@ -59,8 +58,8 @@ static const struct row rows[] = {
      {"The picture was replaced meanwhile, in another window perhaps. Your "
       "answer was not counted. Please read the new one.",
       "L’image a été remplacée entre-temps, peut-être dans une autre "
-      "fenêtre. Votre réponse n’a pas été comptée. Veuillez lire la "
-      "nouvelle image."}},
+      "fenêtre. Votre réponse n’a pas été comptée" NB
+      ": veuillez lire la nouvelle image."}},
     {"t.no-more-images",
      {"There are no more new pictures. Please answer this one.",
       "Il n’y a plus de nouvelle image. Veuillez répondre à celle-ci."}},
@@ -68,23 +67,20 @@ static const struct row rows[] = {
     {"t.why", {"Why do I see this page?", "Pourquoi cette page" NB "?"}},
     {"t.why-text",
      {"Most mail in the world is sent by machines to people who never asked "
-      "for it. {{domain}} therefore holds the first message of an unknown "
-      "sender until a person confirms it. You do this once.",
-      "La plupart du courrier dans le monde est envoyé par des machines à "
-      "des gens qui n’ont rien demandé. {{domain}} retient donc le premier "
-      "message d’un expéditeur inconnu jusqu’à ce qu’une personne le "
-      "confirme. Vous ne le faites qu’une fois."}},
+      "for it. At {{name}}, the first message of an unknown sender therefore "
+      "waits until a person confirms it. You do this once.",
+      "La plupart des courriels sont envoyés par des machines à des gens qui "
+      "n’ont rien demandé. Chez {{name}}, le premier message d’un expéditeur "
+      "inconnu attend donc qu’une personne le confirme. Vous ne le faites "
+      "qu’une fois."}},
     {"t.next", {"What happens next?", "Et ensuite" NB "?"}},
     {"t.next-text",
      {"Your message is delivered within a minute or so, unchanged, and so are "
-      "others of yours that wait here. Your next ones pass directly. If you "
-      "do nothing, it goes on waiting: the recipient can still release it. "
-      "This link works until {{expires}}.",
-      "Votre message est remis en une minute environ, tel quel, comme les "
+      "others of yours that wait here. Your next ones pass directly. This "
+      "link works until {{expires}}.",
+      "Votre message est remis tel quel, en une minute environ, comme les "
       "autres messages de vous qui attendent ici. Les suivants passeront "
-      "directement. Si vous ne faites rien, il continue d’attendre" NB
-      ": le destinataire peut encore le libérer. Ce lien est valable "
-      "jusqu’au {{expires}}."}},
+      "directement. Ce lien est valable jusqu’au {{expires}}."}},
     {"t.kept", {"What is kept?", "Qu’est-ce qui est conservé" NB "?"}},
     {"t.kept-text",
      {"Your address is noted as one of a person, so that you are not asked "
@@ -94,25 +90,26 @@ static const struct row rows[] = {
       "Votre adresse est notée comme celle d’une personne, afin que la "
       "question ne vous soit plus posée. Pour le message" NB ": qui a écrit "
       "à qui, quand, sa taille et, chez certaines organisations, son objet. "
-      "Ce que vous saisissez ici est comparé et n’est pas conservé" NB
+      "Ce que vous saisissez ici est comparé, puis oublié" NB
       "; un journal note quand et depuis quelle adresse réseau."}},
     {"t.blind",
      {"I cannot see or read the picture",
       "Je ne peux pas voir ou lire l’image"}},
     {"t.blind-text",
-     {"You need not answer. Tell the recipient another way, by telephone for "
-      "instance, that a message from you is waiting: the recipient can "
-      "release it without this page.",
-      "Vous n’avez pas à répondre. Dites au destinataire par un autre moyen, "
-      "par téléphone par exemple, qu’un message de vous attend" NB
-      ": il peut le libérer sans passer par cette page."}},
+     {"Tell the person you wrote to another way, by telephone for instance, "
+      "that a message from you is waiting: the mail administrator of {{name}} "
+      "can let it through without this page.",
+      "Prévenez la personne à qui vous avez écrit par un autre moyen, par "
+      "téléphone par exemple, qu’un message de vous attend" NB
+      ": l’administrateur du courrier, chez {{name}}, peut le laisser passer "
+      "sans cette page."}},
     {"t.not-me",
      {"I did not write this message", "Je n’ai pas écrit ce message"}},
     {"t.not-me-text",
      {"Then someone else used your address. Close this page and do nothing: "
       "the message is not delivered by this page, and you need not answer.",
       "Quelqu’un d’autre s’est alors servi de votre adresse. Fermez cette "
-      "page et ne faites rien" NB ": elle ne remettra pas le message, et "
+      "page sans rien faire" NB ": elle ne remettra pas le message, et "
       "vous n’avez pas à répondre."}},
 
     {"t.solved-title",
@@ -130,37 +127,49 @@ static const struct row rows[] = {
       "directement. Vous pouvez fermer cette page."}},
     {"t.already-title", {"This was done already", "C’est déjà fait"}},
     {"t.already-lead",
-     {"The question was answered before, and your message was released then.",
-      "La question a déjà reçu sa réponse, et votre message a été libéré à ce "
+     {"You have confirmed it before, and your message was let through then.",
+      "Vous l’avez déjà confirmé, et votre message est passé à ce "
       "moment-là."}},
     {"t.already-next",
      {"You need not do anything more. You can close this page.",
       "Vous n’avez plus rien à faire. Vous pouvez fermer cette page."}},
+    {"t.released-title",
+     {"Your message is on its way", "Votre message est en route"}},
+    {"t.released-lead",
+     {"It was let through without your answer, and is being handed to the "
+      "recipient’s mail server.",
+      "On l’a laissé passer sans attendre votre réponse" NB
+      ": il est en cours de remise au serveur du destinataire."}},
+    {"t.delivered-title",
+     {"Your message was delivered", "Votre message a été remis"}},
+    {"t.delivered-lead",
+     {"It was let through without your answer, exactly as you wrote it.",
+      "On l’a laissé passer sans attendre votre réponse, exactement tel que "
+      "vous l’avez écrit."}},
     {"t.expired-title",
      {"This link is no longer valid", "Ce lien n’est plus valable"}},
     {"t.expired-lead",
-     {"Its time is over. The recipient may still find your message among "
-      "those that wait, but this page cannot deliver it any more.",
-      "Son délai est passé. Le destinataire peut encore trouver votre "
-      "message parmi ceux qui attendent, mais cette page ne peut plus le "
-      "remettre."}},
+     {"It has expired: this page cannot deliver your message any more.",
+      "Il a expiré" NB ": cette page ne peut plus remettre votre message."}},
     {"t.expired-next",
      {"If it still matters, send your message again: you will get a new "
       "link. Or tell the recipient another way.",
-      "S’il compte encore, renvoyez votre message" NB ": vous recevrez un "
+      "Si votre message compte encore, renvoyez-le" NB ": vous recevrez un "
       "nouveau lien. Ou prévenez le destinataire par un autre moyen."}},
-    {"t.blocked-title", {"Too many wrong answers", "Trop de réponses fausses"}},
+    {"t.blocked-title",
+     {"Too many wrong answers", "Trop de mauvaises réponses"}},
     {"t.blocked-lead",
      {"To keep machines from guessing, this link takes no more answers. Your "
-      "message is not lost: it goes on waiting for the recipient.",
+      "message is not lost: it goes on waiting.",
       "Pour que des machines ne puissent pas deviner, ce lien n’accepte plus "
-      "de réponse. Votre message n’est pas perdu" NB ": il continue "
-      "d’attendre le destinataire."}},
+      "de réponse. Votre message n’est pas perdu" NB ": il attend toujours."}},
     {"t.blocked-next",
-     {"Tell the recipient another way, by telephone for instance, that a "
-      "message from you is waiting: the recipient can release it.",
-      "Dites au destinataire par un autre moyen, par téléphone par exemple, "
-      "qu’un message de vous attend" NB ": il peut le libérer."}},
+     {"Tell the person you wrote to another way, by telephone for instance, "
+      "that a message from you is waiting: their mail administrator can let "
+      "it through.",
+      "Prévenez la personne à qui vous avez écrit par un autre moyen, par "
+      "téléphone par exemple, qu’un message de vous attend" NB
+      ": l’administrateur de son courrier peut le laisser passer."}},
     {"t.unknown-title",
      {"This link is not known here", "Ce lien n’est pas connu ici"}},
     {"t.unknown-lead",
@@ -176,7 +185,7 @@ static const struct row rows[] = {
     {"t.trouble-lead",
      {"The fault is ours. Your message is safe, and nothing that you did is "
       "lost.",
-      "La faute est de notre côté. Votre message est en sûreté et rien de ce "
+      "L’erreur vient de nous. Votre message est en sûreté et rien de ce "
       "que vous avez fait n’est perdu."}},
     {"t.trouble-next",
      {"Please try again in a minute.", "Veuillez réessayer dans une minute."}},
@@ -185,27 +194,33 @@ static const struct row rows[] = {
     {"m.subject",
      {"Your message to {{recipient}} is waiting for one step",
       "Votre message à {{recipient}} attend une confirmation"}},
+    /* The first line, which an inbox shows beside the subject. */
+    {"m.preview",
+     {"Please confirm that you are a person, and your message to "
+      "{{recipient}} is delivered.",
+      "Confirmez une seule fois que vous êtes une personne, et votre message "
+      "à {{recipient}} sera remis."}},
     {"m.hint", {"(English text below)", "(texte français plus bas)"}},
     {"m.hello", {"Hello,", "Bonjour,"}},
     {"m.lead",
-     {"A message from your address arrived here. It is kept safe and has not "
-      "been delivered yet:",
-      "Un message envoyé depuis votre adresse est arrivé ici. Il est en "
-      "sûreté et n’a pas encore été remis" NB ":"}},
+     {"A message from your address has arrived at {{name}}. It is kept safe "
+      "and has not been delivered yet:",
+      "Un message envoyé depuis votre adresse est arrivé chez {{name}}. Il "
+      "est en sûreté et n’a pas encore été remis" NB ":"}},
     {"m.from", {"From", "De"}},
     {"m.to", {"To", "À"}},
     {"m.subject-label", {"Subject", "Objet"}},
     {"m.sent", {"Arrived", "Arrivé"}},
     {"m.colon", {":", NB ":"}},
     {"m.ask",
-     {"Your address is not known yet at {{domain}}, which asks every new "
-      "correspondent, once, to show that a person wrote. Open this page and "
-      "type the six characters it shows:",
-      "Votre adresse n’est pas encore connue de {{domain}}, qui demande une "
-      "fois à chaque nouveau correspondant de montrer qu’une personne a "
-      "écrit. Ouvrez cette page et saisissez les six caractères affichés" NB
-      ":"}},
-    {"m.button", {"Deliver my message", "Remettre mon message"}},
+     {"Your address is not known at {{name}} yet, where every new "
+      "correspondent is asked once. To confirm that you are a person, open "
+      "this page and type the six characters it shows:",
+      "Votre adresse n’est pas encore connue chez {{name}}, où l’on pose la "
+      "question une fois à chaque nouveau correspondant. Pour confirmer que "
+      "vous êtes une personne, ouvrez cette page et saisissez les six "
+      "caractères affichés" NB ":"}},
+    {"m.button", {"Deliver my message", "Transmettre mon message"}},
     {"m.or-link",
      {"Or copy this address into your browser:",
       "Ou copiez cette adresse dans votre navigateur" NB ":"}},
@@ -222,14 +237,15 @@ static const struct row rows[] = {
       "votre adresse" NB ": ignorez ce courriel. Rien ne sera remis et vous "
       "n’en recevrez pas d’autre à ce sujet."}},
     {"m.safe",
-     {"We never ask for a password, a payment or personal data. In doubt, "
-      "ask the person you wrote to: they can release your message as well.",
+     {"We never ask for a password, a payment or personal data. If in doubt, "
+      "ask the person you wrote to another way, by telephone for instance.",
       "Nous ne demandons jamais de mot de passe, de paiement ni de données "
-      "personnelles. En cas de doute, demandez à la personne à qui vous avez "
-      "écrit" NB ": elle peut aussi libérer votre message."}},
+      "personnelles. En cas de doute, demandez par un autre moyen, par "
+      "téléphone par exemple, à la personne à qui vous avez écrit."}},
     {"m.auto",
-     {"This mail was written by a machine, as an answer to yours.",
-      "Ce courriel a été écrit par une machine, en réponse au vôtre."}},
+     {"This mail is an automatic reply to your message.",
+      "Ce courriel a été envoyé automatiquement, en réponse à votre "
+      "message."}},
 };
 
 const char *text_find(enum text_language language, const char *name)

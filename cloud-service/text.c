@@ -1,10 +1,12 @@
 /* Which language a person is answered in, and how a date reads in it. */
 #include "cloud-service/text.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "common/error.h"
+#include "common/zone.h"
 
 /* As many ranges of an Accept-Language field as are looked at. */
 #define RANGES_MAXIMUM 32
@@ -96,11 +98,27 @@ static const char *const months[TEXT_LANGUAGE_COUNT][12] = {
      "septembre", "octobre", "novembre", "décembre"},
 };
 
-char *text_date(enum text_language language, int64_t wall_ms,
+/* Moves *seconds to the zone's clock; false where that is not known. */
+static bool to_local(const char *name, int64_t *seconds)
+{
+	struct zone *zone = NULL;
+	if (!name || !*name || zone_read(&zone, ZONE_DIRECTORY, name, NULL))
+		return false;
+	*seconds += zone_offset(zone, *seconds);
+	zone_free(zone);
+	return true;
+}
+
+char *text_date(enum text_language language, int64_t wall_ms, const char *zone,
                 char text[TEXT_DATE_SIZE])
 {
-	time_t seconds = (time_t)(wall_ms / 1000);
+	int64_t local = wall_ms / 1000;
+	char where[ZONE_NAME_SIZE + 2] = "UTC";
 	struct tm tm;
+	if (to_local(zone, &local))
+		snprintf(where, sizeof(where), "(%.*s)", ZONE_NAME_SIZE - 1,
+		         zone);
+	time_t seconds = (time_t)local;
 	if (!gmtime_r(&seconds, &tm) || tm.tm_year > 8099) {
 		text[0] = '\0';
 		return text;
@@ -109,11 +127,11 @@ char *text_date(enum text_language language, int64_t wall_ms,
 	const char *month = months[language][tm.tm_mon];
 	int year = tm.tm_year + 1900;
 	if (language == TEXT_FR)
-		snprintf(text, TEXT_DATE_SIZE, "%s %d%s %s %d à %02d:%02d UTC",
+		snprintf(text, TEXT_DATE_SIZE, "%s %d%s %s %d à %02d:%02d %s",
 		         day, tm.tm_mday, tm.tm_mday == 1 ? "er" : "", month,
-		         year, tm.tm_hour, tm.tm_min);
+		         year, tm.tm_hour, tm.tm_min, where);
 	else
-		snprintf(text, TEXT_DATE_SIZE, "%s %d %s %d, %02d:%02d UTC",
-		         day, tm.tm_mday, month, year, tm.tm_hour, tm.tm_min);
+		snprintf(text, TEXT_DATE_SIZE, "%s %d %s %d, %02d:%02d %s", day,
+		         tm.tm_mday, month, year, tm.tm_hour, tm.tm_min, where);
 	return text;
 }

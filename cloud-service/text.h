@@ -7,8 +7,8 @@
 
 enum text_language { TEXT_EN, TEXT_FR, TEXT_LANGUAGE_COUNT };
 
-/* Enough for text_date(). */
-#define TEXT_DATE_SIZE 64
+/* Enough for text_date(), a zone's name included. */
+#define TEXT_DATE_SIZE 144
 
 /* "en" or "fr"; never NULL. */
 const char *text_language_code(enum text_language language);
@@ -32,10 +32,11 @@ enum text_language text_language_choose(const char *asked, const char *accept,
 const char *text_find(enum text_language language, const char *name);
 
 /*
- * Writes "Saturday 21 November 2026, 08:00 UTC" or the French form of it;
- * returns text.
+ * Writes "Saturday 21 November 2026, 09:00 (Europe/Paris)" or the French form
+ * of it; zone is the IANA's name of one. Without it (NULL, "", or none that the
+ * system knows) it is "08:00 UTC". Returns text.
  */
-char *text_date(enum text_language language, int64_t wall_ms,
+char *text_date(enum text_language language, int64_t wall_ms, const char *zone,
                 char text[TEXT_DATE_SIZE]);
 
 #endif

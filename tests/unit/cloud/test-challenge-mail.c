@@ -8,6 +8,7 @@ static const uint8_t key[TOKEN_KEY_SIZE] = {5};
 static struct registry_recipient recipients[3];
 static struct registry_message message;
 static struct registry_challenge challenge;
+static struct registry_tenant tenant;
 static struct challenge_mail mail;
 static struct buffer out;
 
@@ -27,9 +28,11 @@ static void setup(void)
 	                                .sender = (char *)"jean@sender.example",
 	                                .code = (char *)"ACE234",
 	                                .expires_ms = 1795852800000LL};
+	tenant = (struct registry_tenant){.name = (char *)"town",
+	                                  .language = (char *)"en"};
 	mail = (struct challenge_mail){.challenge = &challenge,
 	                               .message = &message,
-	                               .language = "en",
+	                               .tenant = &tenant,
 	                               .from = "challenge@gate.example",
 	                               .from_name = "Town mail",
 	                               .public_url = "https://mail.example",
@@ -190,7 +193,7 @@ END_TEST
 
 START_TEST(the_tenants_language_comes_first)
 {
-	mail.language = "fr";
+	tenant.language = (char *)"fr";
 	const char *text = render();
 	check_lines();
 	ck_assert_ptr_nonnull(strstr(text, "\r\nSubject: =?utf-8?B?"));
@@ -201,6 +204,58 @@ START_TEST(the_tenants_language_comes_first)
 	char *again = strdup(text);
 	ck_assert_str_eq(render(), again);
 	free(again);
+}
+END_TEST
+
+/* What strangers are shown of the tenant. */
+START_TEST(the_tenants_name_zone_and_from)
+{
+	tenant.display_name = (char *)"H\u00f4tel d\u2019Acme";
+	tenant.time_zone = (char *)"Europe/Paris";
+	tenant.from_name = (char *)"Acme reception";
+	const char *text = render();
+	check_lines();
+	ck_assert_int_eq(strncmp(text, "From: Acme reception\r\n", 22), 0);
+	ck_assert_ptr_null(strstr(text, "Town mail"));
+	char *plain = part("plain"), *html = part("html");
+	for (int i = 0; i < 2; i++) {
+		const char *body = i ? html : plain;
+		ck_assert_ptr_nonnull(
+		    strstr(body, "at H\u00f4tel d\u2019Acme"));
+		ck_assert_ptr_nonnull(
+		    strstr(body, "chez H\u00f4tel d\u2019Acme"));
+		ck_assert_ptr_nonnull(strstr(
+		    body, "Saturday 21 November 2026, 09:00 (Europe/Paris)"));
+		ck_assert_ptr_null(strstr(body, "UTC"));
+	}
+	free(plain);
+	free(html);
+}
+END_TEST
+
+/* What an inbox shows beside the subject; and nothing that is not so. */
+START_TEST(the_first_line_and_the_words)
+{
+	static const char *const absent[] = {"release", "lib\u00e9rer",
+	                                     "machine", "d\u2019acme",
+	                                     "de acme", "In doubt"};
+	recipients[0].address = (char *)"jean@acme.example";
+	for (int i = 0; i < 2; i++) {
+		tenant.language = (char *)(i ? "fr" : "en");
+		render();
+		char *plain = part("plain");
+		const char *first =
+		    i ? "Confirmez une seule fois que vous \u00eates une "
+		        "personne, et"
+		      : "Please confirm that you are a person, and your";
+		ck_assert_int_eq(strncmp(plain, first, strlen(first)), 0);
+		ck_assert_ptr_nonnull(strstr(plain, "chez acme.example"));
+		ck_assert_ptr_nonnull(strstr(plain, "at acme.example"));
+		for (size_t j = 0; j < sizeof(absent) / sizeof(*absent); j++)
+			ck_assert_msg(!strstr(plain, absent[j]), "%s",
+			              absent[j]);
+		free(plain);
+	}
 }
 END_TEST
 
@@ -368,6 +423,8 @@ int main(void)
 	Suite *suite = suite_create("challenge-mail");
 	TCase *all = tcase_create("challenge-mail");
 	tcase_add_checked_fixture(all, setup, teardown);
+	tcase_add_test(all, the_tenants_name_zone_and_from);
+	tcase_add_test(all, the_first_line_and_the_words);
 	tcase_add_test(all, a_mail_says_what_it_must);
 	tcase_add_test(all, both_parts_hold_the_link_and_both_languages);
 	tcase_add_test(all, the_tenants_language_comes_first);

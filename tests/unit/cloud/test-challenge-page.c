@@ -114,7 +114,9 @@ static void setup(void)
 {
 	struct error err = {0};
 	struct registry_tenant tenant = {.name = (char *)"town",
-	                                 .language = (char *)"en"};
+	                                 .language = (char *)"en",
+	                                 .display_name = (char *)"Our town",
+	                                 .time_zone = (char *)"Europe/Paris"};
 	snprintf(directory, sizeof(directory), "/tmp/test-page-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	struct registry_options options = {"sqlite", directory};
@@ -236,7 +238,9 @@ START_TEST(the_open_page_tells_what_it_is_for)
 	    "claire@town.example",
 	    "and 1 more",
 	    "Plan of Thursday",
-	    "Saturday 21 November 2026, 08:00 UTC",
+	    "Saturday 21 November 2026, 09:00 (Europe/Paris)",
+	    "<p class=\"home\">Our town</p>",
+	    "not known at Our town yet",
 	    "name=\"serial\" value=\"1\"",
 	    "/image.png?serial=1\"",
 	    "<label for=\"answer\">",
@@ -309,7 +313,7 @@ START_TEST(languages)
 	    get("GET", path, "Accept-Language: fr-FR,en;q=0.5\r\n"), 200);
 	ck_assert(says("<html lang=\"fr\">"));
 	ck_assert_int_eq(get_page("?lang=fr"), 200);
-	ck_assert(says("Remettre mon message"));
+	ck_assert(says("Transmettre mon message"));
 	ck_assert_int_eq(get_page("?lang=%3Cscript%3E"), 200);
 	ck_assert(says("<html lang=\"en\">"));
 	ck_assert(!says("<script"));
@@ -575,6 +579,83 @@ START_TEST(an_expired_link_is_closed_at_once)
 }
 END_TEST
 
+static void decide(const char *recipient, enum registry_verdict verdict)
+{
+	struct error err = {0};
+	struct registry_decision decision = {.message = challenge.message,
+	                                     .recipient =
+	                                         (char *)(uintptr_t)recipient,
+	                                     .verdict = verdict,
+	                                     .by = (char *)"admin",
+	                                     .decided_ms = clock_wall_ms()};
+	ok(registry_decide(page.registry, &tenant_id, &decision, &err), &err);
+}
+
+static void deliver(const char *recipient)
+{
+	struct error err = {0};
+	ok(registry_message_event(page.registry, &tenant_id, &challenge.message,
+	                          recipient, REGISTRY_DELIVERED,
+	                          clock_wall_ms(), "250", &err),
+	   &err);
+}
+
+/* An admin lets the message through before the sender answers. */
+START_TEST(a_released_message_needs_no_answer)
+{
+	decide("claire@town.example", REGISTRY_RELEASE);
+	ck_assert_int_eq(get_page(""), 200);
+	ck_assert(says("<form")); /* Paul still waits */
+	decide("paul@town.example", REGISTRY_DISCARD);
+	ck_assert_int_eq(get_page(""), 200);
+	ck_assert(says("Your message is on its way"));
+	ck_assert(!says("<form"));
+	deliver("claire@town.example");
+	ck_assert_int_eq(get_page(""), 200);
+	ck_assert(says("Your message was delivered"));
+	ck_assert_int_eq(get_page("?lang=fr"), 200);
+	ck_assert(says("Votre message a \u00e9t\u00e9 remis"));
+	move(CHALLENGE_STATE_EXPIRED);
+	ck_assert_int_eq(get_page(""), 200);
+	ck_assert(says("Your message was delivered"));
+	ck_assert(!says("answer=") && !says("{{"));
+}
+END_TEST
+
+START_TEST(a_discarded_message_cannot_be_delivered)
+{
+	decide("claire@town.example", REGISTRY_DISCARD);
+	decide("paul@town.example", REGISTRY_DISCARD);
+	ck_assert_int_eq(get_page(""), 410);
+	ck_assert(!says("<form"));
+}
+END_TEST
+
+/* No page speaks of what a recipient cannot do. */
+START_TEST(no_page_promises_what_is_not)
+{
+	static const char *const absent[] = {"recipient can", "release",
+	                                     "lib\u00e9rer", "fausses"};
+	for (int s = 0; s < CHALLENGE_VIEW_STATE_COUNT; s++)
+		for (int i = 0; i < TEXT_LANGUAGE_COUNT; i++) {
+			struct buffer out;
+			struct error err = {0};
+			struct challenge_view view = {
+			    .state = (enum challenge_view_state)s,
+			    .language = (enum text_language)i,
+			    .token = token,
+			    .challenge = &challenge};
+			buffer_init(&out, 65536);
+			ok(challenge_view_render(&view, &out, &err), &err);
+			for (size_t j = 0; j < 4; j++)
+				ck_assert_msg(
+				    !strstr(buffer_text(&out), absent[j]),
+				    "%d: %s", s, absent[j]);
+			buffer_release(&out);
+		}
+}
+END_TEST
+
 /* Deletes what is over, as retention does in time. */
 static void purge(enum registry_kind kind)
 {
@@ -588,18 +669,8 @@ static void purge(enum registry_kind kind)
 
 static void discard_message(void)
 {
-	static char *const words[] = {(char *)"claire@town.example",
-	                              (char *)"paul@town.example"};
-	for (size_t i = 0; i < 2; i++) {
-		struct error err = {0};
-		struct registry_decision decision = {
-		    .message = challenge.message,
-		    .recipient = words[i],
-		    .verdict = REGISTRY_DISCARD,
-		    .decided_ms = clock_wall_ms()};
-		ok(registry_decide(page.registry, &tenant_id, &decision, &err),
-		   &err);
-	}
+	decide("claire@town.example", REGISTRY_DISCARD);
+	decide("paul@town.example", REGISTRY_DISCARD);
 	purge(REGISTRY_MESSAGES);
 }
 
@@ -787,6 +858,9 @@ int main(void)
 	tcase_add_test(pages, a_long_form_is_refused);
 	tcase_add_test(pages, another_picture);
 	tcase_add_test(pages, an_expired_link_is_closed_at_once);
+	tcase_add_test(pages, a_released_message_needs_no_answer);
+	tcase_add_test(pages, a_discarded_message_cannot_be_delivered);
+	tcase_add_test(pages, no_page_promises_what_is_not);
 	tcase_add_test(pages, a_deleted_message_is_no_fault);
 	tcase_add_test(pages, a_deleted_challenge_is_unknown);
 	tcase_add_test(pages, every_state_renders);

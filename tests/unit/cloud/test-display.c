@@ -99,7 +99,7 @@ START_TEST(senders)
 	    .sender = (char *)sender_rows[_i].address};
 	struct challenge_facts facts;
 
-	challenge_facts_fill(&facts, TEXT_EN, &challenge, NULL);
+	challenge_facts_fill(&facts, TEXT_EN, NULL, &challenge, NULL);
 	ck_assert_str_eq(facts.sender, sender_rows[_i].shown);
 }
 END_TEST
@@ -114,9 +114,11 @@ static struct registry_challenge challenge;
 static void expect_not_in_mail(const char *id, const char *word)
 {
 	static const uint8_t key[TOKEN_KEY_SIZE] = {5};
+	static const struct registry_tenant tenant = {.name = (char *)"acme",
+	                                              .language = (char *)"en"};
 	struct challenge_mail mail = {.challenge = &challenge,
 	                              .message = &message,
-	                              .language = "en",
+	                              .tenant = &tenant,
 	                              .from = "challenge@gate.example",
 	                              .public_url = "https://mail.example",
 	                              .token_key = key};
@@ -174,7 +176,7 @@ static void play(const json_t *item, void *context)
 	(void)snprintf(subject, sizeof(subject), "%s", plain);
 	if (*encoded)
 		read_subject(encoded, subject, sizeof(subject));
-	challenge_facts_fill(&facts, TEXT_EN, &challenge, &message);
+	challenge_facts_fill(&facts, TEXT_EN, NULL, &challenge, &message);
 	if (*encoded)
 		ck_assert_msg(
 		    !strcmp(facts.subject,

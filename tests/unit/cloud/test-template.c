@@ -183,17 +183,30 @@ END_TEST
 START_TEST(dates_read_well)
 {
 	char text[TEXT_DATE_SIZE];
-	ck_assert_str_eq(text_date(TEXT_EN, 1795248000000LL, text),
+	ck_assert_str_eq(text_date(TEXT_EN, 1795248000000LL, "", text),
 	                 "Saturday 21 November 2026, 08:00 UTC");
-	ck_assert_str_eq(text_date(TEXT_FR, 1795248000000LL, text),
+	ck_assert_str_eq(text_date(TEXT_FR, 1795248000000LL, "", text),
 	                 "samedi 21 novembre 2026 à 08:00 UTC");
-	ck_assert_str_eq(text_date(TEXT_FR, 0, text),
+	ck_assert_str_eq(text_date(TEXT_FR, 0, NULL, text),
 	                 "jeudi 1er janvier 1970 à 00:00 UTC");
+	/* By the clock of the zone, summer and winter. */
+	ck_assert_str_eq(
+	    text_date(TEXT_FR, 1795248000000LL, "Europe/Paris", text),
+	    "samedi 21 novembre 2026 à 09:00 (Europe/Paris)");
+	ck_assert_str_eq(
+	    text_date(TEXT_EN, 1781992800000LL, "Europe/Paris", text),
+	    "Sunday 21 June 2026, 00:00 (Europe/Paris)");
+	ck_assert_str_eq(
+	    text_date(TEXT_FR, 0, "America/New_York", text),
+	    "mercredi 31 décembre 1969 à 19:00 (America/New_York)");
+	ck_assert_str_eq(text_date(TEXT_EN, 1795248000000LL, "No/Where", text),
+	                 "Saturday 21 November 2026, 08:00 UTC");
 	/* No time of a person: empty or short, never too long. */
-	ck_assert_uint_lt(strlen(text_date(TEXT_FR, INT64_MAX, text)),
+	ck_assert_uint_lt(strlen(text_date(TEXT_FR, INT64_MAX, NULL, text)),
 	                  TEXT_DATE_SIZE);
-	ck_assert_uint_lt(strlen(text_date(TEXT_EN, INT64_MIN, text)),
-	                  TEXT_DATE_SIZE);
+	ck_assert_uint_lt(
+	    strlen(text_date(TEXT_EN, INT64_MIN, "Europe/Paris", text)),
+	    TEXT_DATE_SIZE);
 }
 END_TEST
 
