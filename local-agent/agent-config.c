@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/fs.h"
+#include "common/mail/address.h"
 #include "common/mem.h"
 #include "store/spool.h"
 
@@ -146,6 +147,14 @@ const struct config_field agent_config_fields[] = {
 	NUMBER("queue.lease", CONFIG_DURATION_MS, queue_lease_ms, "2min", 1000,
 	     DAY_MS, "after which mail that an agent died over is delivered by "
 	     "another one of the same spool"),
+	{.name = "dsn.enabled", .type = CONFIG_BOOLEAN,
+	 .offset = AT(dsn_enabled), .standard = "yes",
+	 .help = "tell authenticated senders of mail that failed"},
+	TEXT("dsn.from", dsn_from, NULL,
+	     "address in From of what they are sent; postmaster@ with "
+	     "agent.hostname if unset"),
+	TEXT("dsn.relay", dsn_relay_address, NULL,
+	     "server that takes what they are sent; the next hop if unset"),
 	TEXT("metrics.listen", metrics_listen, "127.0.0.1:10027",
 	     "address and port of /healthz, /readyz, /metrics; \"\": none"),
 	{.name = "log.level", .type = CONFIG_CHOICE, .offset = AT(log_level),
@@ -249,7 +258,25 @@ static int resolve_endpoints(const char *name, struct agent_config *config,
 	if (result == 0 && is_set(config->metrics_listen))
 		result = resolve(name, "metrics.listen", config->metrics_listen,
 		                 &config->metrics, err);
+	if (result == 0 && is_set(config->dsn_relay_address))
+		result = resolve(name, "dsn.relay", config->dsn_relay_address,
+		                 &config->dsn_relay, err);
 	return result;
+}
+
+static int find_dsn_from(const char *name, struct agent_config *config,
+                         struct error *err)
+{
+	if (!is_set(config->dsn_from)) {
+		free(config->dsn_from);
+		config->dsn_from =
+		    mem_format("postmaster@%s", config->hostname);
+	} else if (!mail_address_valid(config->dsn_from, false)) {
+		return error_set(err, ERR_INVALID,
+		                 "%s: dsn.from: \"%s\" is no mail address",
+		                 name, config->dsn_from);
+	}
+	return 0;
 }
 
 static int read_key_file(const char *name, struct agent_config *config,
@@ -372,6 +399,7 @@ static void release_derived(struct agent_config *config)
 	free(config->smtp.address);
 	free(config->next_hop.address);
 	free(config->metrics.address);
+	free(config->dsn_relay.address);
 }
 
 /* Works out what follows from the keys of a file that was read. */
@@ -384,6 +412,8 @@ static int complete(const char *name, struct agent_config *config,
 		result = find_name(name, config, err);
 	if (result == 0)
 		result = find_hostname(name, config, err);
+	if (result == 0)
+		result = find_dsn_from(name, config, err);
 	if (result == 0)
 		result = find_key(name, config, err);
 	if (result == 0)

@@ -45,12 +45,16 @@ struct agent_config {
 	int64_t queue_retry_min_ms, queue_retry_max_ms, queue_give_up_ms;
 	int64_t queue_keep_failed_ms, queue_keep_history_ms, queue_lease_ms;
 
+	bool dsn_enabled;
+	char *dsn_from; /* postmaster@hostname where the file has none */
+	char *dsn_relay_address;
+
 	char *metrics_listen;
 	int64_t log_level; /* an enum log_level */
 
-	/* Worked out: never NULL but for metrics.address. */
+	/* Worked out: never NULL but for the addresses of the last two. */
 	char *hostname, *key;
-	struct agent_endpoint smtp, next_hop, metrics;
+	struct agent_endpoint smtp, next_hop, metrics, dsn_relay;
 };
 
 /* The table of keys. */

@@ -15,6 +15,7 @@
 #include "local-agent/decisions.h"
 #include "local-agent/delivery.h"
 #include "local-agent/disowned.h"
+#include "local-agent/dsn-queue.h"
 #include "local-agent/events.h"
 #include "local-agent/intake.h"
 #include "local-agent/maintenance.h"
@@ -46,6 +47,7 @@ struct agent {
 	struct decisions *decisions;
 	struct policy_sync *policy_sync;
 	struct events *events;
+	struct dsn_queue *dsn_queue;
 	struct maintenance *maintenance;
 	struct ops_http *ops;
 	struct intake *intake;
@@ -278,7 +280,13 @@ static int start_upkeep(struct agent *agent, struct error *err)
 	    .healthy = is_healthy,
 	    .context = agent,
 	};
-	int result = maintenance_start(&agent->maintenance, &maintenance, err);
+	struct dsn_queue_options dsn = {agent->config, agent->spool,
+	                                agent->writer, agent->replica};
+	int result = dsn_queue_start(&agent->dsn_queue, &dsn, err);
+
+	if (result == 0)
+		result =
+		    maintenance_start(&agent->maintenance, &maintenance, err);
 
 	if (result == 0 && ops.address)
 		result = ops_http_start(&agent->ops, &ops, err);
@@ -427,6 +435,7 @@ void agent_stop(struct agent *agent)
 	smtp_listener_stop(agent->listener, SMTP_STOP_MS);
 	stop_cloud(agent);
 	maintenance_stop(agent->maintenance);
+	dsn_queue_stop(agent->dsn_queue);
 	if (agent->delivery)
 		delivery_stop(agent->delivery, DELIVERY_STOP_MS);
 	events_stop(agent->events);

@@ -165,6 +165,8 @@ void cli_print_message(const struct spool_message *message)
 	print_time("expires if held:", message->expires_ms);
 	(void)printf("%-17s %lld bytes%s\n", "size:", (long long)message->size,
 	             message->body_present ? "" : ", body no longer kept");
+	if (!id_is_none(&message->dsn_of))
+		print_field("tells of:", id_format(&message->dsn_of, id));
 	print_field("sender:", message->sender);
 	print_field("looked up as:", message->sender_normal);
 	print_field("header From:", message->header_from);

@@ -356,6 +356,42 @@ static int commit_move(struct spool *spool, const struct action *action,
 	return CLI_OK;
 }
 
+/* Discards the DSN, unless it has gone or is just being delivered. */
+static bool discard_dsn(struct spool *spool, const struct id *dsn_id)
+{
+	struct spool_change change = {.kind = SPOOL_MOVE};
+
+	change.move.id = *dsn_id;
+	change.move.from = SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED);
+	change.move.lease_owner = "";
+	change.move.to = SPOOL_DISCARDED;
+	change.move.now_ms = clock_wall_ms();
+	change.move.by = "admin";
+	change.move.why = "what it tells of is tried again";
+	return spool_commit(spool, &change, 1, NULL) == 0 && change.result == 0;
+}
+
+/*
+ * What is tried again may be delivered after all: its sender is not told
+ * meanwhile that it failed. Where the DSN is out already, he was.
+ */
+static void withdraw_dsn(struct spool *spool, const struct id *id, size_t index,
+                         const struct spool_recipient *recipient)
+{
+	struct spool_change change = {.kind = SPOOL_DSN};
+
+	if (recipient->dsn != SPOOL_DSN_DUE &&
+	    (recipient->dsn != SPOOL_DSN_QUEUED ||
+	     !discard_dsn(spool, &recipient->dsn_id)))
+		return;
+	change.dsn.id = *id;
+	change.dsn.recipient = index;
+	change.dsn.from = recipient->dsn;
+	change.dsn.to = SPOOL_DSN_NONE;
+	change.dsn.dsn_id = recipient->dsn_id;
+	(void)spool_commit(spool, &change, 1, NULL);
+}
+
 static int change_recipient(struct spool *spool, const struct action *action,
                             const struct arguments *arguments,
                             const struct spool_message *message,
@@ -373,6 +409,8 @@ static int change_recipient(struct spool *spool, const struct action *action,
 		return CLI_FAILURE;
 	}
 	*changed += 1;
+	if (current->state == SPOOL_FAILED && action->to == SPOOL_QUEUED)
+		withdraw_dsn(spool, &message->id, recipient, current);
 	return commit_move(spool, action, arguments, message, recipient);
 }
 

@@ -252,11 +252,17 @@ static void set_change(struct parcel *parcel, size_t index,
 	change->move.by = recipient->by;
 	change->move.why = recipient->why;
 	change->move.reply = parcel->replies[index];
+	/* Of a DSN nobody hears, and nobody is kept waiting for. */
+	if (!id_is_none(&parcel->message.dsn_of))
+		return;
 	change->move.event = spool_state_is_final(state) && !parcel->fresh;
-	if (state == SPOOL_FAILED)
-		change->move.keep_until_ms =
-		    change->move.now_ms +
-		    parcel->delivery->options.config->queue_keep_failed_ms;
+	if (state != SPOOL_FAILED)
+		return;
+	change->move.keep_until_ms =
+	    change->move.now_ms +
+	    parcel->delivery->options.config->queue_keep_failed_ms;
+	/* Whether the sender may be told is found out later. */
+	change->move.dsn = *parcel->message.sender != '\0';
 }
 
 static void set_outcome(struct parcel *parcel, size_t index,

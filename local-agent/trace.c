@@ -103,7 +103,8 @@ static void put_received(struct folder *folder,
 	char id[ID_TEXT_SIZE], text[WORD_SIZE + 48];
 
 	put(folder, "Received:");
-	put_client(folder, message);
+	if (id_is_none(&message->dsn_of)) /* else it began here */
+		put_client(folder, message);
 	put_word(folder, "by");
 	put_word(folder, hostname);
 	put_word(folder, "(turing-agent)");
