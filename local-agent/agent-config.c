@@ -20,6 +20,7 @@
 #define AGENT_NAME   "agent"
 
 static const char *const positions[] = {"above", "below", NULL};
+static const char *const checks[] = {"next_hop", "list", "off", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 /* clang-format off */
@@ -48,8 +49,11 @@ const struct config_field agent_config_fields[] = {
 	NUMBER("smtp.max_sessions", CONFIG_INTEGER, smtp_max_sessions, "1000",
 	     1, 100000, "sessions at once"),
 	NUMBER("smtp.max_sessions_per_address", CONFIG_INTEGER,
-	     smtp_max_sessions_per_address, "0", 0, 100000,
+	     smtp_max_sessions_per_address, "20", 0, 100000,
 	     "sessions at once from one address; 0: no limit"),
+	NUMBER("smtp.max_sessions_per_listed", CONFIG_INTEGER,
+	     smtp_max_sessions_per_listed, "500", 0, 100000,
+	     "the same for each address of xforward_from"),
 	{.name = "smtp.xforward_from", .type = CONFIG_LIST,
 	 .offset = AT(smtp_xforward_from),
 	 .standard = "[\"127.0.0.1\", \"::1\"]",
@@ -62,6 +66,33 @@ const struct config_field agent_config_fields[] = {
 	NUMBER("smtp.session_timeout", CONFIG_DURATION_MS,
 	     smtp_session_timeout_ms, "1h", 1000, DAY_MS,
 	     "time for a session"),
+	{.name = "recipients.check", .type = CONFIG_CHOICE,
+	 .offset = AT(recipients_check), .standard = "next_hop",
+	 .choices = checks,
+	 .help = "who knows which recipients exist: the next hop, a list, "
+		 "nobody"},
+	TEXT("recipients.list", recipients_list, NULL,
+	     "file of recipients, as Postfix's texthash has them"),
+	TEXT("recipients.delimiter", recipients_delimiter, "",
+	     "characters that begin an extension, for the list"),
+	TEXT("recipients.sender", recipients_sender, "",
+	     "envelope sender of questions to the next hop; null if empty"),
+	NUMBER("recipients.positive", CONFIG_DURATION_MS,
+	     recipients_positive_ms, "1h", 0, 366 * DAY_MS,
+	     "how long it is believed that a recipient exists"),
+	NUMBER("recipients.stale", CONFIG_DURATION_MS, recipients_stale_ms,
+	     "31d", 0, 366 * DAY_MS,
+	     "the same while the next hop cannot be asked"),
+	NUMBER("recipients.negative", CONFIG_DURATION_MS,
+	     recipients_negative_ms, "10min", 0, 366 * DAY_MS,
+	     "how long it is believed that a recipient does not exist"),
+	NUMBER("recipients.timeout", CONFIG_DURATION_MS, recipients_timeout_ms,
+	     "30s", 100, 5 * MINUTE_MS, "time for the next hop's answer"),
+	NUMBER("recipients.connections", CONFIG_INTEGER,
+	     recipients_connections, "4", 1, 100,
+	     "connections that ask the next hop at once"),
+	NUMBER("recipients.cache", CONFIG_INTEGER, recipients_cache_entries,
+	     "100000", 1000, 10000000, "recipients that are remembered"),
 	{.name = "recipients.routed", .type = CONFIG_BOOLEAN,
 	 .offset = AT(recipients_routed), .standard = "no",
 	 .help = "take recipients whose local part has %, ! or a quoted @, "
@@ -327,6 +358,24 @@ static int find_key(const char *name, struct agent_config *config,
 	return 0;
 }
 
+static int check_recipients(const char *name, const struct agent_config *config,
+                            struct error *err)
+{
+	bool by_list = config->recipients_check == RECIPIENTS_LIST;
+
+	if (by_list != is_set(config->recipients_list))
+		return error_set(err, ERR_INVALID, "%s: recipients.list: %s",
+		                 name,
+		                 by_list ? "needed with recipients.check = list"
+		                         : "needs recipients.check = list");
+	if (is_set(config->recipients_sender) &&
+	    !mail_address_valid(config->recipients_sender, false))
+		return error_set(err, ERR_INVALID,
+		                 "%s: recipients.sender: no mail address",
+		                 name);
+	return 0;
+}
+
 static int check_authserv_id(const char *name,
                              const struct agent_config *config,
                              struct error *err)
@@ -365,7 +414,7 @@ static int check_relations(const char *name, const struct agent_config *config,
 		return error_set(err, ERR_INVALID,
 		                 "%s: cloud.retry_min: above cloud.retry_max",
 		                 name);
-	return 0;
+	return check_recipients(name, config, err);
 }
 
 /*

@@ -12,6 +12,9 @@ struct agent_endpoint {
 	uint16_t port;
 };
 
+/* How it is known that a recipient exists. */
+enum recipients_check { RECIPIENTS_NEXT_HOP, RECIPIENTS_LIST, RECIPIENTS_OFF };
+
 /* The file's keys, then what is worked out from them. */
 struct agent_config {
 	char *agent_name, *agent_hostname;
@@ -19,11 +22,17 @@ struct agent_config {
 	char *smtp_listen;
 	int64_t smtp_threads, smtp_max_message_size, smtp_max_recipients;
 	int64_t smtp_max_sessions, smtp_max_sessions_per_address;
+	int64_t smtp_max_sessions_per_listed;
 	struct config_list smtp_xforward_from;
 	int64_t smtp_command_timeout_ms, smtp_data_timeout_ms;
 	int64_t smtp_session_timeout_ms;
 
+	int64_t recipients_check; /* an enum recipients_check */
+	char *recipients_list, *recipients_delimiter, *recipients_sender;
 	bool recipients_routed;
+	int64_t recipients_positive_ms, recipients_negative_ms;
+	int64_t recipients_stale_ms, recipients_timeout_ms;
+	int64_t recipients_connections, recipients_cache_entries;
 
 	char *next_hop_address;
 	int64_t next_hop_connections, next_hop_messages_per_connection;

@@ -21,6 +21,7 @@
 #include "local-agent/maintenance.h"
 #include "local-agent/ops-http.h"
 #include "local-agent/policy-sync.h"
+#include "local-agent/recipient-check.h"
 #include "local-agent/registrar.h"
 #include "local-agent/replica.h"
 #include "local-agent/writer.h"
@@ -50,6 +51,7 @@ struct agent {
 	struct dsn_queue *dsn_queue;
 	struct maintenance *maintenance;
 	struct ops_http *ops;
+	struct recipient_check *recipients;
 	struct intake *intake;
 	struct loop *loops[MAXIMUM_LOOPS];
 	unsigned loop_count;
@@ -247,6 +249,13 @@ static int start_events(struct agent *agent, struct error *err)
 	return events_start(&agent->events, &options, err);
 }
 
+static int start_recipients(struct agent *agent, struct error *err)
+{
+	if (agent->config->recipients_check == RECIPIENTS_OFF)
+		return 0;
+	return recipient_check_start(&agent->recipients, agent->config, err);
+}
+
 static void make_intake(struct agent *agent)
 {
 	struct intake_options options = {
@@ -255,6 +264,7 @@ static void make_intake(struct agent *agent)
 	    .writer = agent->writer,
 	    .replica = agent->replica,
 	    .delivery = agent->delivery,
+	    .recipients = agent->recipients,
 	    .disowned = agent->disowned,
 	    .held = on_held,
 	    .context = agent,
@@ -321,6 +331,8 @@ static int start_smtp(struct agent *agent, struct error *err)
 	    .maximum_sessions = (unsigned)config->smtp_max_sessions,
 	    .maximum_sessions_per_address =
 	        (unsigned)config->smtp_max_sessions_per_address,
+	    .maximum_sessions_per_listed =
+	        (unsigned)config->smtp_max_sessions_per_listed,
 	    .command_timeout_ms = config->smtp_command_timeout_ms,
 	    .data_timeout_ms = config->smtp_data_timeout_ms,
 	    .session_timeout_ms = config->smtp_session_timeout_ms,
@@ -350,7 +362,8 @@ int agent_start(struct agent **agent, const struct agent_config *config,
 {
 	/* Each part after those that it wakes. */
 	static int (*const steps[])(struct agent *, struct error *) = {
-	    start_store, start_events, start_delivery, start_cloud};
+	    start_store, start_events, start_delivery, start_cloud,
+	    start_recipients};
 	struct agent *made = mem_alloc(sizeof(*made));
 	int result = block_signals(err);
 	size_t i;
@@ -433,6 +446,7 @@ void agent_stop(struct agent *agent)
 	if (agent->intake)
 		intake_refuse(agent->intake);
 	smtp_listener_stop(agent->listener, SMTP_STOP_MS);
+	recipient_check_stop(agent->recipients);
 	stop_cloud(agent);
 	maintenance_stop(agent->maintenance);
 	dsn_queue_stop(agent->dsn_queue);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "common/metrics.h"
+#include "common/smtp/smtp-syntax.h"
 #include "local-agent/intake.h"
 #include "local-agent/letter.h"
 #include "local-agent/stamp-watch.h"
@@ -27,8 +28,10 @@ struct intake {
 struct session {
 	struct intake *intake;
 	struct loop *loop;
-	struct smtp_server *server; /* set while a letter is submitted */
+	struct smtp_server *server; /* set while it owes the client an answer */
 	struct letter *letter;      /* of the open transaction, or NULL */
+	struct recipient_question *question; /* about recipient, or NULL */
+	char recipient[SMTP_PATH_SIZE];
 };
 
 /*

@@ -8,7 +8,6 @@
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
-#include "common/smtp/smtp-syntax.h"
 #include "local-agent/delivery.h"
 #include "local-agent/intake-private.h"
 
@@ -194,6 +193,50 @@ static bool is_ours(const struct intake *intake,
 	return true;
 }
 
+/* What is known of session->recipient: takes it or fills the refusal in. */
+static void take_answer(struct session *session, enum recipient_answer answer,
+                        struct smtp_reply *reply)
+{
+	if (answer == RECIPIENT_ABSENT) {
+		smtp_reply_set(reply, 550, "5.1.1", "No such mailbox here");
+	} else if (answer == RECIPIENT_EXISTS) {
+		letter_add_recipient(session->letter, session->recipient);
+		smtp_reply_set(reply, 250, "2.1.5", "Ok");
+	} else {
+		smtp_reply_set(reply, 451, "4.4.0",
+		               "The mailbox cannot be verified now, try again "
+		               "later");
+	}
+}
+
+/* On the session's loop. */
+static void on_answer(void *context, enum recipient_answer answer)
+{
+	struct session *session = context;
+	struct smtp_reply reply;
+
+	session->question = NULL;
+	take_answer(session, answer, &reply);
+	smtp_server_answer_rcpt(session->server, &reply);
+}
+
+/*
+ * Whether session->recipient exists. A postmaster does (RFC 5321 section
+ * 4.5.1); what an MX handed over and no mailbox can be called is held, since
+ * the MX would bounce it.
+ */
+static enum recipient_answer ask(struct session *session)
+{
+	struct recipient_check *check = session->intake->options.recipients;
+	char folded[MAIL_ADDRESS_SIZE];
+
+	if (!check || strncasecmp(session->recipient, "postmaster@", 11) == 0 ||
+	    mail_address_fold(session->recipient, folded))
+		return RECIPIENT_EXISTS;
+	return recipient_check_ask(check, folded, session->loop, on_answer,
+	                           session, &session->question);
+}
+
 static void on_rcpt(struct smtp_server *server, void *context,
                     const char *recipient, struct smtp_reply *reply)
 {
@@ -201,14 +244,18 @@ static void on_rcpt(struct smtp_server *server, void *context,
 	struct intake *intake = session->intake;
 	struct replica *replica = intake->options.replica;
 	const struct replica_view *view = replica_acquire(replica);
-	char full[SMTP_PATH_SIZE];
+	bool ours = is_ours(intake, view, recipient, session->recipient, reply);
+	enum recipient_answer answer;
 
-	(void)server;
-	if (is_ours(intake, view, recipient, full, reply)) {
-		letter_add_recipient(session->letter, full);
-		smtp_reply_set(reply, 250, "2.1.5", "Ok");
-	}
 	replica_release(replica, view);
+	if (!ours)
+		return;
+	session->server = server;
+	answer = ask(session);
+	if (answer == RECIPIENT_ASKED)
+		reply->code = 0;
+	else
+		take_answer(session, answer, reply);
 }
 
 static void on_data(struct smtp_server *server, void *context,
@@ -412,6 +459,8 @@ static void on_reset(struct smtp_server *server, void *context)
 	struct letter *letter = session->letter;
 
 	(void)server;
+	recipient_question_drop(session->question);
+	session->question = NULL;
 	session->letter = NULL;
 	if (letter && letter->submitted)
 		letter->session = NULL;

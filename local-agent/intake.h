@@ -10,6 +10,7 @@
 #include "common/smtp/smtp-server.h"
 #include "local-agent/agent-config.h"
 #include "local-agent/disowned.h"
+#include "local-agent/recipient-check.h"
 #include "local-agent/replica.h"
 #include "local-agent/writer.h"
 
@@ -22,7 +23,8 @@ struct intake_options {
 	struct spool *spool;
 	struct writer *writer;
 	struct replica *replica;
-	struct delivery *delivery;   /* NULL: queued mail waits in the spool */
+	struct delivery *delivery; /* NULL: queued mail waits in the spool */
+	struct recipient_check *recipients; /* NULL: all of the domains exist */
 	struct disowned *disowned;   /* gets what was uncertain; or NULL */
 	void (*held)(void *context); /* held mail was stored; any thread */
 	void *context;

@@ -219,7 +219,9 @@ void smtp_client_tell(struct smtp_client *client, enum smtp_outcome outcome,
 		const struct smtp_reply *why = reply;
 
 		if (mail_refused && !recipients[i].skipped) {
-			own = outcome_of(mail_refused);
+			/* It says nothing of a recipient. */
+			own = transaction.probe ? SMTP_DEFERRED
+			                        : outcome_of(mail_refused);
 			why = mail_refused;
 		} else {
 			why = verdict(&recipients[i], &own, reply);

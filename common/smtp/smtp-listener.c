@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -47,8 +48,7 @@ void smtp_worker_left(struct smtp_worker *worker, const char *address)
 {
 	struct smtp_listener *listener = worker->listener;
 
-	if (listener->options.maximum_sessions_per_address)
-		smtp_address_count_leave(listener->addresses, address);
+	smtp_address_count_leave(listener->addresses, address);
 	(void)atomic_fetch_sub(&worker->sessions, 1);
 	/* Under the lock, so that who waits in stop may free the listener. */
 	(void)pthread_mutex_lock(&listener->lock);
@@ -99,6 +99,19 @@ static void start_posted(void *argument)
 	smtp_connection_start(argument);
 }
 
+/* The sessions that one address may have. */
+static unsigned limit_of(const struct smtp_listener_options *options,
+                         const char *address)
+{
+	const struct smtp_server_options *smtp = &options->smtp;
+	bool listed = smtp->is_listed &&
+	              smtp->is_listed(address, smtp->is_listed_context);
+	unsigned limit = listed ? options->maximum_sessions_per_listed
+	                        : options->maximum_sessions_per_address;
+
+	return limit ? limit : UINT_MAX;
+}
+
 /* Counts the client in and hands it to a loop, or turns it away. */
 static void admit(struct smtp_listener *listener, int fd,
                   const struct smtp_client_info *client)
@@ -111,9 +124,8 @@ static void admit(struct smtp_listener *listener, int fd,
 		turn_away(listener, fd, "421 4.3.2 Too many sessions\r\n");
 		return;
 	}
-	if (options->maximum_sessions_per_address &&
-	    !smtp_address_count_enter(listener->addresses, client->address,
-	                              options->maximum_sessions_per_address)) {
+	if (!smtp_address_count_enter(listener->addresses, client->address,
+	                              limit_of(options, client->address))) {
 		turn_away(listener, fd,
 		          "421 4.7.0 Too many sessions from you\r\n");
 		return;

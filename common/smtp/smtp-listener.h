@@ -16,6 +16,8 @@ struct smtp_listener_options {
 	unsigned loop_count;
 	unsigned maximum_sessions;             /* then 421 4.3.2 and close */
 	unsigned maximum_sessions_per_address; /* 0: none */
+	unsigned maximum_sessions_per_listed;  /* of one that smtp.is_listed
+	                                          names; 0: none */
 	int64_t command_timeout_ms; /* for each whole command: a slow drip
 	                               does not extend it */
 	int64_t data_timeout_ms;    /* for each 64 KiB of a message */

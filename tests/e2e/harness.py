@@ -199,6 +199,10 @@ class Stack:
         self.build = build or BUILD
         self.folder = tempfile.mkdtemp(prefix="turing-e2e-")
         self.keep = keep
+        # A next hop of the test's own is asked about recipients only where
+        # the test is about that.
+        if next_hop_port and "recipients {" not in agent_settings:
+            agent_settings += "\nrecipients { check = off }"
         self.agent_settings = agent_settings
         self.cloud_settings = cloud_settings
         self.drain = drain

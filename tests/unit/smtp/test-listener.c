@@ -297,18 +297,27 @@ START_TEST(survives_a_client_that_leaves)
 }
 END_TEST
 
+static bool is_listed(const char *address, void *context)
+{
+	(void)context;
+	return strcmp(address, "127.0.0.1") == 0;
+}
+
 START_TEST(limits_the_sessions)
 {
 	struct smtp_listener_options options = standard_options();
 	int first, second;
 
-	options.maximum_sessions = _i ? 1 : 0;
-	options.maximum_sessions_per_address = _i ? 0 : 1;
+	/* Of all, of an address, of one that is listed. */
+	options.maximum_sessions = _i == 0 ? 1 : 0;
+	options.maximum_sessions_per_address = _i == 1 ? 1 : 0;
+	options.maximum_sessions_per_listed = _i == 2 ? 1 : 0;
+	options.smtp.is_listed = _i == 2 ? is_listed : NULL;
 	start(&options);
 	first = dial();
 	expect(first, "220");
 	second = dial();
-	expect(second, _i ? "421 4.3.2" : "421 4.7.0");
+	expect(second, _i == 0 ? "421 4.3.2" : "421 4.7.0");
 	expect_end(second);
 	say(first, "QUIT\r\n");
 	expect(first, "221");
@@ -566,7 +575,7 @@ int main(void)
 	tcase_add_test(tests, takes_messages);
 	tcase_add_test(tests, answers_late);
 	tcase_add_test(tests, survives_a_client_that_leaves);
-	tcase_add_loop_test(tests, limits_the_sessions, 0, 2);
+	tcase_add_loop_test(tests, limits_the_sessions, 0, 3);
 	tcase_add_test(tests, cuts_a_slow_drip);
 	tcase_add_test(tests, cuts_a_slow_message);
 	tcase_add_test(tests, cuts_a_long_session);
