@@ -54,6 +54,14 @@ void api_metrics_get(struct http_request *request, void *context)
 	http_metrics_handler(request, context);
 }
 
+void api_robots_get(struct http_request *request, void *context)
+{
+	static const char text[] = "User-agent: *\nDisallow: /\n";
+
+	(void)context;
+	http_reply(request, 200, "text/plain", text, sizeof(text) - 1);
+}
+
 void api_openapi_get(struct http_request *request, void *context)
 {
 	(void)context;

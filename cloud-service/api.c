@@ -9,6 +9,8 @@ static const struct http_route routes[] = {
     {"GET", "/v1/agent/decisions", api_decisions_get, 0},
     {"GET", "/v1/agent/policy", api_policy_get, 0},
     {"POST", "/v1/agent/events", api_events_post, API_MAXIMUM_EVENTS_BODY},
+    {"GET", "/", challenge_page_about, 0},
+    {"GET", "/robots.txt", api_robots_get, 0},
     {"GET", "/c/{token}", challenge_page_get, 0},
     {"POST", "/c/{token}", challenge_page_post, CHALLENGE_PAGE_MAXIMUM_BODY},
     {"GET", "/c/{token}/image.png", challenge_page_image, 0},

@@ -33,6 +33,8 @@ void api_health_get(struct http_request *request, void *context);
 void api_ready_get(struct http_request *request, void *context);
 /* GET /metrics */
 void api_metrics_get(struct http_request *request, void *context);
+/* GET /robots.txt: nothing here is for search engines. */
+void api_robots_get(struct http_request *request, void *context);
 /* GET /openapi.yaml */
 void api_openapi_get(struct http_request *request, void *context);
 

@@ -452,3 +452,46 @@ void challenge_page_image(struct http_request *request, void *context)
 		reply_image(&visit);
 	visit_release(&visit);
 }
+
+/* --- pages without a challenge ------------------------------------------ */
+
+static void show_plain(struct http_request *request, void *context,
+                       enum challenge_view_state state)
+{
+	struct visit visit = {.request = request,
+	                      .context = challenge_page_context_of(context)};
+	visit_show(&visit, state);
+}
+
+void challenge_page_about(struct http_request *request, void *context)
+{
+	show_plain(request, context, CHALLENGE_VIEW_ABOUT);
+}
+
+bool challenge_page_explain(struct http_request *request, unsigned status,
+                            void *context)
+{
+	const char *path = http_path(request);
+	const char *accept = http_header(request, "Accept");
+	bool challenge = strncmp(path, "/c/", 3) == 0;
+	if (!challenge && (strncmp(path, "/v1/", 4) == 0 || !accept ||
+	                   !strstr(accept, "text/html")))
+		return false;
+	switch (status) {
+	case 400:
+	case 404:
+		show_plain(request, context,
+		           challenge ? CHALLENGE_VIEW_UNKNOWN
+		                     : CHALLENGE_VIEW_NOTHING);
+		return true;
+	case 405:
+		show_plain(request, context, CHALLENGE_VIEW_METHOD);
+		return true;
+	case 413:
+		show_plain(request, context, CHALLENGE_VIEW_LARGE);
+		return true;
+	default:
+		show_plain(request, context, CHALLENGE_VIEW_TROUBLE);
+		return true;
+	}
+}

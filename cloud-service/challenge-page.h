@@ -47,6 +47,16 @@ void challenge_page_get(struct http_request *request, void *context);
  */
 void challenge_page_post(struct http_request *request, void *context);
 
+/* GET /: what this service is, for whoever doubts a challenge mail. */
+void challenge_page_about(struct http_request *request, void *context);
+
+/*
+ * The server's http_explain: a page where a browser asks, and whatever is asked
+ * for below /c/; false for the API and what operators ask for.
+ */
+bool challenge_page_explain(struct http_request *request, unsigned status,
+                            void *context);
+
 /* GET /c/{token}/image.png: the picture of the code; changes nothing. */
 void challenge_page_image(struct http_request *request, void *context);
 

@@ -23,6 +23,10 @@ enum challenge_view_state {
 	CHALLENGE_VIEW_BLOCKED,   /* 429: too many wrong answers */
 	CHALLENGE_VIEW_UNKNOWN,   /* 404: forged, cut or unknown token */
 	CHALLENGE_VIEW_TROUBLE,   /* 503: our fault, try again */
+	CHALLENGE_VIEW_NOTHING,   /* 404: not even a link to a challenge */
+	CHALLENGE_VIEW_METHOD,    /* 405: what a browser does not do here */
+	CHALLENGE_VIEW_LARGE,     /* 413: nor this */
+	CHALLENGE_VIEW_ABOUT,     /* 200: what this service is */
 	CHALLENGE_VIEW_STATE_COUNT
 };
 

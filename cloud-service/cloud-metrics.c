@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/mail/challenge-rule.h"
 #include "common/metrics.h"
 
 static void count(const char *name, const char *labels, const char *help)
@@ -48,7 +49,8 @@ void count_challenge_not_sent(const char *reason)
 {
 	char labels[96];
 
-	snprintf(labels, sizeof(labels), "reason=\"%s\"", reason);
+	snprintf(labels, sizeof(labels), "reason=\"%s\"",
+	         challenge_reason_parse(reason) < 0 ? "other" : reason);
 	count("turing_cloud_challenges_not_sent_total", labels,
 	      "Held messages without a challenge of their own.");
 }

@@ -19,7 +19,8 @@ void count_decision(enum registry_verdict verdict, const char *by);
 /* A challenge was opened. */
 void count_challenge_opened(void);
 
-/* No challenge was sent for a message, and why. */
+/* No challenge was sent for a message, and why; a word that is none of
+ * challenge_reason_name() is counted as "other". */
 void count_challenge_not_sent(const char *reason);
 
 /* A challenge was solved. */

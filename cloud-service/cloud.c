@@ -129,6 +129,7 @@ static int start_http(struct cloud *cloud, struct error *err)
 	    .trusted_proxies = proxies,
 	    .routes = api_routes(),
 	    .authorise = api_admit,
+	    .explain = challenge_page_explain,
 	    .context = cloud,
 	    .log_id = "http",
 	};

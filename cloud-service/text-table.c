@@ -190,6 +190,43 @@ static const struct row rows[] = {
     {"t.trouble-next",
      {"Please try again in a minute.", "Veuillez réessayer dans une minute."}},
     {"t.retry", {"Try again", "Réessayer"}},
+    {"t.nothing-title", {"There is nothing here", "Il n’y a rien ici"}},
+    {"t.nothing-lead",
+     {"If a link of a mail brought you here, please use the whole link.",
+      "Si un lien d’un courriel vous a conduit ici, utilisez le lien entier."}},
+    {"t.nothing-next",
+     {"The front page of this address says what it is for.",
+      "La page d’accueil de cette adresse explique à quoi elle sert."}},
+    {"t.odd-title",
+     {"This cannot be done here", "Ceci n’est pas possible ici"}},
+    {"t.odd-lead",
+     {"What was sent is nothing that this page asks for.",
+      "Ce qui a été envoyé n’est rien que cette page demande."}},
+    {"t.about-title",
+     {"This address delivers mail from people not known yet",
+      "Cette adresse remet le courrier de personnes encore inconnues"}},
+    {"t.about-lead",
+     {"Some organisations keep the first message of an unknown sender until a "
+      "person has shown, once, to have written it. That sender gets one mail "
+      "with a link to this address: the link opens a page with six characters "
+      "to type, and the message is delivered. Later ones pass directly.",
+      "Certaines organisations gardent le premier message d’une adresse "
+      "inconnue jusqu’à ce qu’une personne ait montré, une seule fois, qu’elle "
+      "l’a écrit. Elle reçoit un courriel avec un lien vers cette adresse" NB
+      ": il ouvre une page avec six caractères à saisir, et le message est "
+      "remis. Les suivants passent directement."}},
+    {"t.about-next",
+     {"You got such a mail and are in doubt? It names the message that you "
+      "wrote, and to whom. If you did not write it, ignore the mail: nothing "
+      "is delivered then. You can also ask the person you wrote to, who can "
+      "release your message too. Nobody is asked for a password, a payment, "
+      "a file or personal data here.",
+      "Vous avez reçu un tel courriel et vous hésitez" NB "? Il cite le "
+      "message que vous avez écrit et à qui. Si vous ne l’avez pas écrit, "
+      "ignorez-le" NB ": rien ne sera remis. Vous pouvez aussi demander à la "
+      "personne à qui vous avez écrit, qui peut libérer votre message. "
+      "Personne ne vous demande ici de mot de passe, de paiement, de fichier "
+      "ni de données personnelles."}},
 
     {"m.subject",
      {"Your message to {{recipient}} is waiting for one step",

@@ -73,8 +73,7 @@ static struct header_survey survey_headers(const struct http_request *request)
 	return survey;
 }
 
-/* RFC 9112 sections 3.2 and 6.3. */
-static const char *check_headers(const struct http_request *request)
+const char *http_check_headers(const struct http_request *request)
 {
 	struct header_survey survey = survey_headers(request);
 
@@ -98,8 +97,7 @@ static const char *check_headers(const struct http_request *request)
 	return NULL;
 }
 
-/* The target in origin form, of visible characters, with whole escapes. */
-static const char *check_target(const char *target)
+const char *http_check_target(const char *target)
 {
 	const char *byte;
 	char *decoded;
@@ -109,18 +107,12 @@ static const char *check_target(const char *target)
 	for (byte = target; *byte; byte++)
 		if (*byte <= 0x20 || *byte >= 0x7f || *byte == '#')
 			return "The request target is malformed.";
-	decoded = http_decode(target, strlen(target), false);
+	/* Fields of the query that cannot be decoded are as if absent. */
+	decoded = http_decode(target, strcspn(target, "?"), false);
 	if (!decoded)
 		return "The request target is not valid UTF-8.";
 	free(decoded);
 	return NULL;
-}
-
-const char *http_check_request(const struct http_request *request)
-{
-	const char *fault = check_target(request->target);
-
-	return fault ? fault : check_headers(request);
 }
 
 int64_t http_declared_length(const struct http_request *request)

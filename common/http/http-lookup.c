@@ -89,10 +89,16 @@ int http_query_integer(const struct http_request *request, const char *name,
                        int64_t standard, int64_t minimum, int64_t maximum,
                        int64_t *value, struct error *err)
 {
-	const char *text = http_query(request, name);
+	const char *text = http_query(request, name), *raw;
 	long long number;
+	size_t length;
 	char *rest;
 
+	/* A value that cannot be decoded is no number, and not absent. */
+	if (!text && request->query &&
+	    find_field(request->query, strlen(request->query), name, &raw,
+	               &length))
+		text = "";
 	if (!text) {
 		*value = standard;
 		return 0;

@@ -75,16 +75,28 @@ void http_request_end(void *server, struct MHD_Connection *connection,
 	free(request);
 }
 
+/* Whether somebody else has said why the request is not for a handler. */
+static bool is_explained(struct http_request *request, unsigned status)
+{
+	struct http_server *server = request->server;
+
+	return server->explain &&
+	       server->explain(request, status, server->context);
+}
+
 /* Says why the request is not for a handler, and ends the connection. */
 static enum MHD_Result reply_early(struct http_request *request)
 {
+	if (request->early_status == 405)
+		http_add_header(request, "Allow", request->early_allow);
+	if (is_explained(request, request->early_status))
+		return request->queued;
 	switch (request->early_status) {
 	case 404:
 		http_reply_problem(request, 404, "not-found",
 		                   "There is nothing at this address.");
 		break;
 	case 405:
-		http_add_header(request, "Allow", request->early_allow);
 		http_reply_problem(request, 405, "method-not-allowed",
 		                   "This address takes %s.",
 		                   request->early_allow);
@@ -158,19 +170,27 @@ static bool is_authorised(struct http_request *request)
 static enum MHD_Result look_at_headers(struct http_request *request,
                                        const char *method)
 {
-	const char *fault = http_check_request(request);
+	const char *fault = http_check_headers(request), *broken;
 	char *question;
 
 	if (fault) {
 		http_reply_and_close(request, 400, "malformed-request", fault);
 		return request->queued;
 	}
+	broken = http_check_target(request->target);
 	question = strchr(request->target, '?');
 	if (question) {
 		*question = '\0';
 		request->query = question + 1;
 	}
 	request->client_address = http_find_client(request);
+	if (broken) {
+		request->must_close = true;
+		if (!is_explained(request, 400))
+			http_reply_and_close(request, 400, "malformed-request",
+			                     broken);
+		return request->queued;
+	}
 	request->early_status =
 	    http_find_route(request, method, &request->early_allow);
 	if (!request->early_status && !is_authorised(request))

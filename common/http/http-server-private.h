@@ -99,6 +99,7 @@ struct http_server {
 	bool watch_runs;
 
 	http_authorise authorise;
+	http_explain explain;
 
 	pthread_mutex_t connection_lock;
 	/* The newest first; [0]: the anonymous ones. */
@@ -140,10 +141,16 @@ void http_request_end(void *server, struct MHD_Connection *connection,
 /* http-check.c */
 
 /*
- * Whether the request can be understood in one way only. NULL, or what is
- * wrong with it, for a 400.
+ * Whether the request's headers can be understood in one way only (RFC 9112
+ * sections 3.2 and 6.3). NULL, or what is wrong, for a 400.
  */
-const char *http_check_request(const struct http_request *request);
+const char *http_check_headers(const struct http_request *request);
+
+/*
+ * Whether the target is in origin form, of visible characters, and its path
+ * can be decoded. NULL, or what is wrong, for a 400.
+ */
+const char *http_check_target(const char *target);
 
 /* The declared length of the body: 0 without, -1 when it is chunked. */
 int64_t http_declared_length(const struct http_request *request);

@@ -173,6 +173,7 @@ static struct http_server *make(const struct http_server_options *options)
 	server->routes = options->routes;
 	server->context = options->context;
 	server->authorise = options->authorise;
+	server->explain = options->explain;
 	server->log_id =
 	    mem_copy_string(options->log_id ? options->log_id : "http");
 	server->idle_timeout_ms = options->idle_timeout_ms > 0

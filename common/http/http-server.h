@@ -37,6 +37,14 @@ enum http_admission {
 typedef enum http_admission (*http_authorise)(struct http_request *request,
                                               void *context);
 
+/*
+ * Answers a request that no handler gets, with status, in place of the server's
+ * own problem: where people see it, for instance. Returns false, having done
+ * nothing, when the problem is fine. Threads as for http_handler.
+ */
+typedef bool (*http_explain)(struct http_request *request, unsigned status,
+                             void *context);
+
 /* One row of a route table; the table ends with a row whose method is NULL. */
 struct http_route {
 	const char *method;  /* "GET" also serves HEAD */
@@ -59,6 +67,7 @@ struct http_server_options {
 	const struct http_route *routes;    /* must outlive the server */
 	http_authorise authorise;           /* of requests that have a route;
 	                                       NULL: all are anonymous */
+	http_explain explain;               /* NULL: problems are fine */
 	void *context;                      /* given to every handler */
 	const char *log_id;                 /* for log lines, such as "http" */
 };

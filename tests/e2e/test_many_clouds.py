@@ -275,7 +275,9 @@ def test_what_each_frontend_serves():
         token = link.rsplit("/", 1)[1]
         assert stack.get(link)[0] == 200
         assert stack.get(link + "/image.png")[0] == 200
-        for path in ("/", "/metrics", "/readyz", "/healthz", "/openapi.yaml",
+        assert stack.get(stack.pages_url + "/")[0] == 200
+        assert stack.get(stack.pages_url + "/robots.txt", "HEAD")[0] == 200
+        for path in ("/metrics", "/readyz", "/healthz", "/openapi.yaml",
                      "/v1/agent/decisions?after=0", "/v1/agent/policy",
                      "/c/../metrics", "/c/%2e%2e/metrics", "//metrics",
                      "/c/x/../../metrics", "/c/x/%2e%2e/%2e%2e/metrics",

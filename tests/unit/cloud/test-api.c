@@ -153,7 +153,7 @@ static const struct {
     {"GET", "/v1/agent/messages", NULL, 405, NULL},
     {"POST", "/v1/agent/decisions", "{}", 405, NULL},
     {"GET", "/v1/agent/nothing", NULL, 404, NULL},
-    {"GET", "/", NULL, 404, NULL},
+    {"GET", "/nothing", NULL, 404, NULL},
 };
 
 START_TEST(problems)

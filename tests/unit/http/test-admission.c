@@ -50,10 +50,23 @@ static enum http_admission admit(struct http_request *request, void *context)
 	return HTTP_REFUSED;
 }
 
+/* Says by itself what is wrong below /page. */
+static bool explain(struct http_request *request, unsigned status,
+                    void *context)
+{
+	(void)context;
+	if (strncmp(http_path(request), "/page", 5) != 0)
+		return false;
+	http_reply(request, status == 400 ? 404 : status, "text/html", "<p>",
+	           3);
+	return true;
+}
+
 static const struct http_route routes[] = {
-    {"GET", "/closed", say, 0},        {"POST", "/closed", say, 1 << 20},
-    {"GET", "/open", say, 0},          {"POST", "/open", say, 1 << 20},
-    {"GET", "/waiting", wait_long, 0}, {NULL, NULL, NULL, 0},
+    {"GET", "/closed", say, 0}, {"POST", "/closed", say, 1 << 20},
+    {"GET", "/open", say, 0},   {"POST", "/open", say, 1 << 20},
+    {"GET", "/page", say, 0},   {"GET", "/waiting", wait_long, 0},
+    {NULL, NULL, NULL, 0},
 };
 
 static void start(void)
@@ -65,6 +78,7 @@ static void start(void)
 	    .idle_timeout_ms = 1000,
 	    .routes = routes,
 	    .authorise = admit,
+	    .explain = explain,
 	    .log_id = "http",
 	};
 	struct error err;
@@ -109,6 +123,13 @@ static const struct row {
      "HTTP/1.1 413 ", true},
     {"POST /open HTTP/1.1\r\n" H "Content-Length: 9000000\r\n\r\n",
      "HTTP/1.1 413 ", true},
+    /* Explained by somebody else: broken target, no route, wrong method. */
+    {"GET /page/%ff?x=1 HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 404 ", true},
+    {"GET /page/none HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 404 ", false},
+    {"PUT /page HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 405 ", false},
+    {"GET /%ff HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 400 ", true},
+    /* What could be read in two ways is not. */
+    {"GET /page HTTP/1.1\r\n" H H "\r\n", "HTTP/1.1 400 ", true},
     /* What is not there is nobody's. */
     {"GET /nothing HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 404 ", false},
 };

@@ -183,13 +183,23 @@ END_TEST
 START_TEST(test_numbers)
 {
 	static const char *const rows[][2] = {
-	    {"/number", "7"},         {"/number?n=5", "5"},
-	    {"/number?n=-5", "-5"},   {"/number?n=1000", "1000"},
-	    {"/number?n=1001", NULL}, {"/number?n=-6", NULL},
-	    {"/number?n=", NULL},     {"/number?n=1x", NULL},
-	    {"/number?n=%201", NULL}, {"/number?n=%2B1", NULL},
-	    {"/number?n=0x1", NULL},  {"/number?n=99999999999999999999", NULL},
+	    {"/number", "7"},
+	    {"/number?n=5", "5"},
+	    {"/number?n=-5", "-5"},
+	    {"/number?n=1000", "1000"},
+	    {"/number?n=1001", NULL},
+	    {"/number?n=-6", NULL},
+	    {"/number?n=", NULL},
+	    {"/number?n=1x", NULL},
+	    {"/number?n=%201", NULL},
+	    {"/number?n=%2B1", NULL},
+	    {"/number?n=0x1", NULL},
+	    {"/number?n=99999999999999999999", NULL},
 	    {"/number?n=1e2", NULL},
+	    {"/number?n=%FF", NULL},
+	    {"/number?n=%C3%28", NULL},
+	    {"/number?x=%C3%28", "7"},
+	    {"/number?%C3%28=1&n=5", "5"},
 	};
 	size_t i;
 
