@@ -218,15 +218,13 @@ static const struct row rows[] = {
     {"t.about-next",
      {"You got such a mail and are in doubt? It names the message that you "
       "wrote, and to whom. If you did not write it, ignore the mail: nothing "
-      "is delivered then. You can also ask the person you wrote to, who can "
-      "release your message too. Nobody is asked for a password, a payment, "
-      "a file or personal data here.",
+      "is delivered then. You can also ask the person you wrote to. Nobody is "
+      "asked for a password, a payment, a file or personal data here.",
       "Vous avez reçu un tel courriel et vous hésitez" NB "? Il cite le "
       "message que vous avez écrit et à qui. Si vous ne l’avez pas écrit, "
       "ignorez-le" NB ": rien ne sera remis. Vous pouvez aussi demander à la "
-      "personne à qui vous avez écrit, qui peut libérer votre message. "
-      "Personne ne vous demande ici de mot de passe, de paiement, de fichier "
-      "ni de données personnelles."}},
+      "personne à qui vous avez écrit. Personne ne vous demande ici de mot de "
+      "passe, de paiement, de fichier ni de données personnelles."}},
 
     {"m.subject",
      {"Your message to {{recipient}} is waiting for one step",
