@@ -54,6 +54,9 @@ const struct config_field agent_config_fields[] = {
 	NUMBER("smtp.max_sessions_per_listed", CONFIG_INTEGER,
 	     smtp_max_sessions_per_listed, "500", 0, 100000,
 	     "the same for each address of xforward_from"),
+	NUMBER("smtp.max_hops", CONFIG_INTEGER, smtp_max_hops, "100", 10, 1000,
+	     "Received fields of a message that may be delivered; more are a "
+	     "loop"),
 	{.name = "smtp.xforward_from", .type = CONFIG_LIST,
 	 .offset = AT(smtp_xforward_from),
 	 .standard = "[\"127.0.0.1\", \"::1\"]",

@@ -23,6 +23,7 @@ struct agent_config {
 	int64_t smtp_threads, smtp_max_message_size, smtp_max_recipients;
 	int64_t smtp_max_sessions, smtp_max_sessions_per_address;
 	int64_t smtp_max_sessions_per_listed;
+	int64_t smtp_max_hops;
 	struct config_list smtp_xforward_from;
 	int64_t smtp_command_timeout_ms, smtp_data_timeout_ms;
 	int64_t smtp_session_timeout_ms;

@@ -20,6 +20,16 @@ void cli_print_safely(const char *text)
 	}
 }
 
+/* Why it failed and waits for somebody: the next hop's words, or ours. */
+static void print_reason(const struct spool_recipient *recipient)
+{
+	if (recipient->state != SPOOL_FAILED || !recipient->keep_until_ms)
+		return;
+	(void)fputs(" [", stdout);
+	cli_print_safely(*recipient->reply ? recipient->reply : recipient->why);
+	(void)putchar(']');
+}
+
 void cli_print_line(const struct spool_message *message)
 {
 	char id[ID_TEXT_SIZE], when[CLOCK_TEXT_SIZE];
@@ -38,6 +48,7 @@ void cli_print_line(const struct spool_message *message)
 		cli_print_safely(recipient->address);
 		(void)fputs("> ", stdout);
 		cli_print_safely(message->subject);
+		print_reason(recipient);
 		(void)putchar('\n');
 	}
 }

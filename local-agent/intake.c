@@ -15,6 +15,7 @@ static const char *const verdict_names[SPOOL_STATE_COUNT] = {
     [SPOOL_HELD] = "hold",
     [SPOOL_QUEUED] = "deliver",
     [SPOOL_DISCARDED] = "discard",
+    [SPOOL_FAILED] = "loop",
 };
 
 struct intake *intake_new(const struct intake_options *options)
@@ -298,6 +299,13 @@ static void log_stored(const struct letter *letter, const char *id)
 	         letter_count(letter, SPOOL_QUEUED),
 	         letter_count(letter, SPOOL_DISCARDED),
 	         message->challenge_reason);
+	for (size_t i = 0; i < message->recipient_count; i++)
+		if (message->recipients[i].state == SPOOL_FAILED)
+			log_warning(id,
+			            "not delivered to=<%s>: %s; kept, see "
+			            "queue list",
+			            message->recipients[i].address,
+			            message->recipients[i].why);
 }
 
 /* Passes a stored message on to those who work with it; letter is freed. */

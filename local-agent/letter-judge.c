@@ -9,10 +9,17 @@
 #include "common/mail/challenge-rule.h"
 #include "common/mem.h"
 #include "local-agent/delivery.h"
+#include "local-agent/trace.h"
 #include "local-agent/verdict.h"
 
 #define SUBJECT_SIZE    1001
 #define MESSAGE_ID_SIZE 999
+
+/*
+ * How often a message may have passed here before. Those that people forward
+ * to each other do; what comes the fourth time has found no end.
+ */
+#define PASSAGES_MAXIMUM 3
 
 size_t letter_count(const struct letter *letter, enum spool_state state)
 {
@@ -146,8 +153,51 @@ static void keep_challenge_reason(struct letter *letter,
 	free(recipients);
 }
 
+/*
+ * Writes why the message turns in a loop (RFC 5321 section 6.3), or "": it has
+ * passed here too often already, or too many servers in all.
+ */
+static void find_loop(const struct letter *letter,
+                      const struct agent_config *config,
+                      char why[VERDICT_WHY_SIZE])
+{
+	const struct mail_header *header = &letter->header;
+	long at = -1;
+	int64_t hops = 0, own = 0;
+
+	while ((at = mail_header_find(header, "Received", (size_t)(at + 1))) >=
+	       0) {
+		hops++;
+		own += trace_is_own(header->fields[at].value, config->hostname);
+	}
+	why[0] = '\0';
+	if (own >= PASSAGES_MAXIMUM)
+		(void)snprintf(why, VERDICT_WHY_SIZE,
+		               "loop: it has passed this agent %lld times",
+		               (long long)own);
+	else if (hops > config->smtp_max_hops)
+		(void)snprintf(why, VERDICT_WHY_SIZE,
+		               "loop: it has passed %lld servers",
+		               (long long)hops);
+}
+
+/*
+ * What would go round once more is kept for the admin. A refusal would have
+ * the MX bounce it to whoever its sender is said to be.
+ */
+static void break_loop(struct verdict *verdict, const char *why)
+{
+	if (!*why || verdict->state != SPOOL_QUEUED)
+		return;
+	verdict->state = SPOOL_FAILED;
+	verdict->by = "policy";
+	(void)snprintf(verdict->why, sizeof(verdict->why), "%s", why);
+}
+
 static void judge_recipient(const struct letter *letter,
+                            const struct agent_config *config,
                             const struct replica_view *view,
+                            const char *loop_why,
                             struct spool_recipient *recipient)
 {
 	const struct spool_message *message = &letter->message;
@@ -172,7 +222,11 @@ static void judge_recipient(const struct letter *letter,
 		(void)snprintf(verdict.why, sizeof(verdict.why), "%s",
 		               letter->fault);
 	}
+	break_loop(&verdict, loop_why);
 	recipient->state = verdict.state;
+	if (verdict.state == SPOOL_FAILED)
+		recipient->keep_until_ms =
+		    message->received_ms + config->queue_keep_failed_ms;
 	recipient->changed_ms = message->received_ms;
 	recipient->by = mem_copy_string(verdict.by);
 	recipient->why = mem_copy_string(verdict.why);
@@ -216,6 +270,7 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	const struct replica_view *view =
 	    replica_acquire(intake->options.replica);
 	struct spool_message *message = &letter->message;
+	char loop_why[VERDICT_WHY_SIZE];
 	size_t i;
 
 	message->id = id_new();
@@ -226,8 +281,10 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	keep_header(letter);
 	keep_auth(letter, intake);
 	keep_challenge_reason(letter, config, view);
+	find_loop(letter, config, loop_why);
 	for (i = 0; i < message->recipient_count; i++)
-		judge_recipient(letter, view, &message->recipients[i]);
+		judge_recipient(letter, config, view, loop_why,
+		                &message->recipients[i]);
 	replica_release(intake->options.replica, view);
 	message->registered = letter_count(letter, SPOOL_HELD) == 0;
 	message->body_present =

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/clock.h"
 
@@ -172,4 +173,36 @@ void trace_print(const struct spool_message *message, const size_t *recipients,
 	    decided_by(message, recipients, count, word, sizeof(word)));
 	put_word(&folder, text);
 	put_end(&folder);
+}
+
+/* The next word at *text, which then stands behind it; its length, or 0. */
+static size_t next_word(const char **text, const char **word)
+{
+	size_t length;
+
+	*word = *text + strspn(*text, " \t");
+	length = strcspn(*word, " \t");
+	*text = *word + length;
+	return length;
+}
+
+static bool is_word(const char *word, size_t length, const char *wanted)
+{
+	return strlen(wanted) == length &&
+	       strncasecmp(word, wanted, length) == 0;
+}
+
+bool trace_is_own(const char *received, const char *hostname)
+{
+	const char *const wanted[] = {"by", hostname, "(turing-agent)"};
+	size_t length, matched = 0;
+	const char *word;
+
+	while (matched < 3 && (length = next_word(&received, &word)) > 0) {
+		if (is_word(word, length, wanted[matched]))
+			matched++;
+		else
+			matched = is_word(word, length, wanted[0]);
+	}
+	return matched == 3;
 }

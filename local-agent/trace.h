@@ -8,6 +8,12 @@
 #define TRACE_MAXIMUM 4096 /* bytes of a whole block */
 
 /*
+ * Whether the value of a Received field (unfolded) is one that trace_print()
+ * wrote under this host name.
+ */
+bool trace_is_own(const char *received, const char *hostname);
+
+/*
  * Appends Received: (RFC 5321 section 4.4), X-Turing-Id: and X-Turing-Verdict:
  * for the delivery of message to the recipients whose indices are given, lines
  * folded at 78 columns and ended by CRLF. Names that a client chose are

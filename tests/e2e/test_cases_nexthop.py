@@ -262,3 +262,55 @@ def test_goodbye_in_a_used_session(place, case):
                  "one attempt each")
     finally:
         hop.mails_each = None
+
+
+class TurningHop(Hop):
+    """Hands what it takes to the agent again, as an MX that is its own next
+    hop does, with a Received field of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.stack = None
+        self.known = 0
+
+    def turn(self):
+        """Sends on what came since; whether there was something."""
+        with self.lock:
+            fresh = self.taken[self.known:]
+            self.known += len(fresh)
+        for sender, recipients, content in fresh:
+            assert self.stack.send(
+                sender, recipients,
+                b"Received: from agent by mx.customer.example; now\r\n"
+                + content)[0] == 250
+        return bool(fresh)
+
+
+def test_loop():
+    """The MX as its own next hop: mail turns a few times and is kept."""
+    with TurningHop() as hop, Stack(agent_settings=SETTINGS,
+                                    next_hop_port=hop.port) as stack:
+        hop.stack = stack
+        stack.cloud_cli("entry", "add", "customer", "white", "domain", FRIEND)
+        wait_for(lambda: stack.metric(
+            "agent", "turing_agent_policy_entries") == 1, 20, "white entry")
+        sender = f"turning@{FRIEND}"
+        assert stack.send(sender, f"jean@{DOMAIN}")[0] == 250
+
+        def kept():
+            hop.turn()
+            return [m for m in stack.queue("--state", "failed")
+                    if m["recipients"][0]["kept_until"]]
+        message = wait_for(kept, 30, "the loop is found")[0]
+        time.sleep(2)
+        assert not hop.turn(), "it goes round no more"
+        assert len(hop.taken) <= 4
+        assert message["body_present"]
+        assert "loop" in message["recipients"][0]["why"]
+        assert message["recipients"][0]["dsn"] == "none"
+        assert hop.copies(sender) == 0, "nobody is told of it by mail"
+        line = [text for text in
+                stack.agent_cli("queue", "list").stdout.splitlines()
+                if message["id"] in text]
+        assert len(line) == 1 and "loop" in line[0]
+        assert "loop" in stack.agent.text()

@@ -261,6 +261,42 @@ START_TEST(stores_with_its_verdict)
 }
 END_TEST
 
+#define OWN   "Received: from x by agent.test\r\n\t(turing-agent) id 1; z\r\n"
+#define OTHER "Received: from x by other.test (turing-agent) id 1; z\r\n"
+#define TEN   OTHER OTHER OTHER OTHER OTHER OTHER OTHER OTHER OTHER OTHER
+
+/* Mail that has been here, and what would go round once more. */
+static const struct {
+	const char *sender, *header;
+	enum spool_state state;
+} hops[] = {
+    {"white@x.test", OWN OWN, SPOOL_QUEUED},
+    {"white@x.test", OWN OTHER OWN OTHER OWN, SPOOL_FAILED},
+    {"white@x.test", OTHER OTHER OTHER OTHER, SPOOL_QUEUED},
+    {"white@x.test", TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN, SPOOL_QUEUED},
+    {"white@x.test", TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN OTHER,
+     SPOOL_FAILED},
+    {"s@x.test", OWN OWN OWN, SPOOL_HELD},
+    {"black@x.test", OWN OWN OWN, SPOOL_DISCARDED},
+};
+
+START_TEST(loops_are_broken)
+{
+	char text[8000], reply[256];
+
+	(void)snprintf(text, sizeof(text),
+	               "MAIL FROM:<%s>\r\nRCPT TO:<a@ours.test>\r\nDATA\r\n"
+	               "%sSubject: x\r\n\r\nbody\r\n.\r\n",
+	               hops[_i].sender, hops[_i].header);
+	last_reply(text, reply);
+	/* Never a refusal: the MX would bounce it. */
+	ck_assert_msg(strncmp(reply, "250 2.0.0", 9) == 0, "%s", reply);
+	ck_assert_uint_eq(lab.state_count, 1);
+	ck_assert_int_eq(lab.states[0], hops[_i].state);
+	ck_assert_int_eq(lab.body_bytes > 0, hops[_i].state != SPOOL_DISCARDED);
+}
+END_TEST
+
 static char *large_message(size_t size)
 {
 	char *text = mem_alloc(size + 1);
@@ -380,6 +416,7 @@ int main(void)
 	tcase_add_loop_test(tests, session_that_ended_is_not_answered, 0, 2);
 	tcase_add_loop_test(tests, stores_with_its_verdict, 0,
 	                    LAB_COUNT(verdicts));
+	tcase_add_loop_test(tests, loops_are_broken, 0, LAB_COUNT(hops));
 	tcase_add_loop_test(tests, large_bodies_go_to_a_file, 0,
 	                    LAB_COUNT(bodies));
 	tcase_add_test(tests, smallest_limit_loses_no_byte);

@@ -173,6 +173,9 @@ START_TEST(prints)
 	unfold(buffer_text(&out), text, sizeof(text));
 	ck_assert_msg(strstr(text, row->has), "%s", text);
 	ck_assert_ptr_nonnull(strstr(text, "\nX-Turing-Id: 01020304-"));
+	*strchr(text, '\n') = '\0';
+	ck_assert(trace_is_own(text + strlen("Received:"), "agent.test"));
+	ck_assert(!trace_is_own(text + strlen("Received:"), "agent.tes"));
 	if (row->absent)
 		ck_assert_msg(!strstr(buffer_text(&out), row->absent), "%s",
 		              buffer_text(&out));
@@ -203,6 +206,28 @@ START_TEST(longest_names_fit)
 }
 END_TEST
 
+static const struct {
+	const char *received;
+	bool own;
+} traces[] = {
+    {"from a by AGENT.test\t(turing-agent) with SMTP", true},
+    {"by agent.test (turing-agent)", true},
+    {"from by by agent.test (turing-agent) id 1", true},
+    {"from agent.test (turing-agent) by mx.test", false},
+    {"from a by agent.test.example (turing-agent)", false},
+    {"from a by agent.test with SMTP (turing-agent)", false},
+    {"from a by agent.test", false},
+    {"by", false},
+    {"", false},
+};
+
+START_TEST(own_traces)
+{
+	ck_assert_int_eq(trace_is_own(traces[_i].received, "agent.test"),
+	                 traces[_i].own);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent trace");
@@ -210,6 +235,7 @@ int main(void)
 
 	tcase_add_loop_test(tests, prints, 0, COUNT(rows));
 	tcase_add_test(tests, longest_names_fit);
+	tcase_add_loop_test(tests, own_traces, 0, COUNT(traces));
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
