@@ -5,8 +5,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/mail/address.h"
+#include "common/network.h"
 
-#define DAY_MS         ((int64_t)24 * 60 * 60 * 1000)
+#define HOUR_MS        ((int64_t)60 * 60 * 1000)
+#define DAY_MS         (24 * HOUR_MS)
 #define REMEMBERED_MS  (30 * DAY_MS)
 #define MAXIMUM_DOUBLE 6
 
@@ -85,17 +88,119 @@ static int look_at_mark(struct cloud *cloud,
 	return result;
 }
 
+/* --- caps --------------------------------------------------------------- */
+
+/* The hash of a word of the kind; the same words of two kinds differ. */
+static void hash_word(const struct cloud *cloud, const char *kind,
+                      const char *word, uint8_t hash[CRYPTO_HASH_SIZE])
+{
+	char text[MAIL_ADDRESS_SIZE + 16];
+
+	snprintf(text, sizeof(text), "%s %s", kind, word);
+	cloud_sender_hash(cloud, text, hash);
+}
+
+/* Cuts an address down to the network that one customer has. */
+static void widen(struct network *network)
+{
+	unsigned bits = network->is_ipv4 ? 96 + 24 : 64;
+
+	for (unsigned i = bits / 8; i < sizeof(network->bytes); i++)
+		network->bytes[i] = 0;
+	network->prefix_bits = bits;
+}
+
+void challenge_origin_read(const struct cloud *cloud,
+                           const struct registry_message *message,
+                           struct challenge_origin *origin)
+{
+	const char *domain = mail_address_domain(message->sender_normal);
+	char text[NETWORK_TEXT_SIZE];
+	struct network network;
+
+	memset(origin, 0, sizeof(*origin));
+	cloud_sender_hash(cloud, message->sender_normal, origin->sender);
+	if (!network_parse(message->client_address, &network)) {
+		widen(&network);
+		hash_word(cloud, "client", network_format(&network, text),
+		          origin->client);
+	}
+	if (*domain)
+		hash_word(cloud, "domain", domain, origin->domain);
+}
+
+static bool is_zero(const uint8_t hash[CRYPTO_HASH_SIZE])
+{
+	static const uint8_t zero[CRYPTO_HASH_SIZE];
+
+	return !memcmp(hash, zero, sizeof(zero));
+}
+
+/* Whether the group has reached one of its caps. */
+static int is_full(struct cloud *cloud, struct registry_challenge_query *query,
+                   bool *full, struct error *err)
+{
+	const struct {
+		int64_t cap, window_ms;
+	} caps[] = {{cloud->config->cap_hour[query->group], HOUR_MS},
+	            {cloud->config->cap_day[query->group], DAY_MS}};
+	int64_t now = clock_wall_ms();
+	int result = 0;
+
+	for (size_t i = 0; i < 2 && !result && !*full; i++) {
+		size_t count = 0;
+
+		if (!caps[i].cap)
+			continue;
+		query->since_ms = now - caps[i].window_ms;
+		query->limit = (size_t)caps[i].cap;
+		result = registry_challenge_count(cloud->registry, query,
+		                                  &count, err);
+		*full = !result && count >= query->limit;
+	}
+	return result;
+}
+
+static int look_at_caps(struct cloud *cloud,
+                        const struct registry_message *message,
+                        const struct challenge_origin *origin, bool *full,
+                        struct error *err)
+{
+	const uint8_t *const hashes[] = {
+	    [CHALLENGES_OF_SENDER] = origin->sender,
+	    [CHALLENGES_OF_CLIENT] = origin->client,
+	    [CHALLENGES_OF_DOMAIN] = origin->domain,
+	};
+	int result = 0;
+
+	*full = !cloud->config->challenge_enabled;
+	for (int group = 0; group <= CHALLENGES_OF_ALL && !result && !*full;
+	     group++) {
+		struct registry_challenge_query query = {
+		    .group = (enum registry_challenge_group)group,
+		    .tenant = message->tenant};
+
+		if (group <= CHALLENGES_OF_DOMAIN) {
+			if (is_zero(hashes[group]))
+				continue;
+			memcpy(query.hash, hashes[group], sizeof(query.hash));
+		}
+		result = is_full(cloud, &query, full, err);
+	}
+	return result;
+}
+
 int challenge_gate(struct cloud *cloud, const struct registry_message *message,
-                   const uint8_t sender_hash[CRYPTO_HASH_SIZE],
+                   const struct challenge_origin *origin,
                    enum challenge_reason *reason, struct error *err)
 {
-	bool dead;
-	int result = look_at_mark(cloud, message, sender_hash, &dead, err);
+	bool dead, full = false;
+	int result = look_at_mark(cloud, message, origin->sender, &dead, err);
 
 	*reason = CHALLENGE_ALLOWED;
-	if (!result && dead)
-		*reason = CHALLENGE_DEAD_SENDER;
-	else if (!result && !cloud->config->challenge_enabled)
-		*reason = CHALLENGE_RATE_CAP;
+	if (!result && !dead)
+		result = look_at_caps(cloud, message, origin, &full, err);
+	if (!result && (dead || full))
+		*reason = dead ? CHALLENGE_DEAD_SENDER : CHALLENGE_RATE_CAP;
 	return result;
 }

@@ -5,6 +5,18 @@
 #include "cloud-service/cloud.h"
 #include "common/mail/challenge-rule.h"
 
+/* By what a challenge is counted, as hashes; zeros where it is unknown. */
+struct challenge_origin {
+	uint8_t sender[CRYPTO_HASH_SIZE]; /* normalised */
+	uint8_t client[CRYPTO_HASH_SIZE]; /* its network: /24, IPv6 /64 */
+	uint8_t domain[CRYPTO_HASH_SIZE]; /* registered, of the sender */
+};
+
+/* Fills in the origin of the challenge that the message would cause. */
+void challenge_origin_read(const struct cloud *cloud,
+                           const struct registry_message *message,
+                           struct challenge_origin *origin);
+
 /*
  * Rules 12 and 15, for a held message whose sender may be written to as far as
  * the message tells: sets *reason to CHALLENGE_DEAD_SENDER,
@@ -18,10 +30,16 @@
  * further challenge that he had within 30 days the pause doubles, up to 64
  * times.
  *
+ * A cap is reached when so many challenges of a group were opened within the
+ * last hour or day as the configuration allows: to the sender, to his domain,
+ * for the client's network, for the tenant, or in all. They are counted in the
+ * registry, so that all clouds share the caps; what several open at the same
+ * time may exceed one by their number.
+ *
  * 0 or an error of the store.
  */
 int challenge_gate(struct cloud *cloud, const struct registry_message *message,
-                   const uint8_t sender_hash[CRYPTO_HASH_SIZE],
+                   const struct challenge_origin *origin,
                    enum challenge_reason *reason, struct error *err);
 
 #endif

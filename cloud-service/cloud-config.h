@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/config.h"
+#include "store/registry.h"
 
 enum cloud_return_path { RETURN_PATH_NULL, RETURN_PATH_VERP };
 enum cloud_starttls { STARTTLS_NO, STARTTLS_REQUIRED };
@@ -36,6 +37,9 @@ struct cloud_config {
 	int64_t challenge_max_attempts;
 	bool challenge_enabled;
 	int64_t dead_pause_ms; /* see challenge_gate() */
+	/* How many challenges of a group may be opened; 0: no cap. */
+	int64_t cap_hour[CHALLENGES_OF_ALL + 1];
+	int64_t cap_day[CHALLENGES_OF_ALL + 1];
 	int64_t mail_retry_min_ms;
 	int64_t mail_retry_max_ms;
 	int64_t mail_attempts;

@@ -103,7 +103,7 @@ static int take_solution(struct cloud *cloud, struct registry_message *message,
 }
 
 static int open_new(struct cloud *cloud, struct registry_message *message,
-                    const uint8_t *sender_hash, struct id *existing,
+                    const struct challenge_origin *origin, struct id *existing,
                     struct error *err)
 {
 	uint8_t random[32];
@@ -123,12 +123,14 @@ static int open_new(struct cloud *cloud, struct registry_message *message,
 	    .mail_next_ms = now,
 	    .mail_owner = empty,
 	    .mail_reply = empty,
+	    .end_reason = empty,
 	};
 	char text[ID_TEXT_SIZE], id_text[ID_TEXT_SIZE];
 	int result;
 
-	memcpy(challenge.sender_hash, sender_hash,
-	       sizeof(challenge.sender_hash));
+	memcpy(challenge.sender_hash, origin->sender, sizeof(origin->sender));
+	memcpy(challenge.client_hash, origin->client, sizeof(origin->client));
+	memcpy(challenge.domain_hash, origin->domain, sizeof(origin->domain));
 	random_bytes(random, sizeof(random));
 	captcha_code(random, sizeof(random), code);
 	token_make(cloud->token_key, TOKEN_CHALLENGE, &challenge.id,
@@ -183,28 +185,49 @@ static int join(struct cloud *cloud, struct registry_message *message,
 	return result;
 }
 
+/* Joins the open challenge of a sender who may not be challenged anew; where
+ * there is none the message waits for that reason. */
+static int join_or_wait(struct cloud *cloud, struct registry_message *message,
+                        const struct challenge_origin *origin,
+                        enum challenge_reason reason, bool *again,
+                        struct error *err)
+{
+	const struct id none = {{0}};
+	struct id existing;
+	int result = registry_challenge_find(cloud->registry, origin->sender,
+	                                     &existing, err);
+
+	if (!result)
+		return join(cloud, message, &existing, again, err);
+	if (result != ERR_NOT_FOUND)
+		return result;
+	return keep_waiting(cloud, message, &none,
+	                    challenge_reason_name(reason), err);
+}
+
 /* Opens a challenge or joins the open one; only for held mail whose sender may
  * be written to. */
 static int challenge_sender(struct cloud *cloud,
                             struct registry_message *message, struct error *err)
 {
-	const struct id none = {{0}};
-	uint8_t hash[CRYPTO_HASH_SIZE];
+	struct challenge_origin origin;
 	enum challenge_reason reason;
 	bool again = true;
 	struct id existing;
 	int round, result = 0;
 
-	cloud_sender_hash(cloud, message->sender_normal, hash);
+	challenge_origin_read(cloud, message, &origin);
 	for (round = 0; again && !result && round < MAXIMUM_ROUNDS; round++) {
 		again = false;
-		result = challenge_gate(cloud, message, hash, &reason, err);
+		result = challenge_gate(cloud, message, &origin, &reason, err);
 		if (result)
 			return result;
-		if (reason != CHALLENGE_ALLOWED)
-			return keep_waiting(cloud, message, &none,
-			                    challenge_reason_name(reason), err);
-		result = open_new(cloud, message, hash, &existing, err);
+		if (reason != CHALLENGE_ALLOWED) {
+			result = join_or_wait(cloud, message, &origin, reason,
+			                      &again, err);
+			continue;
+		}
+		result = open_new(cloud, message, &origin, &existing, err);
 		if (!result)
 			result = keep_waiting(cloud, message, &existing,
 			                      no_reason, err);

@@ -113,6 +113,13 @@ int registry_challenge_open(struct registry *registry,
 	                                                 existing, err);
 }
 
+int registry_challenge_find(struct registry *registry,
+                            const uint8_t hash[CRYPTO_HASH_SIZE], struct id *id,
+                            struct error *err)
+{
+	return registry->backend->challenge_find(registry, hash, id, err);
+}
+
 int registry_challenge_read(struct registry *registry, const struct id *id,
                             struct registry_challenge *challenge,
                             struct error *err)

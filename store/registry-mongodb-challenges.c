@@ -27,21 +27,32 @@ static int find_existing(struct registry_mongodb *mongo, const bson_t *selector,
 	return error;
 }
 
+int registry_mongodb_challenge_find(struct registry *registry,
+                                    const uint8_t hash[CRYPTO_HASH_SIZE],
+                                    struct id *id, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER;
+	int error;
+
+	(void)mongodb_append_bytes(&selector, "sender_hash", hash,
+	                           CRYPTO_HASH_SIZE);
+	(void)BSON_APPEND_UTF8(&selector, "slot", "");
+	/* Index: challenge_slot. */
+	error = find_existing(registry_mongodb(registry), &selector, id, err);
+	bson_destroy(&selector);
+	return error;
+}
+
 /* Which one is in the way: the sender's open one, or one with the same id. */
 static int find_rival(struct registry_mongodb *mongo,
                       const struct registry_challenge *challenge,
                       struct id *existing, struct error *err)
 {
+	int error = registry_mongodb_challenge_find(
+	    &mongo->registry, challenge->sender_hash, existing, err);
 	bson_t selector = BSON_INITIALIZER;
-	int error;
 
-	(void)mongodb_append_bytes(&selector, "sender_hash",
-	                           challenge->sender_hash, CRYPTO_HASH_SIZE);
-	(void)BSON_APPEND_UTF8(&selector, "slot", "");
-	/* Index: challenge_slot. */
-	error = find_existing(mongo, &selector, existing, err);
 	if (error == ERR_NOT_FOUND) {
-		bson_reinit(&selector);
 		(void)mongodb_append_id(&selector, "_id", &challenge->id);
 		/* Index: _id. */
 		error = find_existing(mongo, &selector, existing, err);

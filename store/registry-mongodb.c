@@ -145,6 +145,7 @@ const struct registry_backend registry_mongodb_backend = {
     .decision_last = registry_mongodb_decision_last,
     .message_event = registry_mongodb_message_event,
     .challenge_open = registry_mongodb_challenge_open,
+    .challenge_find = registry_mongodb_challenge_find,
     .challenge_read = registry_mongodb_challenge_read,
     .challenge_move = registry_mongodb_challenge_move,
     .challenge_recode = registry_mongodb_challenge_recode,

@@ -388,6 +388,10 @@ int registry_mongodb_message_event(struct registry *registry,
 int registry_mongodb_challenge_open(struct registry *registry,
                                     const struct registry_challenge *challenge,
                                     struct id *existing, struct error *err);
+/* See registry_challenge_find(). */
+int registry_mongodb_challenge_find(struct registry *registry,
+                                    const uint8_t hash[CRYPTO_HASH_SIZE],
+                                    struct id *id, struct error *err);
 /* See registry_challenge_read(). */
 int registry_mongodb_challenge_read(struct registry *registry,
                                     const struct id *id,

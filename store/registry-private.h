@@ -128,6 +128,9 @@ struct registry_backend {
 	int (*challenge_open)(struct registry *registry,
 	                      const struct registry_challenge *challenge,
 	                      struct id *existing, struct error *err);
+	int (*challenge_find)(struct registry *registry,
+	                      const uint8_t hash[CRYPTO_HASH_SIZE],
+	                      struct id *id, struct error *err);
 	int (*challenge_read)(struct registry *registry, const struct id *id,
 	                      struct registry_challenge *challenge,
 	                      struct error *err);

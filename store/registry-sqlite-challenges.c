@@ -13,23 +13,54 @@ struct opening {
 	struct id existing;
 };
 
-/* 0 when none is in the way, else ERR_EXISTS with its id. */
-static int need_none_open(struct sqlite_db *db, struct opening *opening,
-                          struct error *err)
+struct finding {
+	const uint8_t *hash;
+	struct id id;
+};
+
+/* ERR_NOT_FOUND when none is open for the sender. */
+static int find_open(struct sqlite_db *db, void *context, struct error *err)
 {
-	const struct registry_challenge *challenge = opening->challenge;
+	struct finding *finding = context;
 	struct sqlite_query *query =
 	    sqlite_query(db, "SELECT id FROM challenge WHERE sender_hash = ?1"
 	                     " AND state = 0");
 	int result;
 
-	sqlite_bind_blob(query, 1, challenge->sender_hash, CRYPTO_HASH_SIZE);
+	sqlite_bind_blob(query, 1, finding->hash, CRYPTO_HASH_SIZE);
 	if ((result = sqlite_step(query, err)) < 0)
 		return result;
+	if (!result)
+		return error_set(err, ERR_NOT_FOUND, "none is open");
+	finding->id = sqlite_column_id(query, 0);
+	sqlite_reset(query);
+	return 0;
+}
+
+int registry_sqlite_challenge_find(struct registry *registry,
+                                   const uint8_t hash[CRYPTO_HASH_SIZE],
+                                   struct id *id, struct error *err)
+{
+	struct finding finding = {.hash = hash};
+	int error = registry_sqlite_read(registry, find_open, &finding, err);
+
+	if (!error)
+		*id = finding.id;
+	return error;
+}
+
+/* 0 when none is in the way, else ERR_EXISTS with its id. */
+static int need_none_open(struct sqlite_db *db, struct opening *opening,
+                          struct error *err)
+{
+	const struct registry_challenge *challenge = opening->challenge;
+	struct finding finding = {.hash = challenge->sender_hash};
+	int result = find_open(db, &finding, err);
+
+	if (result && result != ERR_NOT_FOUND)
+		return result;
+	opening->existing = finding.id;
 	if (result) {
-		opening->existing = sqlite_column_id(query, 0);
-		sqlite_reset(query);
-	} else {
 		result = registry_sqlite_exists(
 		    db, "SELECT 1 FROM challenge WHERE id = ?1", &challenge->id,
 		    err);

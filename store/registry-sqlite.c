@@ -230,6 +230,7 @@ const struct registry_backend registry_sqlite_backend = {
     .decision_last = registry_sqlite_decision_last,
     .message_event = registry_sqlite_message_event,
     .challenge_open = registry_sqlite_challenge_open,
+    .challenge_find = registry_sqlite_challenge_find,
     .challenge_read = registry_sqlite_challenge_read,
     .challenge_move = registry_sqlite_challenge_move,
     .challenge_recode = registry_sqlite_challenge_recode,

@@ -486,6 +486,11 @@ int registry_challenge_open(struct registry *registry,
                             const struct registry_challenge *challenge,
                             struct id *existing, struct error *err);
 
+/* The id of the challenge that is open for the sender hash. ERR_NOT_FOUND. */
+int registry_challenge_find(struct registry *registry,
+                            const uint8_t hash[CRYPTO_HASH_SIZE], struct id *id,
+                            struct error *err);
+
 /* Reads one. ERR_NOT_FOUND. */
 int registry_challenge_read(struct registry *registry, const struct id *id,
                             struct registry_challenge *challenge,

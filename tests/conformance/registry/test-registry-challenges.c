@@ -47,8 +47,13 @@ START_TEST(one_is_open_for_a_sender)
 	struct registry_challenge other = challenge_of(5, 8);
 	struct id existing = no_id;
 
+	fails(ERR_NOT_FOUND, registry_challenge_find(
+	                         registry, first.sender_hash, &existing, NULL));
 	ok(registry_challenge_open(registry, &first, &existing, E));
 	ck_assert(id_is_none(&existing));
+	ok(registry_challenge_find(registry, first.sender_hash, &existing, E));
+	ck_assert(id_equal(&existing, &first.id));
+	existing = no_id;
 	second.tenant = tenant_b;
 	fails(ERR_EXISTS,
 	      registry_challenge_open(registry, &second, &existing, NULL));
@@ -56,6 +61,8 @@ START_TEST(one_is_open_for_a_sender)
 	ok(registry_challenge_open(registry, &other, &existing, E));
 	ok(registry_challenge_move(registry, &first.id, CHALLENGE_STATE_OPEN,
 	                           CHALLENGE_STATE_EXPIRED, NOW, E));
+	fails(ERR_NOT_FOUND, registry_challenge_find(
+	                         registry, first.sender_hash, &existing, NULL));
 	ok(registry_challenge_open(registry, &second, &existing, E));
 	/* The id of a closed one is taken too. */
 	ok(registry_challenge_move(registry, &second.id, CHALLENGE_STATE_OPEN,

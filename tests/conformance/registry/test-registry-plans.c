@@ -194,6 +194,8 @@ static void tour_challenges(void)
 	      registry_challenge_open(registry, &challenge, NULL, NULL));
 	ok(registry_challenge_read(registry, id, &found, E));
 	registry_challenge_release(&found);
+	ok(registry_challenge_find(registry, challenge.sender_hash, &found.id,
+	                           E));
 	ok(registry_challenge_recode(registry, id, 0, true, "X", E));
 	ok(registry_challenge_claim_mail(registry, "w", NOW, 9, 9, &page, E));
 	registry_challenges_release(&page);

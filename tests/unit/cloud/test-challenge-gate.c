@@ -7,6 +7,7 @@
 #include "cloud-service/register.h"
 #include "cloud-service/settle.h"
 #include "common/clock.h"
+#include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
 
@@ -15,9 +16,16 @@
 static struct cloud_fixture fixture;
 static struct id other_tenant;
 
+static void uncap(struct cloud_config *config)
+{
+	memset(config->cap_hour, 0, sizeof(config->cap_hour));
+	memset(config->cap_day, 0, sizeof(config->cap_day));
+}
+
 static void set_up(void)
 {
 	cloud_fixture_open(&fixture, NULL);
+	uncap(&fixture.config);
 	other_tenant = cloud_fixture_tenant(&fixture, "beta", "beta.test");
 }
 
@@ -164,10 +172,154 @@ START_TEST(solution_clears_the_mark)
 }
 END_TEST
 
+/* --- caps ----------------------------------------------------------------- */
+
+/* Registers a mail from sender by client; whether it got a challenge. */
+static bool opens(const struct id *tenant, const char *sender,
+                  const char *client)
+{
+	struct registry_message message = message_to(tenant, sender);
+	bool opened;
+
+	free(message.client_address);
+	message.client_address = mem_copy_string(client);
+	register_it(&message);
+	opened = !id_is_none(&message.challenge);
+	ck_assert_str_eq(message.challenge_reason, opened ? "" : "rate-cap");
+	registry_message_release(&message);
+	return opened;
+}
+
+/* Puts the digit in the place of each "#". */
+static char *fill(const char *pattern, int digit)
+{
+	char *text = mem_copy_string(pattern), *at;
+
+	for (at = text; (at = strchr(at, '#'));)
+		*at = (char)('0' + digit);
+	return text;
+}
+
+/* How many of ten mails open one; "#" in sender and client is their number. */
+static int count_opened(const char *sender, const char *client, bool tenants)
+{
+	int opened = 0;
+
+	for (int i = 0; i < 10; i++) {
+		char *from = fill(sender, i), *at = fill(client, i);
+
+		opened +=
+		    opens(tenants && i % 2 ? &other_tenant : &fixture.tenant,
+		          from, at);
+		free(from);
+		free(at);
+	}
+	return opened;
+}
+
+static const struct cap_row {
+	const char *what;
+	enum registry_challenge_group group;
+	bool day, tenants;
+	const char *sender, *client;
+	int opened;
+} cap_rows[] = {
+    {"one client", CHALLENGES_OF_CLIENT, false, false, "a@s#.example",
+     "198.51.100.7", 4},
+    {"its network", CHALLENGES_OF_CLIENT, false, false, "a@s#.example",
+     "198.51.100.#", 4},
+    {"others", CHALLENGES_OF_CLIENT, false, false, "a@s#.example", "198.51.#.7",
+     10},
+    {"an IPv6 network", CHALLENGES_OF_CLIENT, false, false, "a@s#.example",
+     "2001:db8:0:7:#::1", 4},
+    {"other IPv6 networks", CHALLENGES_OF_CLIENT, false, false, "a@s#.example",
+     "2001:db8:0:#::1", 10},
+    {"an unknown client", CHALLENGES_OF_CLIENT, false, false, "a@s#.example",
+     "", 10},
+    {"within a day", CHALLENGES_OF_CLIENT, true, false, "a@s#.example",
+     "198.51.100.7", 4},
+    {"a client at several tenants", CHALLENGES_OF_CLIENT, false, true,
+     "a@s#.example", "198.51.100.7", 4},
+    {"one domain", CHALLENGES_OF_DOMAIN, false, false, "a#@one.example",
+     "198.51.#.7", 4},
+    {"one tenant", CHALLENGES_OF_TENANT, false, false, "a@s#.example",
+     "198.51.#.7", 4},
+    {"two tenants", CHALLENGES_OF_TENANT, false, true, "a@s#.example",
+     "198.51.#.7", 8},
+    {"all", CHALLENGES_OF_ALL, false, true, "a@s#.example", "198.51.#.7", 4},
+};
+
+START_TEST(caps)
+{
+	const struct cap_row *row = &cap_rows[_i];
+	struct cloud_config *config = &fixture.config;
+
+	(row->day ? config->cap_day : config->cap_hour)[row->group] = 4;
+	ck_assert_msg(count_opened(row->sender, row->client, row->tenants) ==
+	                  row->opened,
+	              "%s", row->what);
+	uncap(config);
+	ck_assert_int_eq(opens(&fixture.tenant, "z@z.example", "198.51.100.7"),
+	                 1);
+}
+END_TEST
+
+/* Challenges that are older than the window do not count. */
+START_TEST(windows_slide)
+{
+	struct cloud_config *config = &fixture.config;
+	struct registry_message message =
+	    message_to(&fixture.tenant, "a@s.example");
+	struct challenge_origin origin;
+	struct error err = {0};
+
+	config->cap_hour[CHALLENGES_OF_CLIENT] = 1;
+	config->cap_day[CHALLENGES_OF_CLIENT] = 3;
+	challenge_origin_read(&fixture.cloud, &message, &origin);
+	for (int i = 0; i < 3; i++) {
+		struct registry_challenge challenge = {
+		    .id = id_new(),
+		    .tenant = fixture.tenant,
+		    .message = message.id,
+		    .created_ms = clock_wall_ms() - (i ? 2 : 25) * HOUR,
+		    .sender = message.sender,
+		    .code = message.sender};
+
+		challenge.sender_hash[0] = (uint8_t)(i + 1);
+		memcpy(challenge.client_hash, origin.client,
+		       sizeof(origin.client));
+		ck_assert_int_eq(registry_challenge_open(fixture.cloud.registry,
+		                                         &challenge, NULL,
+		                                         &err),
+		                 0);
+	}
+	ck_assert(opens(&fixture.tenant, "b@s.example", "192.0.2.1"));
+	ck_assert(!opens(&fixture.tenant, "c@s.example", "192.0.2.1"));
+	config->cap_hour[CHALLENGES_OF_CLIENT] = 9;
+	ck_assert(!opens(&fixture.tenant, "d@s.example", "192.0.2.1"));
+	registry_message_release(&message);
+}
+END_TEST
+
+/* What may not be challenged anew joins the challenge that is open. */
+START_TEST(open_challenge_is_joined_beyond_a_cap)
+{
+	struct registry_message message;
+
+	fixture.config.cap_hour[CHALLENGES_OF_SENDER] = 1;
+	ck_assert(opens(&fixture.tenant, "a@s.example", "192.0.2.1"));
+	message = message_to(&other_tenant, "a@s.example");
+	register_it(&message);
+	ck_assert_str_eq(message.challenge_reason, "open-challenge");
+	ck_assert(!id_is_none(&message.challenge));
+	registry_message_release(&message);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cloud-challenge-gate");
-	TCase *dead = tcase_create("dead");
+	TCase *dead = tcase_create("dead"), *capped = tcase_create("caps");
 
 	tcase_add_checked_fixture(dead, set_up, tear_down);
 	tcase_set_timeout(dead, 60);
@@ -175,5 +327,12 @@ int main(void)
 	                    (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(dead, solution_clears_the_mark);
 	suite_add_tcase(suite, dead);
+	tcase_add_checked_fixture(capped, set_up, tear_down);
+	tcase_set_timeout(capped, 60);
+	tcase_add_loop_test(capped, caps, 0,
+	                    (int)(sizeof(cap_rows) / sizeof(cap_rows[0])));
+	tcase_add_test(capped, windows_slide);
+	tcase_add_test(capped, open_challenge_is_joined_beyond_a_cap);
+	suite_add_tcase(suite, capped);
 	return suite_main(suite, NULL);
 }
