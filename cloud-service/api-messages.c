@@ -8,6 +8,7 @@
 #include "cloud-service/api-json.h"
 #include "cloud-service/api-message-input.h"
 #include "cloud-service/cloud-metrics.h"
+#include "cloud-service/quota.h"
 #include "cloud-service/register.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -87,6 +88,72 @@ static void log_refused(const struct batch *batch, size_t index,
 
 	log_warning(id_format(&batch->ids[index], text),
 	            "refused from agent %s: %s", caller->agent, what);
+}
+
+/* Whether the message is registered already: then it takes no more room. */
+static bool is_known(struct cloud *cloud,
+                     const struct registry_message *message)
+{
+	struct registry_message stored;
+
+	if (registry_message_read(cloud->registry, &message->tenant,
+	                          &message->id, &stored, NULL))
+		return false;
+	registry_message_release(&stored);
+	return true;
+}
+
+/*
+ * Takes out of the batch what the tenant has no room for. The agent keeps it
+ * held and sends it again later.
+ */
+static void apply_quota(struct cloud *cloud, const struct api_caller *caller,
+                        struct quota_room room, struct batch *batch)
+{
+	size_t i, at = 0, refused = 0;
+
+	for (i = 0; i < batch->count; i++) {
+		struct registry_message *message = &batch->messages[at];
+
+		if (batch->errors[i])
+			continue;
+		if (quota_fits(&room, message->size) ||
+		    is_known(cloud, message)) {
+			at++;
+			continue;
+		}
+		batch->errors[i] =
+		    mem_copy_string("quota: too much mail is held; it is "
+		                    "registered when there is room again");
+		count_message("over-quota");
+		if (refused++ == 0)
+			log_refused(batch, i, caller, batch->errors[i]);
+		registry_message_release(message);
+		json_decref(batch->refused[at]);
+		batch->message_count--;
+		memmove(message, message + 1,
+		        (batch->message_count - at) * sizeof(*message));
+		memmove(&batch->refused[at], &batch->refused[at + 1],
+		        (batch->message_count - at) * sizeof(json_t *));
+	}
+}
+
+/* What was new counts from now on. */
+static void take_quota(struct cloud *cloud, const struct api_caller *caller,
+                       const struct batch *batch)
+{
+	int64_t messages = 0, bytes = 0;
+	size_t i;
+
+	for (i = 0; i < batch->message_count; i++) {
+		if (batch->statuses[i] != REGISTER_NEW)
+			continue;
+		messages++;
+		if (__builtin_add_overflow(bytes, batch->messages[i].size,
+		                           &bytes))
+			bytes = INT64_MAX;
+	}
+	quota_take(cloud->quota, &caller->tenant, messages, bytes);
 }
 
 static void read_item(const json_t *item, size_t index,
@@ -197,19 +264,27 @@ static void run_batch(struct http_request *request, struct cloud *cloud,
                       struct batch *batch)
 {
 	struct tenant_domains domains = {0};
+	struct quota_room room = {0};
 	struct error err = {0};
 	size_t i;
 	int result;
 
 	result = tenant_domains_load(&domains, cloud->registry, &caller->tenant,
 	                             &err);
+	if (!result)
+		result = quota_room(cloud->quota, cloud->registry,
+		                    &caller->tenant, &room, &err);
 	for (i = 0; i < batch->count && !result; i++)
 		read_item(json_array_get(array, i), i, caller, &domains, batch);
+	if (!result)
+		apply_quota(cloud, caller, room, batch);
 	if (!result)
 		result = register_messages(cloud, &domains, batch->messages,
 		                           batch->message_count,
 		                           batch->statuses, &err);
 	tenant_domains_release(&domains);
+	if (!result)
+		take_quota(cloud, caller, batch);
 	if (result)
 		api_reply_unavailable(request, &err);
 	else

@@ -1,6 +1,7 @@
 /* Commands about tenants, domains, agents' keys and users. */
 #include "cloud-service/cli.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,24 @@ static void replace(char **text, const char *option)
 	*text = mem_copy_string(option);
 }
 
+/* Reads a whole number, 0 or more, where the option is given; 0, or an exit
+ * status after a wrong one was told. */
+static int take_number(struct cli *cli, const char *name, const char *option,
+                       int64_t *number)
+{
+	char *end;
+	long long value;
+
+	if (!option)
+		return 0;
+	errno = 0;
+	value = strtoll(option, &end, 10);
+	if (errno || *end || end == option || value < 0)
+		return cli_usage(cli, "%s: a whole number, 0 or more", name);
+	*number = value;
+	return 0;
+}
+
 /* Takes what the options say of the tenant; an exit status, told, when they
  * are wrong. */
 static int take_options(struct cli *cli, struct registry_tenant *tenant)
@@ -37,6 +56,11 @@ static int take_options(struct cli *cli, struct registry_tenant *tenant)
 			return cli_usage(cli, "--time-zone: %s", err.text);
 		zone_free(zone);
 	}
+	if (take_number(cli, "--quota-messages", cli->quota_messages,
+	                &tenant->quota_messages) ||
+	    take_number(cli, "--quota-bytes", cli->quota_bytes,
+	                &tenant->quota_bytes))
+		return CLI_USAGE;
 	replace(&tenant->language, language);
 	replace(&tenant->display_name, cli->display_name);
 	replace(&tenant->time_zone, cli->time_zone);
@@ -82,8 +106,10 @@ static int change_tenant(struct cli *cli, const struct registry_tenant *tenant)
 
 	if (registry_tenant_change(cli->cloud->registry, tenant, &err))
 		return cli_fail(cli, &err);
-	snprintf(detail, sizeof(detail), "%s; %s; %s; %s", tenant->language,
-	         tenant->display_name, tenant->time_zone, tenant->from_name);
+	snprintf(detail, sizeof(detail), "%s; %s; %s; %s; %lld; %lld",
+	         tenant->language, tenant->display_name, tenant->time_zone,
+	         tenant->from_name, (long long)tenant->quota_messages,
+	         (long long)tenant->quota_bytes);
 	cli_audit(cli, &tenant->id, "tenant-set", tenant->name, detail);
 	return CLI_OK;
 }
@@ -94,10 +120,11 @@ static int tenant_set(struct cli *cli)
 	int status;
 
 	if (!cli->language && !cli->display_name && !cli->time_zone &&
-	    !cli->from_name)
+	    !cli->from_name && !cli->quota_messages && !cli->quota_bytes)
 		return cli_usage(cli, "tenant set: nothing to set: --language, "
-		                      "--display-name, --time-zone or "
-		                      "--from-name");
+		                      "--display-name, --time-zone, "
+		                      "--from-name, --quota-messages or "
+		                      "--quota-bytes");
 	status = cli_tenant(cli, cli->words[0], &tenant);
 	if (status)
 		return status;
@@ -108,20 +135,46 @@ static int tenant_set(struct cli *cli)
 	return status;
 }
 
+/* How much is held of what may be, by the tenant's own quota or the
+ * configuration's. */
+static void print_share(FILE *out, const char *name, int64_t used, int64_t own,
+                        int64_t standard)
+{
+	int64_t maximum = own ? own : standard;
+
+	fprintf(out, "held-%s\t%lld of ", name, (long long)used);
+	if (maximum)
+		fprintf(out, "%lld%s\n", (long long)maximum,
+		        own ? "" : " (as configured)");
+	else
+		fputs("any number\n", out);
+}
+
 static int tenant_show(struct cli *cli)
 {
 	struct registry_tenant tenant;
+	struct registry_usage usage;
+	struct error err = {0};
 	char id[ID_TEXT_SIZE], time[CLOCK_TEXT_SIZE];
 	int status = cli_tenant(cli, cli->words[0], &tenant);
 
 	if (status)
 		return status;
+	if (registry_tenant_usage(cli->cloud->registry, &tenant.id, &usage,
+	                          &err)) {
+		registry_tenant_release(&tenant);
+		return cli_fail(cli, &err);
+	}
 	fprintf(cli->out,
 	        "name\t%s\nid\t%s\ncreated\t%s\nlanguage\t%s\n"
 	        "display-name\t%s\ntime-zone\t%s\nfrom-name\t%s\n",
 	        tenant.name, id_format(&tenant.id, id),
 	        clock_format_rfc3339(tenant.created_ms, time), tenant.language,
 	        tenant.display_name, tenant.time_zone, tenant.from_name);
+	print_share(cli->out, "messages", usage.messages, tenant.quota_messages,
+	            cli->config->quota_messages);
+	print_share(cli->out, "bytes", usage.bytes, tenant.quota_bytes,
+	            cli->config->quota_bytes);
 	registry_tenant_release(&tenant);
 	return CLI_OK;
 }
@@ -398,11 +451,11 @@ static int user_show(struct cli *cli)
 const struct cli_command cli_account_commands[] = {
     {"tenant", "add",
      "NAME [--language fr|en] [--display-name TEXT] [--time-zone ZONE] "
-     "[--from-name TEXT]",
+     "[--from-name TEXT] [--quota-messages N] [--quota-bytes N]",
      "adds a customer and prints the id", 1, 1, true, tenant_add},
     {"tenant", "set",
      "NAME [--language fr|en] [--display-name TEXT] [--time-zone ZONE] "
-     "[--from-name TEXT]",
+     "[--from-name TEXT] [--quota-messages N] [--quota-bytes N]",
      "changes what strangers are shown of a customer", 1, 1, true, tenant_set},
     {"tenant", "show", "NAME", "shows a customer", 1, 1, true, tenant_show},
     {"tenant", "list", "", "lists the customers", 0, 0, true, tenant_list},

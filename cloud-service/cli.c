@@ -33,6 +33,8 @@ static const struct {
     {"--expires", offsetof(struct cli, expires), false},
     {"--sender", offsetof(struct cli, sender), false},
     {"--limit", offsetof(struct cli, limit), false},
+    {"--quota-messages", offsetof(struct cli, quota_messages), false},
+    {"--quota-bytes", offsetof(struct cli, quota_bytes), false},
     {"--after", offsetof(struct cli, after), false},
     {"--state", offsetof(struct cli, state), false},
     {"--demand", offsetof(struct cli, demand), false},

@@ -26,6 +26,7 @@ struct cli {
 	/* Options; NULL or false when not given. */
 	const char *display_name, *time_zone, *from_name;
 	const char *language, *role, *domain, *mailbox, *note, *expires;
+	const char *quota_messages, *quota_bytes;
 	const char *sender, *limit, *after, *state, *demand, *to_backend;
 	char *to_location; /* may hold a password: never printed */
 	bool demand_pass, held, check;

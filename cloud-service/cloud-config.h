@@ -21,6 +21,7 @@ struct cloud_config {
 	int64_t http_threads;
 	int64_t http_max_connections;
 	int64_t polls_per_key;
+	int64_t quota_messages, quota_bytes;
 	int64_t http_drain_ms;
 	char *store_backend;
 	char *store_location;

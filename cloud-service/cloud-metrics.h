@@ -7,7 +7,8 @@
 
 #include "store/registry.h"
 
-/* A message was handled: status is "registered", "known" or "refused". */
+/* A message was handled: status is "registered", "known", "refused" or
+ * "over-quota". */
 void count_message(const char *status);
 
 /* An agent told an event: "ok", "ignored", "unknown" or "refused". */

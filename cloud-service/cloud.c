@@ -13,6 +13,7 @@
 #include "cloud-service/jobs.h"
 #include "cloud-service/key-cache.h"
 #include "cloud-service/mail-worker.h"
+#include "cloud-service/quota.h"
 #include "cloud-service/readiness.h"
 #include "cloud-service/settle.h"
 #include "cloud-service/watcher.h"
@@ -109,6 +110,7 @@ int cloud_open(struct cloud *cloud, const struct cloud_config *config,
 	cloud->config = config;
 	pthread_mutex_init(&cloud->http_lock, NULL);
 	cloud->keys = key_cache_new();
+	cloud->quota = quota_new(config);
 	result = read_secrets(cloud, err);
 	if (result)
 		cloud_stop(cloud);
@@ -204,6 +206,7 @@ void cloud_stop(struct cloud *cloud)
 	pthread_mutex_destroy(&cloud->http_lock);
 	free(cloud->challenge_page);
 	key_cache_free(cloud->keys);
+	quota_free(cloud->quota);
 	memset(cloud, 0, sizeof(*cloud));
 }
 

@@ -16,6 +16,7 @@ struct challenge_page_context;
 struct jobs;
 struct key_cache;
 struct mail_worker;
+struct quota;
 struct readiness;
 struct watcher;
 
@@ -33,6 +34,7 @@ struct cloud {
 	uint8_t bounce_key[32];   /* of the VERP return paths */
 	struct challenge_page_context *challenge_page;
 	struct key_cache *keys;
+	struct quota *quota;
 	struct readiness *readiness;
 	struct watcher *watcher;
 	struct jobs *jobs;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud-service/quota.h"
 #include "cloud-service/api-auth.h"
 #include "cloud-service/register.h"
 #include "common/clock.h"
@@ -81,13 +82,14 @@ static char *message_json(const char *id, const char *recipients)
 	char received[CLOCK_TEXT_SIZE], expires[CLOCK_TEXT_SIZE];
 	int64_t now = clock_wall_ms();
 
-	return mem_format(
-	    "{\"id\":\"01a1fd5f-b472-7000-982a-0000000000%s\","
-	    "\"received_at\":\"%s\",\"expires_at\":\"%s\","
-	    "\"sender\":\"person@example.org\",\"auth\":{\"stated\":true,"
-	    "\"spf\":\"pass\"},\"recipients\":%s}",
-	    id, clock_format_rfc3339(now, received),
-	    clock_format_rfc3339(now + 86400000, expires), recipients);
+	return mem_format("{\"id\":\"01a1fd5f-b472-7000-982a-0000000000%s\","
+	                  "\"received_at\":\"%s\",\"expires_at\":\"%s\","
+	                  "\"size\":100,\"sender\":\"person@example.org\","
+	                  "\"auth\":{\"stated\":true,"
+	                  "\"spf\":\"pass\"},\"recipients\":%s}",
+	                  id, clock_format_rfc3339(now, received),
+	                  clock_format_rfc3339(now + 86400000, expires),
+	                  recipients);
 }
 
 static const char *status_of(const json_t *body, size_t index)
@@ -129,6 +131,92 @@ START_TEST(a_batch_has_a_result_for_each)
 	free(foreign);
 	free(wrong);
 	free(batch);
+}
+END_TEST
+
+/* Counts what the tenant has held anew. */
+static void count_again(void)
+{
+	quota_free(fixture.cloud.quota);
+	fixture.cloud.quota = quota_new(fixture.cloud.config);
+}
+
+static void set_quota(int64_t messages, int64_t bytes)
+{
+	struct registry_tenant tenant;
+	struct error err = {0};
+
+	ck_assert_int_eq(registry_tenant_read(fixture.cloud.registry,
+	                                      &fixture.tenant, &tenant, &err),
+	                 0);
+	tenant.quota_messages = messages;
+	tenant.quota_bytes = bytes;
+	ck_assert_int_eq(
+	    registry_tenant_change(fixture.cloud.registry, &tenant, &err), 0);
+	registry_tenant_release(&tenant);
+	count_again();
+}
+
+/* Registers four messages and says what came of each: "r", "k" or "-". */
+static void register_four(char words[5])
+{
+	char *items[4], *batch;
+	json_t *body;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		char last[] = {'a', (char)('1' + i), 0};
+
+		items[i] = message_json(last, "[\"bob@acme.test\"]");
+	}
+	batch = mem_format("{\"messages\":[%s,%s,%s,%s]}", items[0], items[1],
+	                   items[2], items[3]);
+	ck_assert_int_eq(
+	    call(client, "POST", "/v1/agent/messages", batch, &body), 200);
+	for (i = 0; i < 4; i++) {
+		const char *status = status_of(body, (size_t)i);
+		const json_t *result =
+		    json_array_get(json_object_get(body, "results"), (size_t)i);
+
+		words[i] = *status;
+		if (strcmp(status, "refused") != 0)
+			continue;
+		words[i] = '-';
+		ck_assert_msg(!strncmp(text_of(result, "error"), "quota: ", 7),
+		              "%s", text_of(result, "error"));
+	}
+	words[4] = '\0';
+	json_decref(body);
+	free(batch);
+	for (i = 0; i < 4; i++)
+		free(items[i]);
+}
+
+static const struct {
+	int64_t messages, bytes;
+	const char *first, *again, *more; /* the last: with no quota */
+} quota_rows[] = {
+    {0, 0, "rrrr", "kkkk", "kkkk"},   {2, 0, "rr--", "kk--", "kkrr"},
+    {4, 0, "rrrr", "kkkk", "kkkk"},   {0, 250, "rr--", "kk--", "kkrr"},
+    {3, 150, "r---", "k---", "krrr"}, {1, 99, "----", "----", "rrrr"},
+};
+
+/* What is over the quota waits at the agent; what is registered stays so. */
+START_TEST(quotas)
+{
+	char words[5];
+
+	set_quota(quota_rows[_i].messages, quota_rows[_i].bytes);
+	register_four(words);
+	ck_assert_str_eq(words, quota_rows[_i].first);
+	register_four(words);
+	ck_assert_str_eq(words, quota_rows[_i].again);
+	count_again();
+	register_four(words);
+	ck_assert_str_eq(words, quota_rows[_i].again);
+	set_quota(0, 0);
+	register_four(words);
+	ck_assert_str_eq(words, quota_rows[_i].more);
 }
 END_TEST
 
@@ -532,6 +620,7 @@ int main(void)
 	tcase_add_test(tcase, a_wait_ends_in_time);
 	tcase_add_test(tcase, policy_pages_and_resets);
 	tcase_add_loop_test(tcase, bad_events_spoil_no_other, 0, 9);
+	tcase_add_loop_test(tcase, quotas, 0, 6);
 	tcase_add_loop_test(tcase, events, 0,
 	                    (int)(sizeof(event_rows) / sizeof(event_rows[0])));
 	tcase_add_test(tcase, another_tenants_mail_is_unknown);

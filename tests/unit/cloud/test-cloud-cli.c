@@ -368,6 +368,8 @@ static const struct {
     {"tenant dance", CLI_USAGE, "tenant"},
     {"tenant add", CLI_USAGE, "missing NAME\nusage: tenant add NAME"},
     {"tenant add a b", CLI_USAGE, "tenant add takes no \"b\""},
+    {"tenant set acme --quota-messages -1", CLI_USAGE, "--quota-messages"},
+    {"tenant set acme --quota-bytes 1k", CLI_USAGE, "--quota-bytes"},
     {"domain add", CLI_USAGE, "missing TENANT\n"},
     {"domain add acme", CLI_USAGE, "missing DOMAIN\n"},
     {"user add acme --role admin", CLI_USAGE, "missing LOGIN\n"},
@@ -504,6 +506,23 @@ START_TEST(lists_that_are_cut)
 }
 END_TEST
 
+START_TEST(quotas)
+{
+	(void)hold("person@example.org");
+	ck_assert_int_eq(run("tenant show acme", " "), CLI_OK);
+	ck_assert_ptr_nonnull(
+	    strstr(printed, "held-messages\t1 of 1000000 (as configured)\n"));
+	ck_assert_ptr_nonnull(strstr(printed, " of any number\n"));
+	ck_assert_int_eq(run("tenant set acme --quota-messages 7"
+	                     " --quota-bytes 5000000000",
+	                     " "),
+	                 CLI_OK);
+	ck_assert_int_eq(run("tenant show acme", " "), CLI_OK);
+	ck_assert_ptr_nonnull(strstr(printed, "held-messages\t1 of 7\n"));
+	ck_assert_ptr_nonnull(strstr(printed, " of 5000000000\n"));
+}
+END_TEST
+
 START_TEST(help_and_checks)
 {
 	ck_assert_int_eq(run("version", " "), CLI_OK);
@@ -542,6 +561,7 @@ int main(void)
 	tcase_add_loop_test(tcase, wrong_usage, 0,
 	                    (int)(sizeof(wrong_rows) / sizeof(wrong_rows[0])));
 	tcase_add_test(tcase, entries_of_a_mailbox);
+	tcase_add_test(tcase, quotas);
 	tcase_add_test(tcase, lists_that_are_cut);
 	tcase_add_test(tcase, help_and_checks);
 	suite_add_tcase(suite, tcase);
