@@ -13,12 +13,14 @@ from harness import free_port, wait_for
 class Postfix:
     """A private instance: its own configuration, queue and port."""
 
-    def __init__(self, settings, master=""):
+    def __init__(self, settings, master="", prefix=()):
+        """prefix: the command by which it is run, as mx_peers.Peer has."""
         self.folder = tempfile.mkdtemp(prefix="turing-postfix-")
         os.chmod(self.folder, 0o755)
         self.port = free_port()
         self.settings = settings
         self.master = master
+        self.prefix = list(prefix)
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -69,13 +71,14 @@ retry unix - - n - - error
 discard unix - - n - - discard
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
+verify unix - - n - 1 verify
 postlog unix-dgram n - n - 1 postlogd
 {self.master}
 """)
         self.run("check")
         self.log = open(self.path("log"), "wb")
         self.child = subprocess.Popen(
-            ["postfix", "-c", self.path("etc"), "start-fg"],
+            [*self.prefix, "postfix", "-c", self.path("etc"), "start-fg"],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         wait_for(self.ready, 30, "Postfix listens")
         return self
