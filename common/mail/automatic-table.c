@@ -88,12 +88,30 @@ static void drop_blanks(char *text)
 	*to = '\0';
 }
 
+/* "name: words"; "name-*"; "name-*words*". */
+static void split_field(struct automatic_row *row, char *text)
+{
+	char *words = strstr(text, ": "), *star = strchr(text, '*'), *end;
+
+	if (words) {
+		*words = '\0';
+		row->words = mem_copy_string(words + 2);
+		return;
+	}
+	row->mark = star ? '*' : '\0';
+	end = star ? strrchr(star, '*') : star;
+	if (end == star)
+		return;
+	row->words = mem_copy_bytes(star + 1, (size_t)(end - star) - 1);
+	star[1] = '\0';
+}
+
 static void add_row(enum automatic_place place, enum automatic_class class,
                     const char *text)
 {
 	struct automatic_rows *rows = &table[place];
 	struct automatic_row *row;
-	char folded[LINE_SIZE], *words;
+	char folded[LINE_SIZE];
 	size_t length = mail_fold_text(text, folded, sizeof(folded));
 
 	rows->rows =
@@ -102,12 +120,8 @@ static void add_row(enum automatic_place place, enum automatic_class class,
 	*row = (struct automatic_row){.class = class};
 	if (place == AUTOMATIC_ROLE_PHRASE)
 		drop_blanks(folded);
-	words = place == AUTOMATIC_FIELD ? strstr(folded, ": ") : NULL;
-	if (words) {
-		*words = '\0';
-		row->words = mem_copy_string(words + 2);
-	} else if (place == AUTOMATIC_FIELD) {
-		row->mark = strchr(folded, '*') ? '*' : '\0';
+	if (place == AUTOMATIC_FIELD) {
+		split_field(row, folded);
 	} else if (length > 1 &&
 	           (folded[length - 1] == ':' || folded[length - 1] == '*')) {
 		row->mark = folded[length - 1];

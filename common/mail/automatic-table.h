@@ -31,7 +31,8 @@ struct automatic_row {
 	                     the place is AUTOMATIC_ROLE_PHRASE */
 	size_t length;
 	char mark;         /* the ":" or "*" that ended it, or 0 */
-	const char *words; /* of a field's value; NULL: any value */
+	const char *words; /* of a field's value, or of its name behind the "*";
+	                      NULL: any */
 	enum automatic_class class;
 };
 

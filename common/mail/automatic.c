@@ -1,7 +1,6 @@
 /* Addresses, subjects and header fields compared with automatic.tab. */
 #include "common/mail/automatic.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "common/banned.h"
@@ -382,7 +381,8 @@ static const char *take_tags(const char *text, enum automatic_class *class)
 {
 	static const struct {
 		const char *open, *close;
-	} brackets[] = {{"[", "]"}, {"\xe3\x80\x90", "\xe3\x80\x91"}};
+	} brackets[] = {
+	    {"[", "]"}, {"(", ")"}, {"\xe3\x80\x90", "\xe3\x80\x91"}};
 	size_t i;
 
 	for (i = 0; i < sizeof(brackets) / sizeof(*brackets); i++) {
@@ -469,14 +469,14 @@ static bool value_has(const char *value, const char *words)
 	return has_words(folded, words, strlen(words));
 }
 
-/* "x-name-*" by its begin; what has a "*" elsewhere by fnmatch(). */
+/* "x-name-*" by its begin; "x-*word*" by a word behind its begin too. */
 static bool name_matches(const char *name, const struct automatic_row *row)
 {
-	size_t plain = strcspn(row->text, "*");
+	size_t begin = strcspn(row->text, "*");
 
-	if (strncmp(name, row->text, plain) != 0)
+	if (strncmp(name, row->text, begin) != 0)
 		return false;
-	return plain + 1 == row->length || fnmatch(row->text, name, 0) == 0;
+	return !row->words || strstr(name + begin, row->words);
 }
 
 static unsigned field_classes(const struct mail_field *field)
