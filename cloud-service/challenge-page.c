@@ -1,6 +1,7 @@
 /* The captcha page: what a request finds, does, and is answered. */
 #include "cloud-service/challenge-page.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 
 #include "captcha/captcha.h"
@@ -156,17 +157,17 @@ static int look_at_recipients(struct visit *visit,
 
 /*
  * Mail programs take a sign behind a link for a part of it: a full stop, a
- * bracket. Signs at the end are left out.
+ * bracket, and what an entity left. All tokens have one length: what follows
+ * is left out, unless it could be of a token.
  */
 static void read_token(struct visit *visit)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	                               "abcdefghijklmnopqrstuvwxyz"
-	                               "0123456789-_";
 	const char *text = http_parameter(visit->request, "token");
-	size_t length = text ? strspn(text, alphabet) : 0;
-	if (length < sizeof(visit->token) && text &&
-	    !strpbrk(text + length, alphabet))
+	size_t length = text ? strlen(text) : 0;
+	if (length > TOKEN_TEXT_SIZE - 1 &&
+	    !isalnum((unsigned char)text[TOKEN_TEXT_SIZE - 1]))
+		length = TOKEN_TEXT_SIZE - 1;
+	if (length < TOKEN_TEXT_SIZE && text)
 		memcpy(visit->token, text, length);
 }
 

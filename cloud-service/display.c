@@ -65,6 +65,13 @@ static uint32_t read_character(const char **text)
 
 #define IS_OF(spans, c) within(spans, sizeof(spans) / sizeof(*(spans)), c)
 
+/* The sign that takes a consonant's vowel away, in the scripts of India: a
+ * joiner behind it changes its form at the end of a word too. */
+static bool is_virama(uint32_t c)
+{
+	return c == 0xdca || (c >= 0x900 && c < 0xd80 && (c & 0x7f) == 0x4d);
+}
+
 /* Whether c, which is dropped elsewhere, belongs between last and next. */
 static bool joins(uint32_t last, uint32_t c, uint32_t next)
 {
@@ -73,7 +80,7 @@ static bool joins(uint32_t last, uint32_t c, uint32_t next)
 	if (c == 0x200d && IS_OF(pictures, last) && IS_OF(pictures, next))
 		return true;
 	return (c == 0x200c || c == 0x200d) && IS_OF(joined, last) &&
-	       IS_OF(joined, next);
+	       (IS_OF(joined, next) || is_virama(last));
 }
 
 /* The next character to show behind last, 0 at the end; runs of blanks are one

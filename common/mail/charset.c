@@ -1,6 +1,7 @@
 /* Finds the converter for a label, and converts. */
 #include "common/mail/charset.h"
 
+#include <errno.h>
 #include <iconv.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +39,11 @@ struct charset {
 static const struct charset charsets[] = {
     {"utf8", "UTF-8", AS_IT_IS},
     {"unicode11utf8", "UTF-8", AS_IT_IS},
+    {"utf16", "UTF-16", AS_IT_IS},
+    {"utf16be", "UTF-16BE", AS_IT_IS},
+    {"utf16le", "UTF-16LE", AS_IT_IS},
+    {"utf7", "UTF-7", AS_IT_IS},
+    {"unicode11utf7", "UTF-7", AS_IT_IS},
     {"usascii", "", GUESSED},
     {"ascii", "", GUESSED},
     {"ansix341968", "", GUESSED},
@@ -92,6 +98,9 @@ static const struct charset charsets[] = {
     {"latin6", "ISO-8859-10", AS_IT_IS},
     {"latin9", "ISO-8859-15", AS_IT_IS},
     {"latin10", "ISO-8859-16", AS_IT_IS},
+    {"viscii", "VISCII", AS_IT_IS},
+    {"tcvn", "TCVN", AS_IT_IS},
+    {"johab", "JOHAB", AS_IT_IS},
     {"koi", "KOI8-R", AS_IT_IS},
     {"koi8", "KOI8-R", AS_IT_IS},
     {"koi8r", "KOI8-R", AS_IT_IS},
@@ -132,6 +141,7 @@ static const struct charset charsets[] = {
     {"cp950", "BIG5-HKSCS", AS_IT_IS},
     {"ms950", "BIG5-HKSCS", AS_IT_IS},
     {"windows950", "BIG5-HKSCS", AS_IT_IS},
+    {"euctw", "EUC-TW", AS_IT_IS},
     {"eucjp", "EUC-JP-MS", AS_IT_IS},
     {"cseucpkdfmtjapanese", "EUC-JP-MS", AS_IT_IS},
     {"ujis", "EUC-JP-MS", AS_IT_IS},
@@ -411,6 +421,26 @@ static void convert(const char *name, const char *bytes, size_t size,
 	(void)iconv_close(converter);
 }
 
+/* Whether the converter has all of it. */
+static bool converts(const char *name, const char *bytes, size_t size)
+{
+	iconv_t converter = iconv_open("UTF-8", name);
+	char out[256], *from = (char *)(uintptr_t)bytes;
+	bool good = converter != (iconv_t)-1;
+
+	while (good && size > 0) {
+		char *to = out;
+		size_t room = sizeof(out);
+
+		good =
+		    iconv(converter, &from, &size, &to, &room) != (size_t)-1 ||
+		    errno == E2BIG;
+	}
+	if (converter != (iconv_t)-1)
+		(void)iconv_close(converter);
+	return good;
+}
+
 void mail_charset_convert(const char *label, const char *bytes, size_t size,
                           mail_charset_write write, void *context)
 {
@@ -427,6 +457,9 @@ void mail_charset_convert(const char *label, const char *bytes, size_t size,
 		(void)snprintf(name, sizeof(name), "%s",
 		               mail_charset_is_utf8(bytes, size) ? "UTF-8"
 		                                                 : "CP1252");
+	/* Of Big5 there are two extensions, which nobody tells apart. */
+	if (strcmp(name, "BIG5-HKSCS") == 0 && !converts(name, bytes, size))
+		(void)snprintf(name, sizeof(name), "CP950");
 	if (strcmp(name, "UTF-8") == 0) {
 		write(bytes, size, context);
 		return;

@@ -190,13 +190,38 @@ static const char *take_word(struct writer *w, struct pending *p,
 	return word->next;
 }
 
+/* The bytes of ASCII that text begins with. */
+static size_t ascii_length(const char *text)
+{
+	size_t length = 0;
+
+	while (text[length] && (unsigned char)text[length] < 0x80)
+		length++;
+	return length;
+}
+
+/* Of bytes that nobody labelled; UTF-8 may be cut within its last letter. */
+static const char *raw_charset(const char *value)
+{
+	size_t length = strlen(value), cut = 0;
+
+	if (mail_charset_is_utf8(value, length))
+		return "utf-8";
+	while (cut < 3 && cut < length &&
+	       !mail_charset_is_utf8(value, length - cut))
+		cut++;
+	/* There is other UTF-8 in it. */
+	return ascii_length(value) + cut < length &&
+	               mail_charset_is_utf8(value, length - cut)
+	           ? "utf-8"
+	           : "cp1252";
+}
+
 char *mail_header_decode(const char *value, char *text, size_t size)
 {
 	struct writer w = {.text = text, .size = size};
 	struct pending p = {.length = 0};
-	/* Bytes that nobody labelled. */
-	const char *raw =
-	    mail_charset_is_utf8(value, strlen(value)) ? "utf-8" : "cp1252";
+	const char *raw = raw_charset(value);
 
 	if (size == 0)
 		return text;

@@ -25,6 +25,7 @@ static const struct {
     {"\u0645\u200c \u062e\u200c", "\u0645 \u062e"},
     {"pay\u200cpal \u200d\u0645", "paypal \u0645"},
     {"a\u200c\u0645", "a\u0645"},
+    {"\u0d28\u0d4d\u200d x", "\u0d28\u0d4d\u200d x"},
     /* emoji */
     {"\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"},
     {"\u2764\ufe0f\u200d\U0001f525", "\u2764\ufe0f\u200d\U0001f525"},

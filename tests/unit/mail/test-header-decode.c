@@ -50,7 +50,10 @@ static const struct {
     {"=?", "=?"},
     {"=", "="},
     {"=?nonsense?q?a?=", "=?nonsense?q?a?="},
-    {"=?utf-7?q?+ADw-?=", "=?utf-7?q?+ADw-?="},
+    {"=?utf-7?q?caf+AOk-?=", "caf\u00e9"},
+    {"=?utf-16be?q?=00c=00=E9?=", "c\u00e9"},
+    {"=?big5?B?o+H51g==?=", "\u20ac\u7881"},
+    {"=?big5-hkscs?q?=87K?=", "\u3b95"},
     {"=?../../x?q?a?=", "=?../../x?q?a?="},
     {"=?UTF-8//TRANSLIT?q?a?=", "=?UTF-8//TRANSLIT?q?a?="},
     /* bytes that are no UTF-8: windows-1252 */
@@ -60,6 +63,8 @@ static const struct {
      "x\x94 \x80",
      "\u201cx\u201d \u20ac"},
     {"\xc3", "\u00c3"},
+    /* cut within its last letter */
+    {"caf\xc3\xa9 \xe2\x82", "caf\u00e9 " BAD BAD},
     {"\xed\xa0\x80", "\u00ed\u00a0\u20ac"},
     {"\xc0\xaf", "\u00c0\u00af"},
     {"\xf4\x90\x80\x80", "\u00f4" BAD "\u20ac\u20ac"},
