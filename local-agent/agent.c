@@ -57,6 +57,9 @@ struct agent {
 	unsigned loop_count;
 	struct smtp_listener *listener;
 	atomic_bool broken, stopping, low_space;
+	/* What the writer commits at the very end would wake what has gone:
+	   once stopping is set under it, nobody is woken any more. */
+	pthread_mutex_t waking;
 };
 
 /* --- what the parts tell each other ------------------------------------- */
@@ -75,9 +78,10 @@ static void on_held(void *context)
 {
 	struct agent *agent = context;
 
-	/* What the writer commits at the very end finds the registrar gone. */
+	(void)pthread_mutex_lock(&agent->waking);
 	if (!atomic_load(&agent->stopping))
 		registrar_wake(agent->registrar);
+	(void)pthread_mutex_unlock(&agent->waking);
 }
 
 static void on_released(void *context)
@@ -91,8 +95,10 @@ static void on_ended(void *context)
 {
 	struct agent *agent = context;
 
+	(void)pthread_mutex_lock(&agent->waking);
 	if (!atomic_load(&agent->stopping))
 		events_wake(agent->events);
+	(void)pthread_mutex_unlock(&agent->waking);
 }
 
 static void on_low_space(void *context, bool low)
@@ -369,6 +375,7 @@ int agent_start(struct agent **agent, const struct agent_config *config,
 	size_t i;
 
 	made->config = config;
+	(void)pthread_mutex_init(&made->waking, NULL);
 	if (result == 0)
 		result = start_libraries(err);
 	for (i = 0; result == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -442,7 +449,9 @@ void agent_stop(struct agent *agent)
 
 	if (!agent)
 		return;
+	(void)pthread_mutex_lock(&agent->waking);
 	atomic_store(&agent->stopping, true);
+	(void)pthread_mutex_unlock(&agent->waking);
 	if (agent->intake)
 		intake_refuse(agent->intake);
 	smtp_listener_stop(agent->listener, SMTP_STOP_MS);
@@ -453,6 +462,8 @@ void agent_stop(struct agent *agent)
 	if (agent->delivery)
 		delivery_stop(agent->delivery, DELIVERY_STOP_MS);
 	events_stop(agent->events);
+	/* It asks the writer and the replica. */
+	ops_http_stop(agent->ops);
 	if (agent->outcomes != agent->writer)
 		writer_stop(agent->outcomes);
 	writer_stop(agent->writer);
@@ -460,11 +471,11 @@ void agent_stop(struct agent *agent)
 		loop_stop(agent->loops[i]);
 	loop_stop(agent->delivery_loop);
 	delivery_free(agent->delivery);
-	ops_http_stop(agent->ops);
 	intake_free(agent->intake);
 	replica_free(agent->replica);
 	forget_disowned(agent);
 	spool_close(agent->spool);
+	(void)pthread_mutex_destroy(&agent->waking);
 	free(agent);
 }
 

@@ -345,7 +345,8 @@ static void submit(struct parcel *parcel)
 	    .loop = delivery->options.loop,
 	    .done = on_commit,
 	};
-	if (writer_submit(delivery->options.writer, &parcel->request) == 0)
+	if (!delivery->over &&
+	    writer_submit(delivery->options.writer, &parcel->request) == 0)
 		return;
 	parcel_free(parcel);
 	delivery_parcel_ended(delivery);

@@ -355,7 +355,10 @@ static void on_stop(void *argument)
 	tell_if_quiet(delivery);
 }
 
-/* On the loop. */
+/*
+ * On the loop. What is handed over after this, by a commit that was under way,
+ * stays claimed in the spool, as after a crash.
+ */
 static void on_cut(void *argument)
 {
 	struct delivery *delivery = argument;
@@ -367,6 +370,19 @@ static void on_cut(void *argument)
 	loop_timer_free(delivery->resume);
 	delivery->probe = NULL;
 	delivery->resume = NULL;
+	delivery->over = true;
+	(void)pthread_mutex_lock(&delivery->lock);
+	delivery->is_over = true;
+	(void)pthread_cond_signal(&delivery->quiet);
+	(void)pthread_mutex_unlock(&delivery->lock);
+}
+
+static void await_over(struct delivery *delivery)
+{
+	(void)pthread_mutex_lock(&delivery->lock);
+	while (!delivery->is_over)
+		(void)pthread_cond_wait(&delivery->quiet, &delivery->lock);
+	(void)pthread_mutex_unlock(&delivery->lock);
 }
 
 static void await_quiet(struct delivery *delivery, int64_t timeout_ms)
@@ -387,6 +403,7 @@ void delivery_stop(struct delivery *delivery, int64_t timeout_ms)
 	loop_post(delivery->options.loop, on_stop, delivery);
 	await_quiet(delivery, timeout_ms);
 	loop_post(delivery->options.loop, on_cut, delivery);
+	await_over(delivery);
 }
 
 void delivery_free(struct delivery *delivery)

@@ -49,7 +49,8 @@ int delivery_start(struct delivery **delivery,
 
 /*
  * Begins nothing more, waits timeout_ms at the most for what is under way and
- * cuts the rest, whose outcomes still go to the writer. Not from the loop.
+ * cuts the rest, whose outcomes still go to the writer. Afterwards the writer
+ * is used no more. Not from the loop, which has to run.
  */
 void delivery_stop(struct delivery *delivery, int64_t timeout_ms);
 
