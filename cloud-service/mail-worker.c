@@ -105,8 +105,10 @@ static void wait_for_smarthost(const struct cloud_config *config,
 
 	attempt->counted =
 	    reply->others_pass && !strcmp(challenge->mail_reply, reply->text);
+	/* The pause is for all mails; this one comes after those that are due
+	 * longer. */
 	if (!attempt->counted && pause_ms > 0)
-		backoff = pause_ms;
+		backoff = 0;
 	attempt->next_ms = clock_wall_ms() + backoff;
 	count_mail("held-back");
 }

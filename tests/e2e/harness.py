@@ -196,7 +196,7 @@ class Stack:
     def __init__(self, build=None, agent_settings="", cloud_settings="",
                  next_hop_port=None, keep=False, store=None, clouds=None,
                  balanced=False, drain="0s", haproxy_settings=None,
-                 capped=False):
+                 capped=False, smarthost=None):
         self.build = build or BUILD
         self.folder = tempfile.mkdtemp(prefix="turing-e2e-")
         self.keep = keep
@@ -207,9 +207,10 @@ class Stack:
         self.agent_settings = agent_settings
         self.cloud_settings = cloud_settings
         self.drain = drain
+        self.smarthost = smarthost  # its settings; None: the sandbox
         # Tests have more strangers of one domain than a real day.
-        self.caps = "" if capped else " ".join(
-            f"cap_{group}_{window} = 0" for window in ("hour", "day")
+        self.caps = "" if capped else "".join(
+            f", cap_{group}_{window} = 0" for window in ("hour", "day")
             for group in ("sender", "client", "domain", "tenant", "all"))
         # A store that was made, or the name of one.
         self.store = store if hasattr(store, "registry") else \
@@ -271,9 +272,9 @@ instance {{ name = "cloud-{number + 1}" }}
 http {{ listen = "127.0.0.1:{port}", drain = {self.drain}
   public_url = "{self.pages_url}", trusted_proxies = [{proxies}] }}
 {self.store.cloud_settings()}
-challenge {{ from = "gateway@gateway.example" {self.caps} }}
-smarthost {{ address = "127.0.0.1:{self.sandbox_port}"
-  helo = "gateway.example" }}
+challenge {{ from = "gateway@gateway.example"{self.caps} }}
+smarthost {{ helo = "gateway.example", {self.smarthost or
+    f'address = "127.0.0.1:{self.sandbox_port}"'} }}
 bounce {{ listen = "127.0.0.1:{self.bounce_port}" }}
 {self.cloud_settings}
 """)
