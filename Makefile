@@ -71,9 +71,10 @@ HEADERS    := $(wildcard common/*.h common/*/*.h store/*.h captcha/*.h \
                 local-agent/*.h cloud-service/*.h sandbox/*.h)
 ASSETS     := $(wildcard cloud-service/pages/*)
 
-.PHONY: all help deps test-deps run test unit check bench soak fuzz \
-        benches fuzzers fault-shim install uninstall clean check-includes \
-        check-headers check-format check-docs tidy cppcheck
+.PHONY: all help deps test-deps run test test-debian12 test-debian13 unit \
+        check bench soak fuzz benches fuzzers fault-shim install uninstall \
+        clean check-includes check-headers check-format check-docs tidy \
+        cppcheck
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
 help:
@@ -154,6 +155,10 @@ benches: $(BENCHES)
 fuzzers: $(FUZZERS)
 fault-shim: $(FAULT_SHIM)
 
+# The same in a root of another Debian.
+test-debian12 test-debian13: test-debian%:
+	@$(PYTHON) tests/debian/run $(if $(filter 12,$*),bookworm,trixie)
+
 bench:
 	@$(MAKE) --no-print-directory test-deps
 	@$(MAKE) --no-print-directory -s -j2 all benches
@@ -166,8 +171,9 @@ fuzz:
 	@$(MAKE) --no-print-directory test-deps
 	@$(PYTHON) tests/fuzz/run
 
-# Formatting and tidiness are those of this version, Debian 12's.
-CLANG := 14
+# The versions that formatting and warnings are those of: Debian 12's.
+CLANG    := 14
+CPPCHECK := 2.10
 check: check-includes check-headers check-format check-docs tidy cppcheck
 check-includes:
 	@$(PYTHON) tests/checks/includes
@@ -185,7 +191,8 @@ tidy:
 	@tests/checks/where-version clang-tidy $(CLANG) \
 	  tests/checks/tidy $(CPPFLAGS) -std=c11 $(PKG_CFLAGS)
 cppcheck:
-	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+	@tests/checks/where-version cppcheck $(CPPCHECK) \
+	  cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 	  --inline-suppr --error-exitcode=1 $(CPPFLAGS) \
 	  --suppressions-list=tests/checks/cppcheck-suppressions \
 	  common store captcha local-agent cloud-service sandbox

@@ -69,13 +69,13 @@ def call(arguments, what, **options):
     return done.stdout
 
 
-def chroot(root, command, source=None, **options):
+def run(root, command, source="", **options):
     """Runs a shell command in root, with the network of this machine; source
     is seen at SOURCE. Gives the completed process."""
     return subprocess.run(
         ["unshare", "--fork", "--kill-child", "--pid", "--mount", "--ipc",
-         "--uts", "/bin/sh", os.path.join(HERE, "enter"), "chroot", root,
-         source or "", *ENVIRONMENT, "bash", "-c", command],
+         "--uts", "/bin/sh", os.path.join(HERE, "enter"), "run", root,
+         source, *ENVIRONMENT, "bash", "-c", command],
         check=False, text=True, stdin=subprocess.DEVNULL, **options)
 
 
@@ -92,7 +92,7 @@ def make(root, suite, packages, prepare):
                   encoding="utf-8") as file:
             file.write(f'Acquire::http::Proxy "{proxy()}";\n')
     for command in prepare:
-        done = chroot(root, command, ROOT, stdout=subprocess.PIPE,
+        done = run(root, command, ROOT, stdout=subprocess.PIPE,
                       stderr=subprocess.STDOUT)
         if done.returncode != 0:
             raise RootAbsent(f"{command}: {done.stdout[-2000:]}")
@@ -113,7 +113,7 @@ def base(suite, packages, prepare):
         if os.path.isdir(path):
             return path
         for old in os.listdir(KEPT):
-            if old.startswith(suite + "-"):
+            if prepare and old.startswith(suite + "-"):
                 shutil.rmtree(os.path.join(KEPT, old))
         new = path + ".new"
         try:
