@@ -206,23 +206,27 @@ static bool names(const char *value, const char *folded)
 /* RFC 3463 section 2: class "." subject "." detail. */
 static bool read_status(const char *value, char status[12])
 {
+	static const char digits[] = "0123456789";
 	char word[WORD_SIZE];
-	unsigned subject, detail;
-	char class, end;
+	size_t subject, detail;
 
 	if (!value)
 		return false;
 	(void)mail_read_word(mail_skip_cfws(value), "", word, sizeof(word));
-	if (strlen(word) >= 12 ||
-	    sscanf(word, "%c.%3u.%3u%c", &class, &subject, &detail, &end) !=
-	        3 ||
-	    !strchr("245", class))
+	if (!*word || !strchr("245", word[0]) || word[1] != '.')
+		return false;
+	subject = strspn(word + 2, digits);
+	if (subject < 1 || subject > 3 || word[2 + subject] != '.')
+		return false;
+	detail = strspn(word + 3 + subject, digits);
+	if (detail < 1 || detail > 3 || word[3 + subject + detail])
 		return false;
 	memcpy(status, word, strlen(word) + 1);
 	return true;
 }
 
-/* Reads one group of the recipient's; true when he got the mail. */
+/* Reads one group of the recipient's; true when it says that the mail arrived.
+ */
 static bool read_group(const struct mail_header *group,
                        struct delivery_report *report)
 {

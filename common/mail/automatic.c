@@ -48,9 +48,10 @@ static void local_read(struct local *local, const char *bytes, size_t size)
 	char copy[MAIL_ADDRESS_SIZE], folded[MAIL_ADDRESS_SIZE];
 	size_t length = size < sizeof(copy) ? size : sizeof(copy) - 1;
 	const char *p;
-	char *to = local->plain;
+	char *to;
 
-	*local = (struct local){.count = 0};
+	memset(local, 0, sizeof(*local));
+	to = local->plain;
 	memcpy(copy, bytes, length);
 	copy[length] = '\0';
 	local->composed = strpbrk(copy, "+=") != NULL;
@@ -439,7 +440,7 @@ static void lower_name(const char *name, char lower[FIELD_NAME_SIZE])
 {
 	size_t i;
 
-	for (i = 0; name[i] && i < FIELD_NAME_SIZE - 1; i++)
+	for (i = 0; i < FIELD_NAME_SIZE - 1 && name[i]; i++)
 		lower[i] = mail_ascii_lower(name[i]);
 	lower[i] = '\0';
 }
