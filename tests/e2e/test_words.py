@@ -186,3 +186,32 @@ def test_programs_are_not_written_to(town):
         assert wait_for(lambda who=sender: reasons(town).get(who), 20,
                         "a reason is registered") == reason
         assert town.delivered(sender) == []
+
+
+def send_case(stack, number, case):
+    """The case's mail, to this stack's tenant, with a pass for its sender."""
+    lines = [line.replace("jean@acme.example", JEAN)
+             for line in case["header"]]
+    data = stamp(case["mail_from"]) + "\r\n".join(
+        [*lines, "", case.get("body", "Hello\r\n")]).encode()
+    assert stack.send(case["mail_from"], JEAN, data,
+                      client=f"203.0.113.{number}")[0] == 250
+
+
+@pytest.mark.parametrize("kind", ["automatic-mail",
+                                  "people-who-look-automatic"])
+def test_cases_of_programs_and_people(town, kind):
+    """The agent's reason, and the cloud's, for each mail of the kind."""
+    played = cases.need(kind)
+    for number, case in enumerate(played, 1):
+        send_case(town, number, case)
+    senders = {case["mail_from"] for case in played}
+    wait_for(lambda: senders <= set(reasons(town)), 30, "all registered")
+    wait_for(lambda: all(reasons(town)[c["mail_from"]] or
+                         town.delivered(c["mail_from"]) for c in played),
+             60, "a reason or a challenge mail for each")
+    found = reasons(town)
+    wrong = [(case["id"], found[case["mail_from"]]) for case in played
+             if found[case["mail_from"]] not in
+             case["right"].get("reason", [""]) and not case.get("hard")]
+    assert not wrong
