@@ -378,7 +378,7 @@ metrics {{ listen = "127.0.0.1:{metrics_port}" }}
         wait_for(lambda: self.probe_recipient() == 250, 20,
                  "the agent has its policy")
 
-    def probe_recipient(self, recipient=f"probe@{DOMAIN}"):
+    def probe_recipient(self, recipient=f"postmaster@{DOMAIN}"):
         try:
             with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as c:
                 c.ehlo("probe.example")

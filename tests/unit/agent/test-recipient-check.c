@@ -181,7 +181,7 @@ static enum recipient_answer ask(const char *address)
 	struct asker asker = {.address = address, .loop = loop, .answer = -1};
 
 	loop_post(loop, ask_here, &asker);
-	LAB_AWAIT(atomic_load(&asker.answer) >= 0);
+	LAB_AWAIT(atomic_load(&asker.asked) && atomic_load(&asker.answer) >= 0);
 	return (enum recipient_answer)atomic_load(&asker.answer);
 }
 
