@@ -35,6 +35,19 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left]
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(call):
+    """What wants a server where none is to be had is left out, and says so.
+    One that does not start is a failure."""
+    report = (yield).get_result()
+    servers = stores.server_module()
+    if call.excinfo and isinstance(call.excinfo.value, servers.ServerAbsent) \
+            and not servers.find_mongod() and servers.why_no_stand_in():
+        report.outcome = "skipped"
+        report.longrepr = (report.nodeid, 0,
+                           f"mongodb absent: {call.excinfo.value}")
+
+
 @pytest.fixture
 def stack():
     with harness.Stack() as running:

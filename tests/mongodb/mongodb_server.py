@@ -23,6 +23,7 @@ there is none to be had.
 import atexit
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import random
@@ -40,6 +41,7 @@ LIBRARIES = os.path.join(ROOT, "build", "mongodb-stand-in")
 STAND_IN = "mongo-java-server 1.47.0"
 KINDS = ("given", "mongod", "h2", "memory")
 START_SECONDS = 60
+MAVEN_SECONDS = 600
 
 
 class ServerAbsent(Exception):
@@ -78,8 +80,10 @@ def free_port(first=26000, end=32000):
                     return port
 
 
-def fetch_stand_in():
-    """The folder with the stand-in's libraries; fetched the first time."""
+@functools.cache
+def why_no_stand_in():
+    """Fetches the stand-in's libraries the first time; why they cannot be
+    had, or None. Asked once: without a network Maven takes its time."""
     os.makedirs(LIBRARIES, exist_ok=True)
     pom = os.path.join(HERE, "pom.xml")
     mark = os.path.join(LIBRARIES, "complete")
@@ -90,21 +94,38 @@ def fetch_stand_in():
         if os.path.exists(mark):
             with open(mark, encoding="ascii") as file:
                 if file.read() == wanted:
-                    return LIBRARIES
+                    return None
         if not shutil.which("mvn") or not shutil.which("java"):
-            raise ServerAbsent("neither mongod nor Maven and Java are here")
+            return "neither mongod nor Maven and Java are here"
         for name in os.listdir(LIBRARIES):
             if name.endswith(".jar"):
                 os.unlink(os.path.join(LIBRARIES, name))
+        failure = run_maven(pom)
+        if failure is None:
+            with open(mark, "w", encoding="ascii") as file:
+                file.write(wanted)
+        return failure
+
+
+def run_maven(pom):
+    """What it says when it fails; None."""
+    try:
         done = subprocess.run(
             ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies",
              "-DoutputDirectory=" + LIBRARIES], check=False, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=600)
-        if done.returncode != 0:
-            raise ServerAbsent("Maven failed: " + done.stdout[-2000:])
-        with open(mark, "w", encoding="ascii") as file:
-            file.write(wanted)
+            stderr=subprocess.STDOUT, timeout=MAVEN_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"Maven needs more than {MAVEN_SECONDS} s"
+    return None if done.returncode == 0 else \
+        "Maven failed: " + " ".join(done.stdout.split())[-500:]
+
+
+def fetch_stand_in():
+    """The folder with the stand-in's libraries."""
+    why = why_no_stand_in()
+    if why:
+        raise ServerAbsent(why)
     return LIBRARIES
 
 
