@@ -133,7 +133,7 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ALL_LIBRARIES)
 deps:
 	@ops/install-packages build
 test-deps:
-	@ops/install-packages build test
+	@ops/install-packages build test peers
 
 # make run STORE=mongodb CLOUDS=3 MONGODB_URI=mongodb://...
 STORE  ?= sqlite

@@ -12,16 +12,17 @@ PROGRAM = "/usr/sbin/haproxy"
 CERTIFICATE = {}
 
 
-def certificate():
+def certificate(kind="ec"):
     """The paths of a self-signed certificate of 127.0.0.1 and of the same
-    with its key, made once."""
-    if not CERTIFICATE:
+    with its key, "ec" or "rsa", made once."""
+    if kind not in CERTIFICATE:
         folder = tempfile.mkdtemp(prefix="turing-tls-")
         paths = [os.path.join(folder, name)
                  for name in ("key.pem", "ca.pem", "both.pem")]
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-             "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            ["openssl", "req", "-x509", "-newkey", kind, "-pkeyopt",
+             {"ec": "ec_paramgen_curve:prime256v1",
+              "rsa": "rsa_keygen_bits:2048"}[kind], "-nodes", "-days", "2",
              "-subj", "/CN=localhost", "-addext",
              "subjectAltName=IP:127.0.0.1,DNS:localhost",
              "-keyout", paths[0], "-out", paths[1]],
@@ -30,8 +31,8 @@ def certificate():
             for path in paths[1], paths[0]:
                 with open(path, "rb") as part:
                     both.write(part.read())
-        CERTIFICATE.update(ca=paths[1], both=paths[2])
-    return CERTIFICATE["ca"], CERTIFICATE["both"]
+        CERTIFICATE[kind] = paths[1], paths[2]
+    return CERTIFICATE[kind]
 
 
 def arguments():

@@ -196,7 +196,7 @@ class Stack:
     def __init__(self, build=None, agent_settings="", cloud_settings="",
                  next_hop_port=None, keep=False, store=None, clouds=None,
                  balanced=False, drain="0s", haproxy_settings=None,
-                 capped=False, smarthost=None):
+                 capped=False, smarthost=None, sandbox_port=None):
         self.build = build or BUILD
         self.folder = tempfile.mkdtemp(prefix="turing-e2e-")
         self.keep = keep
@@ -230,7 +230,7 @@ class Stack:
         self.haproxy = None
         self.smtp_port = free_port()
         self.metrics_port = free_port()
-        self.sandbox_port = free_port()
+        self.sandbox_port = sandbox_port or free_port()
         self.bounce_port = free_port()
         self.next_hop_port = next_hop_port or self.sandbox_port
         self.mail = os.path.join(self.folder, "mail")
