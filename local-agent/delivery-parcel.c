@@ -21,6 +21,15 @@ void parcel_list_append(struct parcel_list *list, struct parcel *parcel)
 	list->count++;
 }
 
+void parcel_list_prepend(struct parcel_list *list, struct parcel *parcel)
+{
+	parcel->next = list->first;
+	list->first = parcel;
+	if (!list->last)
+		list->last = parcel;
+	list->count++;
+}
+
 struct parcel *parcel_list_take(struct parcel_list *list)
 {
 	struct parcel *parcel = list->first;
@@ -435,13 +444,14 @@ static bool any_ended(const struct parcel *parcel)
  * Whether the parcel goes out again at once over another session: the next hop
  * has ended one that we used again, and said nothing of the mail. By closing
  * it; or by a 421, which closes the channel (RFC 5321 sections 3.8, 4.2.1),
- * such as after so many messages. Each such 421 costs a used session, of which
- * there are no more than connections.
+ * such as after so many messages. Each such 421 costs a used session, and what
+ * met it is the first to get the next one: it may meet those that are open.
  */
 static bool goes_again(struct parcel *parcel,
                        const struct delivery_connection *connection)
 {
 	const struct agent_config *config = parcel->delivery->options.config;
+	int64_t most = 2 * config->next_hop_connections;
 	bool again;
 
 	if (connection->sent == 0 || parcel->answered ||
@@ -449,8 +459,7 @@ static bool goes_again(struct parcel *parcel,
 		return false;
 	if (any_ended(parcel)) {
 		/* After DATA was taken it may have been the message. */
-		again = parcel->offset == 0 &&
-		        parcel->turned_away < config->next_hop_connections;
+		again = parcel->offset == 0 && parcel->turned_away < most;
 		parcel->turned_away += again;
 	} else {
 		again = !parcel->put_back;

@@ -126,6 +126,9 @@ void parcel_free(struct parcel *parcel);
 /* Puts a parcel at the end. */
 void parcel_list_append(struct parcel_list *list, struct parcel *parcel);
 
+/* Puts a parcel at the beginning. */
+void parcel_list_prepend(struct parcel_list *list, struct parcel *parcel);
+
 /* Takes the first one, or NULL. */
 struct parcel *parcel_list_take(struct parcel_list *list);
 
@@ -150,7 +153,7 @@ void delivery_parcel_ended(struct delivery *delivery);
 /* Puts a parcel at the end of those that wait for its next hop. */
 void delivery_queue(struct delivery *delivery, struct parcel *parcel);
 
-/* delivery_queue() of what was begun and comes back, and delivery_pump(). */
+/* Puts what was begun and comes back before all others, and pumps. */
 void delivery_requeue(struct delivery *delivery, struct parcel *parcel);
 
 /*

@@ -132,7 +132,7 @@ void delivery_closed(struct delivery *delivery, struct parcel *parcel)
 
 void delivery_requeue(struct delivery *delivery, struct parcel *parcel)
 {
-	delivery_queue(delivery, parcel);
+	parcel_list_prepend(&delivery->waiting, parcel);
 	delivery_pump(delivery);
 }
 

@@ -1,6 +1,8 @@
 """Postfix before and after the agent, as a customer runs it."""
 import shutil
 import smtplib
+import socketserver
+import threading
 
 import pytest
 
@@ -52,11 +54,75 @@ def through(stack, mx):
     assert [m["client_address"] for m in stack.messages()] == ["192.0.2.44"]
 
 
+class SessionLimit(socketserver.ThreadingTCPServer):
+    """A policy server (SMTPD_POLICY_README of Postfix) that lets a session
+    take so many recipients, and then has Postfix end it by a 421."""
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, limit):
+        super().__init__(("127.0.0.1", 0), SessionLimit.Handler)
+        self.limit = limit
+        self.ended = 0
+        self.sessions = {}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            attributes = {}
+            for line in self.rfile:
+                name, _, value = line.decode().rstrip("\n").partition("=")
+                if name:
+                    attributes[name] = value
+                    continue
+                self.wfile.write(
+                    f"action={self.server.judge(attributes)}\n\n".encode())
+                attributes = {}
+
+    def judge(self, attributes):
+        port = attributes["client_port"]
+        taken = self.sessions.get(port, 0)
+        if taken >= self.limit:
+            self.ended += 1
+            return "421 4.7.0 Too many messages on this connection"
+        self.sessions[port] = taken + 1
+        return "DUNNO"
+
+
 @pytest.mark.skipif(not shutil.which("postfix"), reason="no postfix")
-def test_postfix_ends_sessions():
-    """A next hop that says 421 after some refused recipients, as Postfix does
-    (smtpd_hard_error_limit): what comes next in that session is delivered at
-    once, by the first attempt that counts."""
+@pytest.mark.parametrize("delayed", ["no", "yes"])
+def test_postfix_ends_sessions(delayed):
+    """A next hop that ends sessions by a 421, to MAIL or to RCPT, delays
+    nobody: what met it goes out at once over another one."""
+    with SessionLimit(3) as limit, Postfix(f"""
+relay_domains = {DOMAIN}
+relay_transport = discard:
+default_transport = discard:
+smtpd_delay_reject = {delayed}
+smtpd_sender_restrictions =
+  check_policy_service inet:127.0.0.1:{limit.server_address[1]}
+""") as after, Stack(next_hop_port=after.port, agent_settings="""
+next_hop { connections = 1 }""") as stack:
+        stack.cloud_cli("entry", "add", "customer", "white", "domain",
+                        "friend.example")
+        wait_for(lambda: stack.metric(
+            "agent", "turing_agent_policy_entries") == 1, 20, "white entry")
+        for number in range(20):
+            assert stack.send(f"ann-{number}@friend.example",
+                              f"jean-{number}@{DOMAIN}")[0] == 250
+
+        def outcomes():
+            return [(r["state"], r["attempts"]) for m in stack.queue()
+                    for r in m["recipients"]]
+        wait_for(lambda: outcomes() == [("delivered", 1)] * 20, 15,
+                 "all are delivered by one attempt")
+        assert limit.ended >= 20 // 4, "it did end sessions"
+
+
+@pytest.mark.skipif(not shutil.which("postfix"), reason="no postfix")
+def test_postfix_refuses_recipients():
+    """A next hop that ends sessions in which it refused recipients
+    (smtpd_hard_error_limit) takes all others without a delay."""
     after = Postfix(f"""
 relay_domains = {DOMAIN}
 relay_transport = discard:
