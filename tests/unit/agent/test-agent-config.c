@@ -67,6 +67,12 @@ static const struct {
      " agent { name = one; }\n" CLOUD POLICY,
      "spool.backend"},
     {SPOOL CLOUD POLICY "log { level = loud; }", "log.level"},
+    {SPOOL CLOUD POLICY "dsn { from = \"post master\"; }", "dsn.from"},
+    {SPOOL CLOUD POLICY "dsn { from = a@b.example; }", NULL},
+    {SPOOL CLOUD POLICY "dsn { relay = \"127.0.0.1\"; }", "dsn.relay"},
+    {SPOOL CLOUD POLICY "dsn { relay = \"[::1]:26\"; }", NULL},
+    {SPOOL CLOUD POLICY "queue { keep_failed = 0s; }", "queue.keep_failed"},
+    {SPOOL CLOUD POLICY "smtp { max_hops = 5; }", "smtp.max_hops"},
 };
 
 START_TEST(accepts_or_says_why_not)
@@ -106,6 +112,10 @@ START_TEST(defaults_are_the_documented_ones)
 	ck_assert_int_eq(config.policy_hold_for_ms, 14LL * 24 * 3600 * 1000);
 	ck_assert_int_eq(config.queue_retry_min_ms, 5 * 60 * 1000);
 	ck_assert_int_gt((int)strlen(config.hostname), 0);
+	ck_assert(config.dsn_enabled);
+	ck_assert_int_eq(strncmp(config.dsn_from, "postmaster@", 11), 0);
+	ck_assert_str_eq(config.dsn_from + 11, config.hostname);
+	ck_assert_ptr_null(config.dsn_relay.address);
 	agent_config_release(&config);
 }
 END_TEST

@@ -92,6 +92,40 @@ START_TEST(refusals_are_shown)
 }
 END_TEST
 
+/* Failed mail that is kept says why, in the list too, and until when. */
+START_TEST(failures_are_shown)
+{
+	struct spool_message message = fixture_message(1, SPOOL_FAILED);
+	struct spool_recipient *recipient = &message.recipients[0];
+	char *text;
+
+	recipient->lease_owner = mem_copy_string("");
+	recipient->history = mem_copy_string("");
+	free(recipient->reply);
+	recipient->reply = mem_copy_string("550 5.1.1 \x1bnobody");
+	text = capture_message(cli_print_line, &message);
+	ck_assert_ptr_null(strstr(text, "550"));
+	free(text);
+	recipient->keep_until_ms = FIXTURE_NOW_MS;
+	recipient->dsn = SPOOL_DSN_QUEUED;
+	recipient->dsn_id = message.id;
+	text = capture_message(cli_print_line, &message);
+	ck_assert_ptr_nonnull(strstr(text, " [550 5.1.1 \\x1bnobody]\n"));
+	free(text);
+	text = capture_message(cli_print_message, &message);
+	ck_assert_ptr_nonnull(
+	    strstr(text, "  kept until:     2026-11-21T08:00:00.000Z"));
+	ck_assert_ptr_nonnull(strstr(text, "  sender told:    DSN queued, "));
+	free(text);
+	text = capture_message(cli_print_json, &message);
+	ck_assert_ptr_nonnull(
+	    strstr(text, "\"kept_until\":\"2026-11-21T08:00:00.000Z\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"dsn\":\"queued\""));
+	free(text);
+	spool_message_release(&message);
+}
+END_TEST
+
 /* Why the MX's word was not taken stands below what was taken of it. */
 START_TEST(what_is_odd_of_the_stamps_is_shown)
 {
@@ -165,6 +199,7 @@ int main(void)
 	int count = (int)(sizeof(rows) / sizeof(rows[0]));
 
 	tcase_add_test(tests, refusals_are_shown);
+	tcase_add_test(tests, failures_are_shown);
 	tcase_add_test(tests, what_is_odd_of_the_stamps_is_shown);
 	tcase_add_loop_test(tests, show_has_every_line, 0, count);
 	tcase_add_loop_test(tests, json_has_it_as_a_list, 0, count);
