@@ -29,7 +29,7 @@ override BUILD := $(BUILD)-$(subst $(comma),-,$(SANITIZER))
 endif
 
 PACKAGES := libmicrohttpd libcurl sqlite3 libesmtp-1.0 jansson libpng \
-            libevent libevent_pthreads openssl libsodium libidn2 libmongoc-1.0
+            libevent libevent_pthreads openssl libsodium libidn2 libpsl libmongoc-1.0
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wvla -Wwrite-strings -Wformat=2

@@ -9,6 +9,7 @@
 #include "cloud-service/api.h"
 #include "common/clock.h"
 #include "common/mail/address.h"
+#include "common/mail/identity.h"
 #include "common/mem.h"
 
 #define MAXIMUM_ADDRESS    320
@@ -34,17 +35,6 @@ static bool has_control(const char *text)
 static int read_sender(const json_t *object, struct registry_message *message,
                        struct error *err)
 {
-	char normal[MAIL_ADDRESS_SIZE] = "";
-	const char *text;
-	int result =
-	    json_field_text(object, "sender", SIZE_MAX, false, &text, err);
-
-	if (result)
-		return result;
-	if (!mail_address_valid(text, true) ||
-	    mail_sender_normalise(text, normal))
-		normal[0] = '\0';
-	message->sender_normal = mem_copy_string(normal);
 	return json_field_shown(object, "sender", MAXIMUM_ADDRESS,
 	                        &message->sender, err);
 }
@@ -136,6 +126,22 @@ static int read_auth(const json_t *object, struct mail_auth *out,
 	if (read_auth_fields(auth, out, &why))
 		return error_set(err, ERR_INVALID, "auth.%.400s", why.text);
 	return 0;
+}
+
+/* Who is behind it, by the evidence that was registered with it. */
+static void find_person(const json_t *object, struct registry_message *message)
+{
+	const char *given =
+	    json_string_value(json_object_get(object, "sender"));
+	struct mail_identity identity;
+
+	mail_identity_find(&identity, message->sender, message->header_from,
+	                   &message->auth);
+	/* One that can be shown only as another is nobody. */
+	if (given && strcmp(given, message->sender) != 0)
+		identity.person[0] = '\0';
+	message->sender_normal = mem_copy_string(identity.person);
+	message->auth.aligned = identity.person_pass != MAIL_PASS_NONE;
 }
 
 static int read_reason(const json_t *object, struct registry_message *message,
@@ -291,6 +297,8 @@ int message_input_read(const json_t *object, const struct id *tenant,
 		                            &read.size, err);
 	if (!result)
 		result = read_auth(object, &read.auth, err);
+	if (!result)
+		find_person(object, &read);
 	if (!result)
 		result = read_reason(object, &read, err);
 	if (!result)

@@ -75,7 +75,7 @@ static int look_at_mark(struct cloud *cloud,
 	if (result)
 		return result == ERR_NOT_FOUND ? 0 : result;
 	result = clearing_pause(cloud, message, &mark, &pause_ms, err);
-	*dead = !mail_auth_passes(&message->auth) ||
+	*dead = !message->auth.aligned ||
 	        message->received_ms <= mark.marked_ms ||
 	        message->received_ms - mark.marked_ms < pause_ms;
 	if (!result && !*dead) {

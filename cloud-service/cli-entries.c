@@ -101,8 +101,8 @@ static int put_entry(struct cli *cli, const struct registry_tenant *tenant,
 	          entry_colour_name(entry->colour));
 	fprintf(cli->out, "%s\n", id_format(&stored.id, text));
 	entry_release(&stored);
-	if (lists_decide_held(cli->cloud->registry, &tenant->id, NULL, "list",
-	                      &count, &err))
+	if (lists_decide_held(cli->cloud->registry, &tenant->id, NULL, NULL,
+	                      "list", &count, &err))
 		return cli_fail(cli, &err);
 	if (count.released || count.discarded)
 		fprintf(cli->error,

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/mail/address.h"
+#include "common/mail/suffix.h"
 #include "common/mem.h"
 #include "common/network.h"
 #include "store/registry.h"
@@ -214,6 +215,9 @@ static const struct config_field fields[] = {
 	 .offset = AT(bounce_listen), .standard = "127.0.0.1:8025",
 	 .help = "SMTP address for bounces with return_path = verp; "
 		 "empty: off"},
+	{.name = "policy.public_suffix_list", .type = CONFIG_STRING,
+	 .offset = AT(public_suffix_list),
+	 .help = "file with the list of public suffixes; unset: the system's"},
 	{.name = "log.level", .type = CONFIG_CHOICE,
 	 .offset = AT(log_level), .standard = "info", .choices = log_levels,
 	 .help = "least important lines that are written"},
@@ -328,6 +332,7 @@ static void fill_defaults(struct cloud_config *config)
 
 static int verify(struct cloud_config *config, struct error *err)
 {
+	struct error why = {0};
 	int result;
 
 	result = check_endpoint("http.listen", config->http_listen, true, err);
@@ -340,6 +345,11 @@ static int verify(struct cloud_config *config, struct error *err)
 	if (!result && *config->bounce_listen)
 		result = check_endpoint("bounce.listen", config->bounce_listen,
 		                        true, err);
+	/* The list that the file names is in force from here on. */
+	if (!result &&
+	    (result = mail_suffixes_load(config->public_suffix_list, &why)))
+		error_set(err, why.code, "policy.public_suffix_list: %.400s",
+		          why.text);
 	if (!result)
 		fill_defaults(config);
 	return result;

@@ -52,8 +52,9 @@ struct cloud_config {
 	char *smarthost_password;
 	int64_t smarthost_timeout_ms;
 	int64_t smarthost_threads;
-	char *bounce_listen; /* "" = off */
-	int64_t log_level;   /* enum log_level */
+	char *bounce_listen;      /* "" = off */
+	char *public_suffix_list; /* NULL: the system's */
+	int64_t log_level;        /* enum log_level */
 };
 
 /*

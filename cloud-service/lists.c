@@ -7,7 +7,7 @@
 #include "cloud-service/cloud-metrics.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/mail/address.h"
+#include "common/mail/identity.h"
 #include "common/mem.h"
 
 #define PAGE_SIZE 200
@@ -20,27 +20,6 @@ bool lists_any_held(const struct registry_message *message)
 		if (message->recipients[i].state == REGISTRY_HELD)
 			return true;
 	return false;
-}
-
-static int match(struct registry *registry,
-                 const struct registry_message *message, const char *recipient,
-                 struct entry *entry, struct error *err)
-{
-	char from[MAIL_ADDRESS_SIZE] = "";
-	struct entry_subject subject = {
-	    .sender = message->sender_normal,
-	    .from = from,
-	    .recipient = recipient,
-	    .client_address = message->client_address,
-	    .auth = &message->auth,
-	    .now_ms = clock_wall_ms(),
-	};
-
-	if (*message->header_from &&
-	    mail_address_fold(message->header_from, from))
-		from[0] = '\0';
-	return registry_entry_match(registry, &message->tenant, &subject, entry,
-	                            err);
 }
 
 static int carry_out(struct registry *registry,
@@ -86,18 +65,29 @@ static int carry_out(struct registry *registry,
 }
 
 int lists_decide_message(struct registry *registry,
+                         const struct tenant_domains *domains,
                          struct registry_message *message, const char *by,
                          struct lists_count *count, struct error *err)
 {
+	struct mail_identity identity;
+	struct entry_subject subject = {
+	    .identity = &identity,
+	    .client_address = message->client_address,
+	    .now_ms = clock_wall_ms(),
+	};
 	struct entry entry;
 	size_t i;
 	int result;
 
+	mail_identity_find(&identity, message->sender, message->header_from,
+	                   &message->auth);
+	subject.claims_own_domain = tenant_domains_claimed(domains, &identity);
 	for (i = 0; i < message->recipient_count; i++) {
 		if (message->recipients[i].state != REGISTRY_HELD)
 			continue;
-		result = match(registry, message,
-		               message->recipients[i].address, &entry, err);
+		subject.recipient = message->recipients[i].address;
+		result = registry_entry_match(registry, &message->tenant,
+		                              &subject, &entry, err);
 		if (result == ERR_NOT_FOUND)
 			continue;
 		if (result)
@@ -111,14 +101,11 @@ int lists_decide_message(struct registry *registry,
 	return 0;
 }
 
-int lists_decide_held(struct registry *registry, const struct id *tenant,
-                      const char *sender_normal, const char *by,
+static int decide_all(struct registry *registry,
+                      const struct tenant_domains *domains,
+                      struct registry_query *query, const char *by,
                       struct lists_count *count, struct error *err)
 {
-	struct registry_query query = {.tenant = tenant,
-	                               .held = true,
-	                               .sender_normal = sender_normal,
-	                               .limit = PAGE_SIZE};
 	struct registry_messages page;
 	bool more = true;
 	size_t i;
@@ -126,16 +113,37 @@ int lists_decide_held(struct registry *registry, const struct id *tenant,
 
 	while (more && !result) {
 		memset(&page, 0, sizeof(page));
-		result = registry_message_list(registry, &query, &page, err);
+		result = registry_message_list(registry, query, &page, err);
 		if (result)
 			break;
 		for (i = 0; i < page.count && !result; i++)
-			result = lists_decide_message(
-			    registry, &page.messages[i], by, count, err);
+			result = lists_decide_message(registry, domains,
+			                              &page.messages[i], by,
+			                              count, err);
 		if (page.count > 0)
-			query.after = page.messages[page.count - 1].id;
+			query->after = page.messages[page.count - 1].id;
 		more = page.more && page.count > 0;
 		registry_messages_release(&page);
 	}
+	return result;
+}
+
+int lists_decide_held(struct registry *registry, const struct id *tenant,
+                      const char *sender_normal, const struct id *challenge,
+                      const char *by, struct lists_count *count,
+                      struct error *err)
+{
+	struct registry_query query = {.tenant = tenant,
+	                               .held = true,
+	                               .sender_normal = sender_normal,
+	                               .challenge = challenge,
+	                               .limit = PAGE_SIZE};
+	struct tenant_domains domains;
+	int result = tenant_domains_load(&domains, registry, tenant, err);
+
+	if (result)
+		return result;
+	result = decide_all(registry, &domains, &query, by, count, err);
+	tenant_domains_release(&domains);
 	return result;
 }

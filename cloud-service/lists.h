@@ -2,6 +2,7 @@
 #ifndef CLOUD_LISTS_H
 #define CLOUD_LISTS_H
 
+#include "cloud-service/tenant-domains.h"
 #include "store/registry.h"
 
 /* How many recipients were moved. */
@@ -13,20 +14,22 @@ struct lists_count {
 /*
  * Looks every held recipient of the message up and carries out what the
  * strongest entry says: white releases, black discards; by stands in the
- * decision. The states in *message follow; count (may be NULL) is added to.
- * Idempotent. 0 or an error of the store.
+ * decision. domains are the tenant's. The states in *message follow; count (may
+ * be NULL) is added to. Idempotent. 0 or an error of the store.
  */
 int lists_decide_message(struct registry *registry,
+                         const struct tenant_domains *domains,
                          struct registry_message *message, const char *by,
                          struct lists_count *count, struct error *err);
 
 /*
  * As lists_decide_message() for all held mail of the tenant, or that of one
- * normalised sender (NULL: all).
+ * normalised sender, or that hangs on one challenge (NULL: any).
  */
 int lists_decide_held(struct registry *registry, const struct id *tenant,
-                      const char *sender_normal, const char *by,
-                      struct lists_count *count, struct error *err);
+                      const char *sender_normal, const struct id *challenge,
+                      const char *by, struct lists_count *count,
+                      struct error *err);
 
 /* Whether any recipient of the message is held. */
 bool lists_any_held(const struct registry_message *message);

@@ -16,6 +16,7 @@
 #include "common/mail/address.h"
 #include "common/mail/automatic.h"
 #include "common/mail/challenge-rule.h"
+#include "common/mail/identity.h"
 #include "common/mem.h"
 
 /* How often a challenge may end between our look and our attaching to it. */
@@ -27,21 +28,22 @@ const char *register_forbids(const struct tenant_domains *domains,
                              const struct registry_message *message)
 {
 	const char *given = message->sender;
-	const char *normal = message->sender_normal;
 	const struct mail_auth *auth = &message->auth;
+	struct mail_identity identity;
 
+	mail_identity_find(&identity, given, message->header_from, auth);
 	if (mail_address_is_null_sender(given))
 		return challenge_reason_name(CHALLENGE_NULL_SENDER);
 	if (!mail_address_valid(given, false) ||
-	    !mail_address_valid(normal, false))
+	    !mail_address_valid(message->sender_normal, false))
 		return challenge_reason_name(CHALLENGE_UNWRITABLE);
-	if (mail_address_is_null_sender(normal))
+	if (mail_address_is_null_sender(identity.person))
 		return challenge_reason_name(CHALLENGE_NULL_SENDER);
-	if (automatic_address(given) || automatic_address(normal))
+	if (mail_identity_is_role(&identity))
 		return challenge_reason_name(CHALLENGE_ROLE_SENDER);
-	if (mail_auth_fails(auth) && !mail_auth_passes(auth))
+	if (mail_auth_fails(auth) && identity.person_pass == MAIL_PASS_NONE)
 		return challenge_reason_name(CHALLENGE_UNAUTHENTICATED);
-	if (tenant_domains_have(domains, normal))
+	if (tenant_domains_claimed(domains, &identity))
 		return challenge_reason_name(CHALLENGE_OWN_DOMAIN);
 	return no_reason;
 }
@@ -92,14 +94,27 @@ static bool was_solved(const struct registry_challenge *challenge)
 }
 
 /* The message hangs on a challenge that was solved meanwhile. */
-static int take_solution(struct cloud *cloud, struct registry_message *message,
-                         struct error *err)
+static int take_solution(struct cloud *cloud,
+                         const struct registry_challenge *challenge,
+                         struct registry_message *message, struct error *err)
 {
-	int result;
+	int result = settle_tenant(cloud, challenge, &message->tenant, err);
 
-	result = settle_tenant(cloud, message->sender_normal,
-	                       &message->challenge, &message->tenant, err);
 	return result ? result : read_again(cloud, message, err);
+}
+
+/*
+ * Where the challenge mail goes: to the return path as it was given, which may
+ * be all that takes bounces, unless From is the person.
+ */
+static char *address_of(const struct registry_message *message)
+{
+	char normal[MAIL_ADDRESS_SIZE];
+
+	if (mail_sender_normalise(message->sender, normal) == 0 &&
+	    strcmp(normal, message->sender_normal) == 0)
+		return message->sender;
+	return message->sender_normal;
 }
 
 static int open_new(struct cloud *cloud, struct registry_message *message,
@@ -117,7 +132,7 @@ static int open_new(struct cloud *cloud, struct registry_message *message,
 	    .created_ms = now,
 	    .changed_ms = now,
 	    .expires_ms = now + cloud->config->challenge_expires_ms,
-	    .sender = message->sender,
+	    .sender = address_of(message),
 	    .code = code,
 	    .mail = MAIL_STATE_PENDING,
 	    .mail_next_ms = now,
@@ -142,7 +157,7 @@ static int open_new(struct cloud *cloud, struct registry_message *message,
 	*existing = challenge.id;
 	count_challenge_opened();
 	log_info(id_format(&message->id, text), "challenge %s opened for %s",
-	         id_format(&challenge.id, id_text), message->sender);
+	         id_format(&challenge.id, id_text), challenge.sender);
 	if (cloud->mail_worker)
 		mail_worker_wake(cloud->mail_worker);
 	return 0;
@@ -178,7 +193,7 @@ static int join(struct cloud *cloud, struct registry_message *message,
 	if (result)
 		return result;
 	if (was_solved(&challenge))
-		result = take_solution(cloud, message, err);
+		result = take_solution(cloud, &challenge, message, err);
 	else
 		*again = challenge.state != CHALLENGE_STATE_OPEN && !own;
 	registry_challenge_release(&challenge);
@@ -242,7 +257,6 @@ static int resume(struct cloud *cloud, struct registry_message *message,
                   struct error *err)
 {
 	struct registry_challenge challenge;
-	bool solved;
 	int result;
 
 	result = registry_challenge_read(cloud->registry, &message->challenge,
@@ -251,9 +265,10 @@ static int resume(struct cloud *cloud, struct registry_message *message,
 		return 0;
 	if (result)
 		return result;
-	solved = was_solved(&challenge);
+	if (was_solved(&challenge))
+		result = take_solution(cloud, &challenge, message, err);
 	registry_challenge_release(&challenge);
-	return solved ? take_solution(cloud, message, err) : 0;
+	return result;
 }
 
 /* All that is to be done for a stored message, again and again. */
@@ -265,8 +280,8 @@ static int advance(struct cloud *cloud, const struct tenant_domains *domains,
 	const char *reason;
 	int result;
 
-	result =
-	    lists_decide_message(cloud->registry, message, "list", NULL, err);
+	result = lists_decide_message(cloud->registry, domains, message, "list",
+	                              NULL, err);
 	if (result || !lists_any_held(message))
 		return result;
 	if (!id_is_none(&message->challenge))

@@ -1,6 +1,7 @@
 /* Releases the mail of a sender who solved a challenge. */
 #include "cloud-service/settle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,30 +9,53 @@
 #include "cloud-service/lists.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/mail/address.h"
+#include "common/mail/identity.h"
 #include "common/mem.h"
 
 #define PAGE_SIZE 200
 
-/* Whether the tenant has an entry for exactly this sender, of either colour:
- * what a person wrote there is not replaced by a captcha. */
-static int has_entry(struct cloud *cloud, const struct id *tenant,
-                     const char *sender, bool *has, struct error *err)
+/*
+ * What the sender's entry is to demand: what vouched for him when he was
+ * challenged, a pass of any kind at least.
+ */
+static int find_demand(struct cloud *cloud,
+                       const struct registry_challenge *challenge,
+                       enum mail_pass *demand, struct error *err)
 {
-	struct mail_auth auth = {.stated = true,
-	                         .spf = AUTH_PASS,
-	                         .dkim = AUTH_PASS,
-	                         .dmarc = AUTH_PASS,
-	                         .aligned = true};
-	struct entry_subject subject = {.sender = sender,
-	                                .from = "",
+	struct registry_message message;
+	struct mail_identity identity;
+	int result = registry_message_read(cloud->registry, &challenge->tenant,
+	                                   &challenge->message, &message, err);
+
+	*demand = MAIL_PASS_SPF;
+	if (result)
+		return result == ERR_NOT_FOUND ? 0 : result;
+	mail_identity_find(&identity, message.sender, message.header_from,
+	                   &message.auth);
+	if (identity.person_pass > *demand)
+		*demand = identity.person_pass;
+	registry_message_release(&message);
+	return 0;
+}
+
+/*
+ * Whether the tenant has an entry for exactly this sender that stays: what a
+ * person wrote, of either colour, and what an earlier captcha gave unless it
+ * demands a stronger pass than he has now.
+ */
+static int has_entry(struct cloud *cloud, const struct id *tenant,
+                     const char *sender, enum mail_pass demand, bool *has,
+                     struct error *err)
+{
+	struct mail_identity identity = {.person_pass = MAIL_PASS_DMARC};
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = "",
 	                                .client_address = "",
-	                                .auth = &auth,
 	                                .now_ms = clock_wall_ms()};
 	struct entry entry;
 	int result;
 
+	(void)snprintf(identity.person, sizeof(identity.person), "%s", sender);
 	result = registry_entry_match(cloud->registry, tenant, &subject, &entry,
 	                              err);
 	*has = false;
@@ -39,14 +63,17 @@ static int has_entry(struct cloud *cloud, const struct id *tenant,
 		return 0;
 	if (result)
 		return result;
-	*has = entry.scope == ENTRY_SCOPE_TENANT && entry.kind == ENTRY_ADDRESS;
+	*has = entry.scope == ENTRY_SCOPE_TENANT &&
+	       entry.kind == ENTRY_ADDRESS &&
+	       (entry.origin != ENTRY_FROM_CAPTCHA ||
+	        entry_demand(&entry) <= demand);
 	entry_release(&entry);
 	return 0;
 }
 
 static int put_entry(struct cloud *cloud, const struct id *tenant,
-                     const char *sender, const struct id *challenge,
-                     struct error *err)
+                     const char *sender, enum mail_pass demand,
+                     const struct id *challenge, struct error *err)
 {
 	char text[ID_TEXT_SIZE];
 	struct entry entry = {.id = id_new(),
@@ -54,6 +81,7 @@ static int put_entry(struct cloud *cloud, const struct id *tenant,
 	                      .colour = ENTRY_WHITE,
 	                      .kind = ENTRY_ADDRESS,
 	                      .origin = ENTRY_FROM_CAPTCHA,
+	                      .demand = demand,
 	                      .created_ms = clock_wall_ms()};
 	int result;
 
@@ -68,21 +96,35 @@ static int put_entry(struct cloud *cloud, const struct id *tenant,
 	return result;
 }
 
-int settle_tenant(struct cloud *cloud, const char *sender_normal,
-                  const struct id *challenge, const struct id *tenant,
-                  struct error *err)
+int settle_tenant(struct cloud *cloud,
+                  const struct registry_challenge *challenge,
+                  const struct id *tenant, struct error *err)
 {
+	char sender[MAIL_ADDRESS_SIZE];
+	enum mail_pass demand;
 	bool has;
-	int result = has_entry(cloud, tenant, sender_normal, &has, err);
+	int result;
 
-	if (!result && !has)
-		result =
-		    put_entry(cloud, tenant, sender_normal, challenge, err);
-	/* The entry stands before the held mail is listed: a message that
-	 * comes in between finds it at its own registration. */
+	if (mail_sender_normalise(challenge->sender, sender))
+		return error_set(err, ERR_CORRUPT,
+		                 "the challenge's sender is no address");
+	result = find_demand(cloud, challenge, &demand, err);
 	if (!result)
-		result = lists_decide_held(cloud->registry, tenant,
-		                           sender_normal, "captcha", NULL, err);
+		result = has_entry(cloud, tenant, sender, demand, &has, err);
+	if (!result && !has)
+		result = put_entry(cloud, tenant, sender, demand,
+		                   &challenge->id, err);
+	/* The entry stands before the held mail is listed: a message that
+	 * comes in between finds it at its own registration. Only what a pass
+	 * covers is released: whoever hangs on the challenge without one stays
+	 * held. */
+	if (!result)
+		result = lists_decide_held(cloud->registry, tenant, sender,
+		                           NULL, "captcha", NULL, err);
+	if (!result)
+		result =
+		    lists_decide_held(cloud->registry, tenant, NULL,
+		                      &challenge->id, "captcha", NULL, err);
 	cloud_wake(cloud, tenant);
 	return result;
 }
@@ -155,19 +197,14 @@ int settle_challenge(struct cloud *cloud,
                      struct error *err)
 {
 	struct tenants tenants = {0};
-	char normal[MAIL_ADDRESS_SIZE];
 	size_t i;
 	int result;
 
-	if (mail_sender_normalise(challenge->sender, normal))
-		return error_set(err, ERR_CORRUPT,
-		                 "the challenge's sender is no address");
 	/* Also without mail attached: a crash may have come before that. */
 	add_tenant(&tenants, &challenge->tenant);
 	result = find_tenants(cloud, &challenge->id, &tenants, err);
 	for (i = 0; i < tenants.count && !result; i++)
-		result = settle_tenant(cloud, normal, &challenge->id,
-		                       &tenants.ids[i], err);
+		result = settle_tenant(cloud, challenge, &tenants.ids[i], err);
 	/* Whoever solved it is there, whatever an earlier mail met. */
 	if (!result)
 		result = registry_sender_clear(cloud->registry,

@@ -43,15 +43,29 @@ int tenant_domains_load(struct tenant_domains *domains,
 	return 0;
 }
 
-bool tenant_domains_have(const struct tenant_domains *domains,
-                         const char *folded_address)
+/* context: the struct tenant_domains. */
+static bool has_domain(const char *domain, void *context)
 {
-	const char *domain = mail_address_domain(folded_address);
+	const struct tenant_domains *domains = context;
 
 	if (!*domain || domains->count == 0)
 		return false;
 	return bsearch(&domain, domains->names, domains->count,
 	               sizeof(*domains->names), compare) != NULL;
+}
+
+bool tenant_domains_have(const struct tenant_domains *domains,
+                         const char *folded_address)
+{
+	return has_domain(mail_address_domain(folded_address),
+	                  (void *)(uintptr_t)domains);
+}
+
+bool tenant_domains_claimed(const struct tenant_domains *domains,
+                            const struct mail_identity *identity)
+{
+	return mail_identity_names(identity, has_domain,
+	                           (void *)(uintptr_t)domains);
 }
 
 void tenant_domains_release(struct tenant_domains *domains)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/mail/identity.h"
 #include "store/registry.h"
 
 /* Sorted; zeroed memory is an empty set. */
@@ -21,6 +22,13 @@ int tenant_domains_load(struct tenant_domains *domains,
 /* Whether the folded address is in one of them; subdomains are not. */
 bool tenant_domains_have(const struct tenant_domains *domains,
                          const char *folded_address);
+
+/*
+ * Whether the mail, which came from outside, names a sender of one of them: in
+ * its envelope, inside of a wrapping there, or in From.
+ */
+bool tenant_domains_claimed(const struct tenant_domains *domains,
+                            const struct mail_identity *identity);
 
 /* Frees; a zeroed struct is allowed. */
 void tenant_domains_release(struct tenant_domains *domains);

@@ -8,6 +8,7 @@
 
 #include "common/fs.h"
 #include "common/mail/address.h"
+#include "common/mail/suffix.h"
 #include "common/mem.h"
 #include "store/spool.h"
 
@@ -160,6 +161,8 @@ const struct config_field agent_config_fields[] = {
 	 .offset = AT(policy_challenge_unauthenticated_senders),
 	 .standard = "no",
 	 .help = "challenge senders that no MX has authenticated"},
+	TEXT("policy.public_suffix_list", policy_public_suffix_list, NULL,
+	     "file with the list of public suffixes; the system's if unset"),
 	{.name = "policy.upload_subject", .type = CONFIG_BOOLEAN,
 	 .offset = AT(policy_upload_subject), .standard = "yes",
 	 .help = "send the subject of held mail to the cloud"},
@@ -379,6 +382,21 @@ static int check_recipients(const char *name, const struct agent_config *config,
 	return 0;
 }
 
+/* The list that the file names is in force from here on. */
+static int load_suffixes(const char *name, const struct agent_config *config,
+                         struct error *err)
+{
+	struct error why = {0};
+	int result =
+	    mail_suffixes_load(config->policy_public_suffix_list, &why);
+
+	if (result)
+		return error_set(err, (enum error_code)result,
+		                 "%s: policy.public_suffix_list: %.400s", name,
+		                 why.text);
+	return 0;
+}
+
 static int check_authserv_id(const char *name,
                              const struct agent_config *config,
                              struct error *err)
@@ -417,7 +435,8 @@ static int check_relations(const char *name, const struct agent_config *config,
 		return error_set(err, ERR_INVALID,
 		                 "%s: cloud.retry_min: above cloud.retry_max",
 		                 name);
-	return check_recipients(name, config, err);
+	result = check_recipients(name, config, err);
+	return result ? result : load_suffixes(name, config, err);
 }
 
 /*

@@ -45,7 +45,7 @@ struct agent_config {
 	char *cloud_url, *cloud_key, *cloud_key_file, *cloud_ca_file;
 	int64_t cloud_poll_wait_ms, cloud_retry_min_ms, cloud_retry_max_ms;
 
-	char *policy_authserv_id;
+	char *policy_authserv_id, *policy_public_suffix_list;
 	bool policy_accept_missing_authserv_id;
 	int64_t policy_authres_position; /* 0: above, 1: below */
 	int64_t policy_trusted_hops;

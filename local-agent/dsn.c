@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/mail/address.h"
 #include "common/mail/challenge-rule.h"
+#include "common/mail/identity.h"
 
 #define SHOWN_RECIPIENTS 50  /* in the text for people */
 #define REPLY_MAXIMUM    700 /* bytes of an answer in one line */
@@ -23,25 +24,14 @@ static bool is_ascii(const char *text)
 	return true;
 }
 
-/*
- * Whether a pass covers the address that MAIL FROM named: what was unwrapped
- * out of it proves nothing of it.
- */
+/* Whether a pass covers the address that MAIL FROM named. */
 static bool is_authenticated(const struct spool_message *message)
 {
-	const struct mail_auth *auth = &message->auth;
-	const char *domain = mail_address_domain(message->sender);
+	struct mail_identity identity;
 
-	if (!mail_auth_passes(auth))
-		return false;
-	if (auth->spf == AUTH_PASS && strcasecmp(auth->spf_domain, domain) == 0)
-		return true;
-	if (auth->dkim == AUTH_PASS &&
-	    mail_domains_align(auth->dkim_domain, domain))
-		return true;
-	return auth->dmarc == AUTH_PASS &&
-	       mail_domains_align(mail_address_domain(message->header_from),
-	                          domain);
+	mail_identity_find(&identity, message->sender, message->header_from,
+	                   &message->auth);
+	return identity.given_pass != MAIL_PASS_NONE;
 }
 
 /* Reasons not to challenge that forbid a report too. */

@@ -31,18 +31,56 @@ size_t letter_count(const struct letter *letter, enum spool_state state)
 	return count;
 }
 
-static void keep_header(struct letter *letter)
+static bool own_domain(const char *domain, void *context)
+{
+	char folded[256];
+
+	return mail_domain_fold(domain, folded, sizeof(folded)) == 0 &&
+	       replica_view_has_domain(context, folded);
+}
+
+/* Looking for the From that the mail is known by. */
+struct from_search {
+	const struct replica_view *view;
+	char found[MAIL_ADDRESS_SIZE];
+	bool own;
+};
+
+static bool look_at_from(const char *address, void *context)
+{
+	struct from_search *search = context;
+	char folded[MAIL_ADDRESS_SIZE];
+
+	if (mail_address_fold(address, folded))
+		return true;
+	search->own = own_domain(mail_address_domain(folded),
+	                         (void *)(uintptr_t)search->view);
+	if (!*search->found || search->own)
+		memcpy(search->found, folded, sizeof(folded));
+	return !search->own;
+}
+
+/* The first From; of several, one that claims a domain of the tenant's. */
+static char *find_from(const struct mail_header *header,
+                       const struct replica_view *view)
+{
+	struct from_search search = {.view = view};
+	long at = -1;
+
+	while (!search.own &&
+	       (at = mail_header_find(header, "From", (size_t)(at + 1))) >= 0)
+		mail_header_each_mailbox(header->fields[at].value, look_at_from,
+		                         &search);
+	return mem_copy_string(search.found);
+}
+
+static void keep_header(struct letter *letter, const struct replica_view *view)
 {
 	struct spool_message *message = &letter->message;
-	char subject[SUBJECT_SIZE], mailbox[MAIL_ADDRESS_SIZE];
-	char from[MAIL_ADDRESS_SIZE] = "";
-	const char *value = mail_header_get(&letter->header, "From");
+	char subject[SUBJECT_SIZE];
+	const char *value = mail_header_get(&letter->header, "Subject");
 
-	if (!value || mail_header_mailbox(value, mailbox, sizeof(mailbox)) ||
-	    mail_address_fold(mailbox, from))
-		from[0] = '\0';
-	message->header_from = mem_copy_string(from);
-	value = mail_header_get(&letter->header, "Subject");
+	message->header_from = find_from(&letter->header, view);
 	message->subject = mem_copy_string(
 	    value ? mail_header_decode(value, subject, sizeof(subject)) : "");
 	value = mail_header_get(&letter->header, "Message-ID");
@@ -82,7 +120,7 @@ static void keep_client(struct spool_message *message,
 	message->protocol = mem_copy_string(client->protocol);
 }
 
-/* What the MX found of the sender, and what is odd about how it says so. */
+/* What the MX found, and what is odd about how it says so. */
 static void keep_auth(struct letter *letter, struct intake *intake)
 {
 	const struct agent_config *config = intake->options.config;
@@ -92,8 +130,7 @@ static void keep_auth(struct letter *letter, struct intake *intake)
 	    .accept_missing_id = config->policy_accept_missing_authserv_id,
 	    .below = config->policy_authres_position != 0,
 	    .trusted_hops = (unsigned)config->policy_trusted_hops};
-	struct mail_auth_claims claims = {.sender = message->sender_normal,
-	                                  .reverse_path = message->sender,
+	struct mail_auth_claims claims = {.reverse_path = message->sender,
 	                                  .from = message->header_from,
 	                                  .helo = message->helo};
 	char text[MAIL_AUTH_NOTICE_SIZE] = "", id[ID_TEXT_SIZE];
@@ -110,16 +147,9 @@ static void keep_auth(struct letter *letter, struct intake *intake)
 	message->auth_notice = mem_copy_string(text);
 }
 
-static bool own_domain(const char *domain, void *context)
-{
-	char folded[256];
-
-	return mail_domain_fold(domain, folded, sizeof(folded)) == 0 &&
-	       replica_view_has_domain(context, folded);
-}
-
 /* Why no challenge may be sent, as the message alone tells. */
 static void keep_challenge_reason(struct letter *letter,
+                                  const struct mail_identity *identity,
                                   const struct agent_config *config,
                                   const struct replica_view *view)
 {
@@ -128,11 +158,9 @@ static void keep_challenge_reason(struct letter *letter,
 	    mem_alloc_array(message->recipient_count, sizeof(*recipients));
 	struct challenge_facts facts = {
 	    .sender = message->sender,
-	    .normal = message->sender_normal,
-	    .from = message->header_from,
+	    .identity = identity,
 	    .header = &letter->header,
 	    .parts = letter->parts.classes,
-	    .auth = &message->auth,
 	    .demand_authentication =
 	        !config->policy_challenge_unauthenticated_senders,
 	    .own_domain = own_domain,
@@ -195,6 +223,7 @@ static void break_loop(struct verdict *verdict, const char *why)
 }
 
 static void judge_recipient(const struct letter *letter,
+                            const struct mail_identity *identity,
                             const struct agent_config *config,
                             const struct replica_view *view,
                             const char *loop_why,
@@ -203,11 +232,11 @@ static void judge_recipient(const struct letter *letter,
 	const struct spool_message *message = &letter->message;
 	char folded[MAIL_ADDRESS_SIZE];
 	struct entry_subject subject = {
-	    .sender = message->sender_normal,
-	    .from = message->header_from,
+	    .identity = identity,
 	    .recipient = folded,
 	    .client_address = message->client_address,
-	    .auth = &message->auth,
+	    .claims_own_domain = mail_identity_names(identity, own_domain,
+	                                             (void *)(uintptr_t)view),
 	    .now_ms = message->received_ms,
 	};
 	struct verdict verdict;
@@ -263,6 +292,17 @@ static void claim_queued(struct letter *letter, struct intake *intake)
 	}
 }
 
+/* Who is behind the mail, by what the MX found. */
+static void keep_identity(struct spool_message *message,
+                          struct mail_identity *identity)
+{
+	mail_identity_find(identity, message->sender, message->header_from,
+	                   &message->auth);
+	free(message->sender_normal);
+	message->sender_normal = mem_copy_string(identity->person);
+	message->auth.aligned = identity->person_pass != MAIL_PASS_NONE;
+}
+
 void letter_judge(struct letter *letter, struct intake *intake,
                   const struct smtp_client_info *client)
 {
@@ -271,6 +311,7 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	    replica_acquire(intake->options.replica);
 	struct spool_message *message = &letter->message;
 	char loop_why[VERDICT_WHY_SIZE];
+	struct mail_identity identity;
 	size_t i;
 
 	message->id = id_new();
@@ -278,12 +319,13 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	message->expires_ms = message->received_ms + config->policy_hold_for_ms;
 	keep_client(message, client);
 	keep_smtputf8(letter);
-	keep_header(letter);
+	keep_header(letter, view);
 	keep_auth(letter, intake);
-	keep_challenge_reason(letter, config, view);
+	keep_identity(message, &identity);
+	keep_challenge_reason(letter, &identity, config, view);
 	find_loop(letter, config, loop_why);
 	for (i = 0; i < message->recipient_count; i++)
-		judge_recipient(letter, config, view, loop_why,
+		judge_recipient(letter, &identity, config, view, loop_why,
 		                &message->recipients[i]);
 	replica_release(intake->options.replica, view);
 	message->registered = letter_count(letter, SPOOL_HELD) == 0;

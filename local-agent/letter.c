@@ -21,15 +21,12 @@ struct letter *letter_new(const char *sender, const char *directory,
 {
 	struct letter *letter = mem_alloc(sizeof(*letter));
 	size_t start = expected > 0 ? (size_t)expected + 64 : FIRST_BODY_BYTES;
-	char normal[MAIL_ADDRESS_SIZE];
 
 	letter->file = -1;
 	letter->directory = directory;
 	letter->memory_maximum = memory_maximum;
 	letter->message.sender = mem_copy_string(sender);
-	if (!*sender || mail_sender_normalise(sender, normal))
-		normal[0] = '\0';
-	letter->message.sender_normal = mem_copy_string(normal);
+	letter->message.sender_normal = mem_copy_string("");
 	mail_header_init(&letter->header);
 	mail_parts_init(&letter->parts);
 	/* Room for the piece that goes over either limit of keep(). */

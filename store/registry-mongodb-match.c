@@ -41,43 +41,16 @@ static void add_place(enum entry_scope scope, const char *scope_value,
 	(void)mongodb_append_bytes(match->places, key, place, sizeof(place));
 }
 
-static bool matches_sender(const struct match *match, const struct entry *entry)
-{
-	struct entry_subject subject = *match->subject;
-
-	subject.from = "";
-	return entry_matches(entry, &subject);
-}
-
-/*
- * Of two that are equally strong it is that of the envelope's sender, then that
- * which was there first: so the order in which they are found does not matter.
- */
-static bool is_better(const struct match *match, const struct entry *entry)
-{
-	const struct entry *best = &match->best;
-
-	if (!best->value)
-		return true;
-	if (entry_stronger(best, entry) != best)
-		return true;
-	if (entry_stronger(entry, best) != entry)
-		return false;
-	if (matches_sender(match, entry) != matches_sender(match, best))
-		return matches_sender(match, entry);
-	return memcmp(entry->id.bytes, best->id.bytes,
-	              sizeof(entry->id.bytes)) < 0;
-}
-
-/* Keeps the entry when it matches and is better than what was found. */
+/* Keeps the entry when it matches and is stronger than what was found. */
 static int consider(const bson_t *document, void *context, struct error *err)
 {
 	struct match *match = context;
+	const struct entry *best = match->best.value ? &match->best : NULL;
 	struct entry entry = {.deleted = false};
 	int error = registry_mongodb_entry_read(document, &entry, err);
 
 	if (error || !entry_matches(&entry, match->subject) ||
-	    !is_better(match, &entry)) {
+	    entry_stronger(best, &entry) == best) {
 		entry_release(&entry);
 		return error;
 	}

@@ -291,9 +291,10 @@ int registry_entry_match(struct registry *registry, const struct id *tenant,
                          const struct entry_subject *subject,
                          struct entry *entry, struct error *err)
 {
-	if (!subject->sender || !subject->from || !subject->recipient ||
+	if (!subject->identity || !subject->recipient ||
 	    !subject->client_address)
-		return error_set(err, ERR_INVALID, "subject: a text missing");
+		return error_set(err, ERR_INVALID,
+		                 "subject: a part is missing");
 	return registry->backend->entry_match(registry, tenant, subject, entry,
 	                                      err);
 }

@@ -155,26 +155,3 @@ bool mail_address_is_null_sender(const char *address)
 			return true;
 	return false;
 }
-
-bool mail_domains_align(const char *a, const char *b)
-{
-	size_t a_length = strlen(a), b_length = strlen(b);
-	const char *dot;
-
-	if (a_length < b_length) {
-		const char *swap = a;
-		size_t swap_length = a_length;
-
-		a = b;
-		a_length = b_length;
-		b = swap;
-		b_length = swap_length;
-	}
-	dot = strchr(b, '.');
-	if (!dot || dot == b || !dot[1] || *b == '[')
-		return a_length == b_length && b_length > 0 &&
-		       strcasecmp(a, b) == 0;
-	if (strcasecmp(a + a_length - b_length, b) != 0)
-		return false;
-	return a_length == b_length || a[a_length - b_length - 1] == '.';
-}

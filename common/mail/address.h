@@ -51,11 +51,10 @@ const char *mail_address_domain(const char *address);
 int mail_address_fold(const char *address, char folded[MAIL_ADDRESS_SIZE]);
 
 /*
- * Writes the sender behind an envelope address: mail_address_fold() after
+ * Writes the mailbox that an envelope sender names: mail_address_fold() after
  * taking off BATV (prvs=tag=user@, the same with tag and user swapped,
- * btv1==tag==user@), SRS0 and SRS1 (with =, + and - as separators), and VERP
- * (list-bounces+user=dom@list gives user@dom; only with both + and =). An
- * address of no such form comes out folded. 0, or ERR_INVALID.
+ * btv1==tag==user@, msprvs1=tag=user@), by which a domain signs its own
+ * mailboxes. 0, or ERR_INVALID.
  */
 int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE]);
 
@@ -66,15 +65,22 @@ int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE]);
  */
 void mail_sender_shown(const char *address, char shown[MAIL_ADDRESS_SIZE]);
 
+/* Most wrappings that forwarders stack; deeper is no real mail. */
+#define MAIL_UNWRAP_MAXIMUM 4
+
+/*
+ * Takes one wrapping off a folded address and writes what is inside: BATV,
+ * SRS0 and SRS1 (with =, + and - as separators), or VERP
+ * (list-bounces+user=dom@ gives user@dom; only with both + and =; and
+ * user+caf_=x=y@dom gives user@dom). Whoever sent the mail chose what stands
+ * inside: it proves nothing. False when there is none.
+ */
+bool mail_sender_unwrap(const char *folded, char inside[MAIL_ADDRESS_SIZE]);
+
 /* Writes the domain in lower case and A-labels. 0, or ERR_INVALID. */
 int mail_domain_fold(const char *domain, char *folded, size_t folded_size);
 
 /* Whether it is null, #@[], mailer-daemon or postmaster: rule 1. */
 bool mail_address_is_null_sender(const char *address);
-
-/* Whether a and b have the same organisational domain or one is a subdomain of
- * the other; the relaxed alignment of RFC 7489 section 3.1 without a list of
- * public suffixes: the shorter needs two labels at least. */
-bool mail_domains_align(const char *a, const char *b);
 
 #endif

@@ -8,14 +8,14 @@
 #include "common/mail/address.h"
 #include "common/mail/authres-field.h"
 #include "common/mail/authres.h"
+#include "common/mail/suffix.h"
 
 #define FIELD "Authentication-Results"
 
 /* What the message claims, and what the fields that count have stated. */
 struct reading {
-	const char *sender_domain;
 	const char *from_domain;
-	bool several_from; /* the MX may have looked at another than we do */
+	bool one_from; /* else the MX may have looked at another than we do */
 	struct mail_auth *auth;
 	bool spf, dkim, dmarc; /* stated by a field before */
 	bool dmarc_named;      /* with header.from */
@@ -77,14 +77,12 @@ static void take_dmarc(struct reading *r, const struct authres_result *result)
 	r->dmarc_named = r->dmarc_named || result->has_from;
 }
 
-/* The best signature wins: aligned with the sender, with From, any. */
+/* The best signature wins: a pass aligned with From, any pass, any. */
 static int dkim_rank(const struct reading *r, enum auth_result result,
                      const char *domain)
 {
 	if (result != AUTH_PASS)
 		return 0;
-	if (mail_domains_align(domain, r->sender_domain))
-		return 3;
 	return mail_domains_align(domain, r->from_domain) ? 2 : 1;
 }
 
@@ -114,29 +112,43 @@ static void take(const struct authres_result *result, void *context)
 }
 
 /*
- * An SPF pass counts for the sender's own domain: behind SRS it is the
- * forwarder's. The MX looked at one From: a DMARC pass for another than ours
- * is none. A signature that is not aligned is no pass.
+ * A DMARC result that names no From is about the only one there is. A reader is
+ * shown one author: of several nobody knows which one the MX looked at.
  */
 static void conclude(struct reading *r)
 {
 	struct mail_auth *auth = r->auth;
 
-	if (auth->spf == AUTH_PASS &&
-	    (!*r->sender_domain ||
-	     strcasecmp(auth->spf_domain, r->sender_domain) != 0))
+	if (auth->spf == AUTH_PASS && !*auth->spf_domain)
 		auth->spf = AUTH_NONE;
-	if (auth->dkim == AUTH_PASS &&
-	    dkim_rank(r, auth->dkim, auth->dkim_domain) == 1)
+	if (auth->dkim == AUTH_PASS && (!r->one_from || !*auth->dkim_domain))
 		auth->dkim = AUTH_POLICY;
-	if (!r->dmarc_named && !r->several_from)
+	if (!r->dmarc_named && r->one_from)
 		(void)snprintf(auth->dmarc_domain, sizeof(auth->dmarc_domain),
 		               "%s", r->from_domain);
-	if (auth->dmarc == AUTH_PASS &&
-	    !mail_domains_align(auth->dmarc_domain, r->from_domain))
+	if (auth->dmarc == AUTH_PASS && (!r->one_from || !*auth->dmarc_domain))
 		auth->dmarc = AUTH_NONE;
-	auth->aligned = auth->spf == AUTH_PASS || auth->dkim == AUTH_PASS ||
-	                auth->dmarc == AUTH_PASS;
+}
+
+static bool count_mailbox(const char *address, void *context)
+{
+	int *count = context;
+
+	(void)address;
+	return ++*count < 2;
+}
+
+/* One field with one mailbox. */
+static bool has_one_from(const struct mail_header *header)
+{
+	long at = mail_header_find(header, "From", 0);
+	int count = 0;
+
+	if (at < 0 || mail_header_find(header, "From", (size_t)(at + 1)) >= 0)
+		return false;
+	mail_header_each_mailbox(header->fields[at].value, count_mailbox,
+	                         &count);
+	return count == 1;
 }
 
 /* --- what a client could have written into a stamp ----------------------- */
@@ -330,15 +342,11 @@ void mail_auth_read(const struct mail_header *header,
                     const struct mail_auth_claims *claims,
                     struct mail_auth *auth, struct mail_auth_notice *notice)
 {
-	struct reading r = {.sender_domain =
-	                        mail_address_domain(claims->sender),
-	                    .from_domain = mail_address_domain(claims->from),
+	struct reading r = {.from_domain = mail_address_domain(claims->from),
+	                    .one_from = has_one_from(header),
 	                    .auth = auth};
-	long at = mail_header_find(header, "From", 0);
 	struct place here, other;
 
-	r.several_from =
-	    at >= 0 && mail_header_find(header, "From", (size_t)(at + 1)) >= 0;
 	memset(auth, 0, sizeof(*auth));
 	memset(notice, 0, sizeof(*notice));
 	notice->kind = MAIL_AUTH_ABSENT;

@@ -17,16 +17,19 @@ enum auth_result {
 	AUTH_POLICY
 };
 
-/* What the customer's MX found, for one message. */
+/*
+ * What the customer's MX found, for one message: evidence alone. Whom it
+ * vouches for is computed: see common/mail/identity.h.
+ */
 struct mail_auth {
 	bool stated;           /* a trusted header was there */
-	enum auth_result spf;  /* for the envelope sender's domain */
-	enum auth_result dkim; /* pass when an aligned signature passed */
-	enum auth_result dmarc;
+	enum auth_result spf;  /* of the envelope sender's domain, spf_domain */
+	enum auth_result dkim; /* of the best signature, of dkim_domain */
+	enum auth_result dmarc; /* of the one From, of dmarc_domain */
 	char spf_domain[256];
 	char dkim_domain[256];
-	char dmarc_domain[256]; /* of the From that dmarc is about */
-	bool aligned; /* the pass covers the sender's or From's domain */
+	char dmarc_domain[256]; /* "" when an older agent wrote it */
+	bool aligned;           /* a pass covers the person behind the mail */
 };
 
 /* Which fields are the MX's own; see turing-agent.conf(5). */
@@ -40,7 +43,6 @@ struct mail_auth_source {
 
 /* What the client said that a stamp may speak of, or repeat; none NULL. */
 struct mail_auth_claims {
-	const char *sender;       /* envelope sender, normalised */
 	const char *reverse_path; /* envelope sender, as given */
 	const char *from;         /* header From's address, or "" */
 	const char *helo;
@@ -74,10 +76,12 @@ struct mail_auth_notice {
  * without any Received line it is the unbroken run at the top. A field that
  * authres_field_read() refuses counts for nothing.
  *
- * Of several results the worse counts for spf and dmarc, and the best aligned
- * for dkim. An SPF pass counts when its smtp.mailfrom is the sender's domain.
- * Where the HELO, the sender or a signature holds bytes that end a comment or
- * a value when a program repeats them, no pass counts (RFC 8601 section 7.1).
+ * Of several results the worse counts for spf and dmarc, and for dkim the best:
+ * a pass aligned with From, any pass, any. A pass that names no domain is none.
+ * Where the message has not exactly one author, a pass of DKIM ("policy" then)
+ * or DMARC ("none") vouches for nobody. aligned is left false. Where the HELO,
+ * the sender or a signature holds bytes that end a comment or a value when a
+ * program repeats them, no pass counts (RFC 8601 section 7.1).
  */
 void mail_auth_read(const struct mail_header *header,
                     const struct mail_auth_source *source,
@@ -94,23 +98,6 @@ const char *mail_auth_notice_name(enum mail_auth_notice_kind kind);
 char *mail_auth_notice_text(const struct mail_auth_notice *notice,
                             const struct mail_auth_source *source,
                             char text[MAIL_AUTH_NOTICE_SIZE]);
-
-/*
- * Whether the sender counts as authenticated: SPF pass for the envelope
- * domain, or an aligned DKIM pass, or DMARC pass; and no DMARC fail. Rule 7.
- */
-bool mail_auth_passes(const struct mail_auth *auth);
-
-/*
- * Whether a pass covers the envelope sender itself, to whom a challenge would
- * go: the attacker's own signature under his own From says nothing of a sender
- * that he made up. DMARC and DKIM count when From or d= is aligned with it.
- */
-bool mail_auth_covers_sender(const struct mail_auth *auth, const char *sender,
-                             const char *from);
-
-/* Whether a pass covers the address in the header's From. */
-bool mail_auth_covers_from(const struct mail_auth *auth, const char *from);
 
 /* Whether SPF or DMARC fails outright: a white entry is then ignored. */
 bool mail_auth_fails(const struct mail_auth *auth);

@@ -132,7 +132,7 @@ static bool is_null_sender(const struct message *message)
 	const struct challenge_facts *f = message->facts;
 
 	return mail_address_is_null_sender(f->sender) ||
-	       mail_address_is_null_sender(f->normal) ||
+	       mail_address_is_null_sender(f->identity->person) ||
 	       any_mailbox(f->header, "From", mail_address_is_null_sender) ||
 	       has_null_from(f->header) || null_return_path(f->header) ||
 	       is_content_type(f->header, "multipart/report") ||
@@ -191,7 +191,8 @@ static bool is_role_sender(const struct message *message)
 {
 	const struct challenge_facts *f = message->facts;
 
-	return automatic_address(f->sender) || automatic_address(f->normal) ||
+	return automatic_address(f->sender) ||
+	       mail_identity_is_role(f->identity) ||
 	       any_mailbox(f->header, "From", automatic_address) ||
 	       any_mailbox(f->header, "Sender", automatic_address) ||
 	       any_mailbox(f->header, "Reply-To", automatic_address);
@@ -203,8 +204,7 @@ static bool is_unauthenticated(const struct message *message)
 	const struct challenge_facts *f = message->facts;
 
 	return f->demand_authentication &&
-	       !(mail_auth_passes(f->auth) &&
-	         mail_auth_covers_sender(f->auth, f->normal, f->from));
+	       f->identity->person_pass == MAIL_PASS_NONE;
 }
 
 /* What stands behind our limit might be the sign that forbids. */
@@ -216,13 +216,9 @@ static bool is_bad(const struct message *message)
 static bool is_own_domain(const struct message *message)
 {
 	const struct challenge_facts *f = message->facts;
-	const char *sender = mail_address_domain(f->normal);
-	const char *from = mail_address_domain(f->from);
 
-	if (!f->own_domain)
-		return false;
-	return (*sender && f->own_domain(sender, f->context)) ||
-	       (*from && f->own_domain(from, f->context));
+	return f->own_domain &&
+	       mail_identity_names(f->identity, f->own_domain, f->context);
 }
 
 static bool is_foreign_challenge(const struct message *message)
@@ -318,7 +314,7 @@ static bool is_unwritable(const struct message *message)
 
 	return *f->sender && !mail_address_is_null_sender(f->sender) &&
 	       (!mail_address_valid(f->sender, false) ||
-	        !mail_address_valid(f->normal, false));
+	        !mail_address_valid(f->identity->person, false));
 }
 
 enum challenge_reason challenge_rule_apply(const struct challenge_facts *facts)

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "common/mail/authres.h"
 #include "common/mail/header.h"
+#include "common/mail/identity.h"
 
 /* Why no challenge goes out; the order is the order of the rules. */
 enum challenge_reason {
@@ -35,11 +35,9 @@ enum challenge_reason {
 /* What the rules look at. */
 struct challenge_facts {
 	const char *sender; /* envelope sender as given, "" for null */
-	const char *normal; /* normalised, "" for null */
-	const char *from;   /* header From's address, or "" */
+	const struct mail_identity *identity;
 	const struct mail_header *header;
 	unsigned parts; /* automatic_parts_classes() of the body, or 0 */
-	const struct mail_auth *auth;
 	bool demand_authentication; /* false: rule 7 is switched off */
 	/* Whether the domain is one of the tenant's own. */
 	bool (*own_domain)(const char *domain, void *context);

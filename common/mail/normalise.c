@@ -11,9 +11,6 @@
 
 #define DOMAIN_SIZE 256 /* with the NUL */
 
-/* BATV, SRS and VERP can be stacked by forwarders; deeper is no real mail. */
-#define UNWRAP_MAXIMUM 4
-
 static bool lower_copy(const char *text, size_t length, char *out,
                        size_t out_size)
 {
@@ -305,6 +302,22 @@ static bool take_off_verp(const struct parts *p, char out[MAIL_ADDRESS_SIZE])
 	            (size_t)(end - equals - 1), out);
 }
 
+static struct parts parts_of(const char *folded)
+{
+	const char *at = strrchr(folded, '@');
+
+	return (struct parts){folded, at ? (size_t)(at - folded) : 0,
+	                      at ? at + 1 : ""};
+}
+
+bool mail_sender_unwrap(const char *folded, char inside[MAIL_ADDRESS_SIZE])
+{
+	struct parts parts = parts_of(folded);
+
+	return take_off_batv(&parts, inside) || take_off_srs(&parts, inside) ||
+	       take_off_verp(&parts, inside);
+}
+
 int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE])
 {
 	char text[MAIL_ADDRESS_SIZE], next[MAIL_ADDRESS_SIZE];
@@ -312,12 +325,10 @@ int mail_sender_normalise(const char *address, char normal[MAIL_ADDRESS_SIZE])
 
 	if (result)
 		return result;
-	for (round = 0; round < UNWRAP_MAXIMUM; round++) {
-		const char *at = strrchr(text, '@');
-		struct parts parts = {text, (size_t)(at - text), at + 1};
+	for (round = 0; round < MAIL_UNWRAP_MAXIMUM; round++) {
+		struct parts parts = parts_of(text);
 
-		if (!take_off_batv(&parts, next) &&
-		    !take_off_srs(&parts, next) && !take_off_verp(&parts, next))
+		if (!take_off_batv(&parts, next))
 			break;
 		memcpy(text, next, sizeof(text));
 	}

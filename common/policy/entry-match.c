@@ -83,45 +83,56 @@ static bool scope_matches(const struct entry *entry, const char *recipient)
 	return false;
 }
 
-static bool from_counts(const struct entry_subject *subject)
+/* Whether the address matches, and has the pass that entry demands. */
+static bool address_counts(const struct entry *entry, const char *address,
+                           enum mail_pass pass)
 {
-	return *subject->from && subject->auth &&
-	       mail_auth_covers_from(subject->auth, subject->from);
+	return *address && pass >= entry_demand(entry) &&
+	       identity_matches(entry, address);
 }
 
 /*
- * Whether the sender matches; a demanded pass has to be for the sender
- * itself, not for a From that stands beside a forged one.
+ * White entries are for whom a pass vouches, or without one for the mailbox
+ * that the envelope names itself; black ones for all that the mail names, but
+ * for a From that nothing vouches for.
  */
 static bool sender_matches(const struct entry *entry,
-                           const struct entry_subject *subject)
+                           const struct mail_identity *identity)
 {
-	if (!*subject->sender || !identity_matches(entry, subject->sender))
+	size_t i;
+
+	if (address_counts(entry, identity->person, identity->person_pass) ||
+	    address_counts(entry, identity->given, identity->given_pass))
+		return true;
+	if (entry->colour == ENTRY_WHITE)
 		return false;
-	return entry->demand == MAIL_PASS_NONE ||
-	       (subject->auth &&
-	        mail_auth_covers_sender(subject->auth, subject->sender,
-	                                subject->from));
+	if (identity->from_pass != MAIL_PASS_NONE &&
+	    address_counts(entry, identity->from, identity->from_pass))
+		return true;
+	for (i = 0; i < identity->form_count; i++)
+		if (address_counts(entry, identity->forms[i], MAIL_PASS_NONE))
+			return true;
+	return false;
 }
 
 bool entry_matches(const struct entry *entry,
                    const struct entry_subject *subject)
 {
-	const struct mail_auth *auth = subject->auth;
+	const struct mail_identity *identity = subject->identity;
 
 	if (entry->deleted ||
 	    (entry->expires_ms && entry->expires_ms <= subject->now_ms) ||
 	    !scope_matches(entry, subject->recipient))
 		return false;
-	if (entry->colour == ENTRY_WHITE && auth && mail_auth_fails(auth))
+	if (entry->colour == ENTRY_WHITE && identity->auth &&
+	    mail_auth_fails(identity->auth))
 		return false;
-	if (entry->demand != MAIL_PASS_NONE &&
-	    (!auth || !mail_auth_passes(auth)))
+	if (entry->origin == ENTRY_FROM_CAPTCHA && subject->claims_own_domain)
 		return false;
 	if (entry->kind == ENTRY_NETWORK)
-		return network_matches(entry, subject);
-	return sender_matches(entry, subject) ||
-	       (from_counts(subject) && identity_matches(entry, subject->from));
+		return identity->person_pass >= entry_demand(entry) &&
+		       network_matches(entry, subject);
+	return sender_matches(entry, identity);
 }
 
 /* How specific two entries of the same kind are: longer is more. */
@@ -137,12 +148,20 @@ static size_t specificity(const struct entry *entry)
 	return 0;
 }
 
+/* By a stranger, while people of the tenant wrote the others. */
+static bool is_earned(const struct entry *entry)
+{
+	return entry->origin == ENTRY_FROM_CAPTCHA;
+}
+
 const struct entry *entry_stronger(const struct entry *a, const struct entry *b)
 {
 	size_t a_length, b_length;
 
 	if (!a || !b)
 		return a ? a : b;
+	if (is_earned(a) != is_earned(b))
+		return is_earned(a) ? b : a;
 	if (a->scope != b->scope)
 		return a->scope > b->scope ? a : b;
 	if (a->kind != b->kind)
@@ -185,6 +204,16 @@ static void tell_identity(const struct key_walk *walk, const char *identity)
 	}
 }
 
+/* Tells the address's keys in each scope that the recipient is in. */
+static void tell_address(const struct key_walk *walks, size_t count,
+                         const char *address)
+{
+	size_t i;
+
+	for (i = 0; i < count && *address; i++)
+		tell_identity(&walks[i], address);
+}
+
 void entry_each_key(const struct entry_subject *subject,
                     void (*each)(enum entry_scope scope,
                                  const char *scope_value, enum entry_kind kind,
@@ -197,13 +226,19 @@ void entry_each_key(const struct entry_subject *subject,
 	     context},
 	    {ENTRY_SCOPE_TENANT, "", each, context},
 	    {ENTRY_SCOPE_GLOBAL, "", each, context}};
-	bool with_from =
-	    from_counts(subject) && strcmp(subject->from, subject->sender) != 0;
+	const size_t count = sizeof(walks) / sizeof(*walks);
+	const struct mail_identity *identity = subject->identity;
+	const char *given = identity->given, *person = identity->person;
 	size_t i;
 
-	for (i = 0; i < sizeof(walks) / sizeof(*walks); i++) {
-		tell_identity(&walks[i], subject->sender);
-		if (with_from)
-			tell_identity(&walks[i], subject->from);
-	}
+	tell_address(walks, count, given);
+	if (strcmp(person, given) != 0)
+		tell_address(walks, count, person);
+	if (identity->from_pass != MAIL_PASS_NONE &&
+	    strcmp(identity->from, given) != 0 &&
+	    strcmp(identity->from, person) != 0)
+		tell_address(walks, count, identity->from);
+	for (i = 0; i < identity->form_count; i++)
+		if (strcmp(identity->forms[i], given) != 0)
+			tell_address(walks, count, identity->forms[i]);
 }

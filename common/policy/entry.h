@@ -94,21 +94,29 @@ enum mail_pass entry_demand(const struct entry *entry);
 
 /* Who writes to whom: what entries are matched against. */
 struct entry_subject {
-	const char *sender;    /* normalised envelope sender; "" for null */
-	const char *from;      /* folded header From, or "" ; counts only when
-	                          the authentication is aligned with it */
-	const char *recipient; /* folded */
+	const struct mail_identity *identity;
+	const char *recipient;      /* folded */
 	const char *client_address; /* numeric, or "" */
-	const struct mail_auth *auth;
+	bool claims_own_domain; /* the mail, which comes from outside, names a
+	                           domain of the tenant's as its sender's */
 	int64_t now_ms;
 };
 
-/* Whether entry matches the subject, authentication and expiry included. */
+/*
+ * Whether entry matches the subject, authentication and expiry included. A
+ * white entry is for the person behind the mail, or for the mailbox that the
+ * envelope names; a pass that it demands has to vouch for the address that
+ * matches. It is ignored where SPF or DMARC fails outright, and what came of a
+ * captcha where the mail claims a domain of the tenant's own. A black entry is
+ * also for each form of the envelope sender, and for a From that a pass is
+ * aligned with.
+ */
 bool entry_matches(const struct entry *entry,
                    const struct entry_subject *subject);
 
 /*
- * Which of two matching entries wins: narrower scope, then more specific kind
+ * Which of two matching entries wins: what people of the tenant wrote over what
+ * a stranger earned by a captcha, then narrower scope, then more specific kind
  * (a longer network or subdomain is more specific), then black. Returns a or b;
  * either may be NULL.
  */

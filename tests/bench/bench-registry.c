@@ -309,12 +309,10 @@ static void decide(struct bench *bench, size_t number)
 static void look_up(struct bench *bench, size_t number)
 {
 	char sender[TEXT_SIZE];
-	struct mail_auth auth = {0};
-	struct entry_subject subject = {.sender = sender,
-	                                .from = "",
+	struct mail_identity identity;
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = "user@customer.example",
 	                                .client_address = "192.0.2.25",
-	                                .auth = &auth,
 	                                .now_ms = clock_wall_ms()};
 	struct entry entry;
 	struct error err;
@@ -322,6 +320,7 @@ static void look_up(struct bench *bench, size_t number)
 
 	(void)number;
 	name_sender(sender, anybody(bench));
+	mail_identity_find(&identity, sender, "", NULL);
 	result = registry_entry_match(bench->registry, &bench->tenant, &subject,
 	                              &entry, &err);
 	if (!result)

@@ -5,6 +5,7 @@
 
 #include "common/mail/address.h"
 #include "common/mail/automatic.h"
+#include "common/mail/suffix.h"
 #include "common/mem.h"
 #include "common/policy/entry.h"
 
@@ -13,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check(const char *text)
 {
 	char folded[MAIL_ADDRESS_SIZE], again[MAIL_ADDRESS_SIZE];
+	char inside[MAIL_ADDRESS_SIZE];
 
 	(void)automatic_address(text);
 	(void)mail_address_is_null_sender(text);
@@ -26,6 +28,9 @@ static void check(const char *text)
 	if (strpbrk(folded, "\r\n<>") && folded[0] != '"')
 		abort();
 	if (mail_address_fold(folded, again) != 0 || strcmp(folded, again) != 0)
+		abort();
+	if (mail_sender_unwrap(folded, again) &&
+	    mail_address_fold(again, inside) != 0)
 		abort();
 	if (mail_sender_normalise(text, folded) != 0 ||
 	    mail_address_fold(folded, again) != 0 || strcmp(folded, again) != 0)

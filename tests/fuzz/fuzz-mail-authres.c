@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mail/authres.h"
+#include "common/mail/identity.h"
 
 #define FIELD "Authentication-Results: "
 
@@ -19,12 +19,12 @@ static void read_fields(const char *before, const uint8_t *data, size_t size,
 	const struct mail_auth_source source = {.authserv_id = "mx.example",
 	                                        .below = below};
 	static const struct mail_auth_claims claims = {
-	    .sender = "a@sender.example",
 	    .reverse_path = "a@sender.example",
 	    .from = "a@from.example",
 	    .helo = "out.sender.example"};
 	char text[MAIL_AUTH_NOTICE_SIZE];
 	struct mail_auth_notice notice;
+	struct mail_identity identity;
 	struct mail_header header;
 
 	mail_header_init(&header);
@@ -36,7 +36,9 @@ static void read_fields(const char *before, const uint8_t *data, size_t size,
 	mail_header_release(&header);
 	if (notice.kind == MAIL_AUTH_TRUSTED && !auth->stated)
 		abort();
-	if (auth->spf == AUTH_PASS &&
+	mail_identity_find(&identity, "a@sender.example", "a@from.example",
+	                   auth);
+	if (identity.person_pass == MAIL_PASS_SPF &&
 	    strcmp(auth->spf_domain, "sender.example") != 0)
 		abort();
 	if (auth->dkim == AUTH_PASS && !*auth->dkim_domain)
@@ -54,11 +56,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Below the first Received line, and below another's field there. */
 	read_fields(FIELD "mx.example; none\r\nReceived: x\r\n" FIELD, data,
 	            size, false, &auth);
-	if (!auth.stated || mail_auth_passes(&auth) || mail_auth_fails(&auth))
+	if (!auth.stated || auth.spf || auth.dkim || auth.dmarc)
 		abort();
 	read_fields("Received: x\r\n" FIELD "other.example; none\r\n", data,
 	            size, true, &auth);
-	if (auth.stated || mail_auth_passes(&auth) || mail_auth_fails(&auth))
+	if (auth.stated || auth.spf || auth.dkim || auth.dmarc)
 		abort();
 	return 0;
 }

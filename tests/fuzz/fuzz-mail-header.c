@@ -23,24 +23,23 @@ static void use(const struct mail_header *header)
 	static const char *const recipients[] = {"bob@own.example"};
 	static const struct mail_auth_source source = {.authserv_id =
 	                                                   "mx.example"};
-	static const struct mail_auth_claims claims = {.sender = "a@b.example",
-	                                               .reverse_path =
+	static const struct mail_auth_claims claims = {.reverse_path =
 	                                                   "a@b.example",
 	                                               .from = "a@b.example",
 	                                               .helo = "b.example"};
 	struct mail_auth_notice notice;
+	struct mail_identity identity;
 	struct mail_auth auth;
 	struct challenge_facts facts = {.sender = "a@b.example",
-	                                .normal = "a@b.example",
-	                                .from = "a@b.example",
+	                                .identity = &identity,
 	                                .header = header,
-	                                .auth = &auth,
 	                                .demand_authentication = false,
 	                                .recipients = recipients,
 	                                .recipient_count = 1};
 	size_t i;
 
 	mail_auth_read(header, &source, &claims, &auth, &notice);
+	mail_identity_find(&identity, "a@b.example", "a@b.example", &auth);
 	(void)challenge_rule_apply(&facts);
 	for (i = 0; i < header->field_count; i++) {
 		char text[64];

@@ -173,6 +173,8 @@ struct registry_message cloud_fixture_message(const struct id *tenant,
 	message.challenge_reason = mem_copy_string("");
 	message.auth.stated = true;
 	message.auth.spf = AUTH_PASS;
+	(void)snprintf(message.auth.spf_domain, sizeof(message.auth.spf_domain),
+	               "%s", mail_address_domain(normal));
 	message.auth.aligned = true;
 	message.recipients = mem_alloc_array(1, sizeof(*message.recipients));
 	message.recipients[0].address = mem_copy_string(recipient);

@@ -253,17 +253,19 @@ static void step_match(struct registry_trace *trace)
 	                                    ? AUTH_PASS
 	                                    : (enum auth_result)below(trace, 4),
 	                         .aligned = below(trace, 2)};
-	struct entry_subject subject = {.sender =
-	                                    senders[below(trace, SENDERS)],
-	                                .from = senders[below(trace, SENDERS)],
+	struct mail_identity identity;
+	const char *sender = senders[below(trace, SENDERS)];
+	const char *from = senders[below(trace, SENDERS)];
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = rcpts[below(trace, 4)],
 	                                .client_address = "192.0.2.7",
-	                                .auth = &auth,
 	                                .now_ms = trace->now_ms};
 	struct entry entry;
-	int code = registry_entry_match(trace->registry, &tenant, &subject,
-	                                &entry, NULL);
+	int code;
 
+	mail_identity_find(&identity, sender, from, &auth);
+	code = registry_entry_match(trace->registry, &tenant, &subject, &entry,
+	                            NULL);
 	print_code(trace, code);
 	if (code)
 		return;

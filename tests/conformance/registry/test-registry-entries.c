@@ -338,12 +338,11 @@ static const struct {
 START_TEST(match_finds_the_strongest)
 {
 	struct mail_auth auth = {.stated = true, .spf = matches[_i].spf};
+	struct mail_identity identity;
 	struct entry_subject subject = {
-	    .sender = matches[_i].sender,
-	    .from = "",
+	    .identity = &identity,
 	    .recipient = matches[_i].recipient,
 	    .client_address = matches[_i].client,
-	    .auth = &auth,
 	    .now_ms = NOW + matches[_i].now,
 	};
 	const struct id *tenant =
@@ -351,6 +350,9 @@ START_TEST(match_finds_the_strongest)
 	struct id wanted = id_of(matches[_i].found);
 	struct entry entry;
 
+	(void)snprintf(auth.spf_domain, sizeof(auth.spf_domain), "%s",
+	               mail_address_domain(matches[_i].sender));
+	mail_identity_find(&identity, matches[_i].sender, "", &auth);
 	if (!matches[_i].found) {
 		fails(ERR_NOT_FOUND,
 		      registry_entry_match(registry, tenant, &subject, &entry,
@@ -367,7 +369,8 @@ END_TEST
 
 START_TEST(subject_is_checked)
 {
-	struct entry_subject subject = {.sender = "s@x.org"};
+	struct mail_identity identity = {.form_count = 0};
+	struct entry_subject subject = {.identity = &identity};
 	struct entry entry;
 
 	fails(ERR_INVALID, registry_entry_match(registry, &tenant_a, &subject,

@@ -112,16 +112,15 @@ static void tour_accounts(void)
 static void tour_entries(void)
 {
 	struct entry entry = entry_of(1, "s@x.org"), found;
-	struct mail_auth auth = {.stated = true};
-	struct entry_subject subject = {.sender = "s@x.org",
-	                                .from = "",
+	struct mail_identity identity;
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = "r@a",
 	                                .client_address = "192.0.2.1",
-	                                .auth = &auth,
 	                                .now_ms = NOW};
 	struct registry_entries page;
 	int64_t revision;
 
+	mail_identity_find(&identity, "s@x.org", "", NULL);
 	ok(registry_entry_put(registry, &tenant_a, &entry, NULL, E));
 	ok(registry_entry_match(registry, &tenant_a, &subject, &found, E));
 	entry_release(&found);

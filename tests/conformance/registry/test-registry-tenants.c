@@ -90,17 +90,16 @@ static int policy_revision(const struct id *tenant)
 
 static int match(const struct id *tenant, const char *sender)
 {
-	struct mail_auth auth = {.stated = true};
-	struct entry_subject subject = {.sender = sender,
-	                                .from = "",
+	struct mail_identity identity;
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = "r@a.example",
 	                                .client_address = "192.0.2.1",
-	                                .auth = &auth,
 	                                .now_ms = NOW};
 	struct entry entry = {0};
-	int code =
-	    registry_entry_match(registry, tenant, &subject, &entry, NULL);
+	int code;
 
+	mail_identity_find(&identity, sender, "", NULL);
+	code = registry_entry_match(registry, tenant, &subject, &entry, NULL);
 	entry_release(&entry);
 	return code;
 }

@@ -27,6 +27,7 @@ static inline void put_entry(struct entry_set *set, enum entry_colour colour,
 	                      .scope = ENTRY_SCOPE_TENANT,
 	                      .colour = colour,
 	                      .kind = ENTRY_ADDRESS,
+	                      .origin = ENTRY_FROM_ADMIN,
 	                      .scope_value = mem_copy_string(""),
 	                      .value = mem_copy_string(value),
 	                      .note = mem_copy_string("")};

@@ -93,16 +93,16 @@ static bool asked_after(const char *revision)
 
 static bool is_white(const char *sender)
 {
-	static const struct mail_auth auth = {.stated = false};
+	struct mail_identity identity;
 	const struct replica_view *view = replica_acquire(replica);
-	struct entry_subject subject = {.sender = sender,
-	                                .from = "",
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = "a@ours.test",
 	                                .client_address = "",
-	                                .auth = &auth,
 	                                .now_ms = clock_wall_ms()};
-	bool found = entry_set_find(view->entries, &subject) != NULL;
+	bool found;
 
+	mail_identity_find(&identity, sender, "", NULL);
+	found = entry_set_find(view->entries, &subject) != NULL;
 	replica_release(replica, view);
 	return found;
 }

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,25 +22,35 @@ static const struct {
 	const char *value;
 	bool demands_pass;
 	int64_t expires_ms;
+	enum entry_origin origin;
 } entries[] = {
     {ENTRY_SCOPE_TENANT, "", ENTRY_WHITE, ENTRY_ADDRESS, "friend@good.test",
-     false, 0},
-    {ENTRY_SCOPE_TENANT, "", ENTRY_WHITE, ENTRY_DOMAIN, "strict.test", true, 0},
-    {ENTRY_SCOPE_TENANT, "", ENTRY_BLACK, ENTRY_DOMAIN, "bad.test", false, 0},
+     false, 0, ENTRY_FROM_ADMIN},
+    {ENTRY_SCOPE_TENANT, "", ENTRY_WHITE, ENTRY_DOMAIN, "strict.test", true, 0,
+     ENTRY_FROM_ADMIN},
+    {ENTRY_SCOPE_TENANT, "", ENTRY_BLACK, ENTRY_DOMAIN, "bad.test", false, 0,
+     ENTRY_FROM_ADMIN},
     {ENTRY_SCOPE_MAILBOX, "boss@ours.test", ENTRY_WHITE, ENTRY_ADDRESS,
-     "nice@bad.test", false, 0},
+     "nice@bad.test", false, 0, ENTRY_FROM_ADMIN},
     {ENTRY_SCOPE_MAILBOX, "boss@ours.test", ENTRY_BLACK, ENTRY_ADDRESS,
-     "friend@good.test", false, 0},
+     "friend@good.test", false, 0, ENTRY_FROM_ADMIN},
     {ENTRY_SCOPE_TENANT, "", ENTRY_WHITE, ENTRY_ADDRESS, "late@good.test",
-     false, NOW_MS - 1},
+     false, NOW_MS - 1, ENTRY_FROM_ADMIN},
     {ENTRY_SCOPE_TENANT, "", ENTRY_BLACK, ENTRY_NETWORK, "203.0.113.0/24",
-     false, 0},
+     false, 0, ENTRY_FROM_ADMIN},
+    {ENTRY_SCOPE_TENANT, "", ENTRY_WHITE, ENTRY_ADDRESS, "solver@good.test",
+     false, 0, ENTRY_FROM_CAPTCHA},
+    {ENTRY_SCOPE_MAILBOX, "a@ours.test", ENTRY_WHITE, ENTRY_ADDRESS,
+     "solver@bad.test", false, 0, ENTRY_FROM_CAPTCHA},
 };
 
-static const struct mail_auth pass = {
-    .stated = true, .spf = AUTH_PASS, .aligned = true};
 static const struct mail_auth fail = {
     .stated = true, .spf = AUTH_FAIL, .dmarc = AUTH_FAIL};
+/* Filled in with the sender's domain. */
+static struct mail_auth pass = {.stated = true, .spf = AUTH_PASS};
+static const struct mail_auth foreign = {
+    .stated = true, .spf = AUTH_PASS, .spf_domain = "evil.test"};
+static const struct mail_auth softfail = {.stated = true, .spf = AUTH_SOFTFAIL};
 static const struct mail_auth spf_fail = {
     .stated = true, .spf = AUTH_FAIL, .dkim = AUTH_PASS};
 static const struct mail_auth neither = {.stated = true};
@@ -49,42 +60,79 @@ static const struct {
 	const char *sender, *recipient, *client;
 	const struct mail_auth *auth;
 	enum spool_state state;
-	const char *why; /* part of it; NULL: no entry is ignored */
+	const char *why;  /* part of it; NULL: no entry is ignored */
+	const char *from; /* NULL: the sender */
 } rows[] = {
     {"stranger@x.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
-     "no entry for this sender"},
+     "no entry for this sender", NULL},
     {"stranger@x.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_HELD,
-     "no entry for this sender"},
+     "no entry for this sender", NULL},
     {"", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
-     "no entry for this sender"},
-    {"friend@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL},
-    {"friend@good.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_QUEUED,
+     "no entry for this sender", NULL},
+    {"friend@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL,
      NULL},
+    {"friend@good.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_QUEUED,
+     NULL, NULL},
     /* A white entry does not open the door to a forger. */
     {"friend@good.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_HELD,
-     " ignored: DMARC fails"},
+     " ignored: DMARC fails", NULL},
     {"friend@good.test", "a@ours.test", "192.0.2.1", &spf_fail, SPOOL_HELD,
-     " ignored: SPF fails"},
+     " ignored: SPF fails", NULL},
     {"any@strict.test", "a@ours.test", "192.0.2.1", &neither, SPOOL_HELD,
-     " ignored: no authentication passes for it"},
-    {"any@strict.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL},
+     " ignored: no authentication passes for it", NULL},
+    {"any@strict.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL,
+     NULL},
     {"any@strict.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_HELD,
-     " ignored: no authentication stated by the MX"},
+     " ignored: no authentication stated by the MX", NULL},
     {"any@sub.strict.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
-     "no entry"},
-    {"nice@bad.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED, NULL},
+     "no entry", NULL},
+    {"nice@bad.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED, NULL,
+     NULL},
     /* Black needs no authentication, and forging it helps nobody. */
-    {"nice@bad.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_DISCARDED, NULL},
+    {"nice@bad.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_DISCARDED, NULL,
+     NULL},
     /* The narrow scope beats the wide one, both ways. */
-    {"nice@bad.test", "boss@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL},
+    {"nice@bad.test", "boss@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL,
+     NULL},
     {"friend@good.test", "boss@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED,
-     NULL},
+     NULL, NULL},
     {"late@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
-     "white address entry of the tenant, "},
+     "white address entry of the tenant, ", NULL},
     {"late@good.test", "a@ours.test", "192.0.2.1", &fail, SPOOL_HELD,
-     " ignored: expired"},
+     " ignored: expired", NULL},
     {"stranger@x.test", "a@ours.test", "203.0.113.9", &pass, SPOOL_DISCARDED,
+     NULL, NULL},
+    /* What a captcha gave demands a pass, whatever is stored. */
+    {"solver@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL,
      NULL},
+    {"solver@good.test", "a@ours.test", "192.0.2.1", &neither, SPOOL_HELD,
+     " ignored: no authentication passes for it", NULL},
+    {"solver@good.test", "a@ours.test", "192.0.2.1", &unknown, SPOOL_HELD,
+     " ignored: no authentication stated by the MX", NULL},
+    {"solver@good.test", "a@ours.test", "192.0.2.1", &softfail, SPOOL_HELD,
+     " ignored: no authentication passes for it", NULL},
+    /* It never lets in what claims a domain of the tenant's. */
+    {"solver@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_HELD,
+     " ignored: the mail claims a domain of your own", "boss@ours.test"},
+    {"solver@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL,
+     "boss@sub.ours.test"},
+    {"friend@good.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_QUEUED, NULL,
+     "boss@ours.test"},
+    /* Narrower or not, it never beats what the admin wrote. */
+    {"solver@bad.test", "a@ours.test", "192.0.2.1", &pass, SPOOL_DISCARDED,
+     NULL, NULL},
+    {"solver@good.test", "a@ours.test", "203.0.113.9", &pass, SPOOL_DISCARDED,
+     NULL, NULL},
+    /* What is inside of a wrapping opens nothing, and hides nothing. */
+    {"x+friend=good.test@evil.test", "a@ours.test", "192.0.2.1", &foreign,
+     SPOOL_HELD, " ignored: no authentication passes for it", NULL},
+    {"SRS0=h=t=good.test=friend@evil.test", "a@ours.test", "192.0.2.1",
+     &unknown, SPOOL_HELD, " ignored: no authentication stated by the MX",
+     NULL},
+    {"x+any=evil.test@bad.test", "a@ours.test", "192.0.2.1", &pass,
+     SPOOL_DISCARDED, NULL, NULL},
+    {"SRS0=h=t=bad.test=any@evil.test", "a@ours.test", "192.0.2.1", &foreign,
+     SPOOL_DISCARDED, NULL, NULL},
 };
 
 static void put(struct entry_set *set, int index)
@@ -93,6 +141,7 @@ static void put(struct entry_set *set, int index)
 	    .scope = entries[index].scope,
 	    .scope_value = mem_copy_string(entries[index].scope_value),
 	    .colour = entries[index].colour,
+	    .origin = entries[index].origin,
 	    .kind = entries[index].kind,
 	    .value = mem_copy_string(entries[index].value),
 	    .note = mem_copy_string(""),
@@ -119,18 +168,30 @@ static struct replica *make_replica(void)
 	return replica;
 }
 
+static bool is_own(const char *domain, void *context)
+{
+	return replica_view_has_domain(context, domain);
+}
+
 START_TEST(decides)
 {
 	struct replica *replica = make_replica();
 	const struct replica_view *view = replica_acquire(replica);
-	struct entry_subject subject = {.sender = rows[_i].sender,
-	                                .from = rows[_i].sender,
+	const char *sender = rows[_i].sender;
+	struct mail_identity identity;
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = rows[_i].recipient,
 	                                .client_address = rows[_i].client,
-	                                .auth = rows[_i].auth,
 	                                .now_ms = NOW_MS};
 	struct verdict verdict;
 
+	(void)snprintf(pass.spf_domain, sizeof(pass.spf_domain), "%s",
+	               mail_address_domain(sender));
+	mail_identity_find(&identity, sender,
+	                   rows[_i].from ? rows[_i].from : sender,
+	                   rows[_i].auth);
+	subject.claims_own_domain =
+	    mail_identity_names(&identity, is_own, (void *)(uintptr_t)view);
 	verdict_decide(view, &subject, &verdict);
 	ck_assert_str_eq(spool_state_name(verdict.state),
 	                 spool_state_name(rows[_i].state));
@@ -150,14 +211,14 @@ START_TEST(why_names_the_entry)
 {
 	struct replica *replica = make_replica();
 	const struct replica_view *view = replica_acquire(replica);
-	struct entry_subject subject = {.sender = "friend@good.test",
-	                                .from = "",
+	struct mail_identity identity;
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = "a@ours.test",
 	                                .client_address = "",
-	                                .auth = &pass,
 	                                .now_ms = NOW_MS};
 	struct verdict verdict;
 
+	mail_identity_find(&identity, "friend@good.test", "", &neither);
 	verdict_decide(view, &subject, &verdict);
 	ck_assert_ptr_nonnull(
 	    strstr(verdict.why, "white address entry of the tenant"));

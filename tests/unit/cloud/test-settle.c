@@ -185,6 +185,233 @@ START_TEST(a_captcha_does_not_undo_an_admin)
 }
 END_TEST
 
+/* A message to bob@acme.test, changed before it is registered. */
+static struct registry_message mail_of(const char *sender, const char *from)
+{
+	struct registry_message message =
+	    cloud_fixture_message(&fixture.tenant, sender, "bob@acme.test");
+
+	free(message.header_from);
+	message.header_from = mem_copy_string(from);
+	return message;
+}
+
+static struct id take(struct registry_message *message)
+{
+	struct mail_identity identity;
+	struct id id = message->id;
+	enum register_status status;
+	struct error err = {0};
+
+	mail_identity_find(&identity, message->sender, message->header_from,
+	                   &message->auth);
+	free(message->sender_normal);
+	message->sender_normal = mem_copy_string(identity.person);
+	ck_assert_msg(!register_messages(&fixture.cloud, &fixture.domains,
+	                                 message, 1, &status, &err),
+	              "%s", err.text);
+	registry_message_release(message);
+	return id;
+}
+
+static struct id take_with(const char *sender, const char *from,
+                           enum auth_result spf, const char *dkim,
+                           const char *dmarc)
+{
+	struct registry_message message = mail_of(sender, from);
+	struct mail_auth *auth = &message.auth;
+
+	auth->spf = spf;
+	auth->dkim = dkim ? AUTH_PASS : AUTH_NONE;
+	auth->dmarc = dmarc ? AUTH_PASS : AUTH_NONE;
+	(void)snprintf(auth->dkim_domain, sizeof(auth->dkim_domain), "%s",
+	               dkim ? dkim : "");
+	(void)snprintf(auth->dmarc_domain, sizeof(auth->dmarc_domain), "%s",
+	               dmarc ? dmarc : "");
+	return take(&message);
+}
+
+static void solve_and_settle(void)
+{
+	struct registry_challenge challenge =
+	    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+
+	solve(&challenge);
+	settle_solved(&fixture.cloud, &challenge);
+	registry_challenge_release(&challenge);
+}
+
+static void expect_entry(const char *value, enum mail_pass demand)
+{
+	struct registry_entries page = {0};
+	struct id none = {{0}};
+
+	ck_assert_int_eq(registry_entry_list(fixture.cloud.registry,
+	                                     &fixture.tenant, &none, 100, &page,
+	                                     NULL),
+	                 0);
+	ck_assert_uint_eq(page.count, 1);
+	ck_assert_str_eq(page.entries[0].value, value);
+	ck_assert_int_eq(page.entries[0].origin, ENTRY_FROM_CAPTCHA);
+	ck_assert_str_eq(mail_pass_name(page.entries[0].demand),
+	                 mail_pass_name(demand));
+	registry_entries_release(&page);
+}
+
+/* Forged mail of every kind waits beside the genuine one, before and after. */
+START_TEST(a_solution_releases_what_a_pass_covers)
+{
+	const char *person = "real@soon.test";
+	struct id forged[] = {
+	    take_with(person, person, AUTH_SOFTFAIL, NULL, NULL),
+	    take_with(person, person, AUTH_NONE, NULL, NULL),
+	    take_with("x+real=soon.test@evil.test", "e@evil.test", AUTH_PASS,
+	              NULL, "evil.test"),
+	    take_with("SRS0=a=b=soon.test=real@evil.test", person, AUTH_PASS,
+	              "evil.test", NULL),
+	};
+	struct id genuine = take_with(person, person, AUTH_PASS, NULL, NULL);
+	struct id late;
+	size_t i;
+
+	/* Those who wrote to themselves have challenges of their own. */
+	for (i = 0; i < 2; i++)
+		expect(&fixture.tenant, &forged[i], REGISTRY_HELD);
+	{
+		struct registry_message message;
+		struct registry_challenge challenge;
+
+		ck_assert_int_eq(registry_message_read(
+		                     fixture.cloud.registry, &fixture.tenant,
+		                     &genuine, &message, NULL),
+		                 0);
+		ck_assert_int_eq(registry_challenge_read(fixture.cloud.registry,
+		                                         &message.challenge,
+		                                         &challenge, NULL),
+		                 0);
+		ck_assert_str_eq(challenge.sender, person);
+		solve(&challenge);
+		settle_solved(&fixture.cloud, &challenge);
+		registry_challenge_release(&challenge);
+		registry_message_release(&message);
+	}
+	expect(&fixture.tenant, &genuine, REGISTRY_RELEASED);
+	for (i = 0; i < sizeof(forged) / sizeof(*forged); i++)
+		expect(&fixture.tenant, &forged[i], REGISTRY_HELD);
+	late = take_with(person, person, AUTH_NEUTRAL, NULL, NULL);
+	expect(&fixture.tenant, &late, REGISTRY_HELD);
+	late = take_with(person, person, AUTH_PASS, NULL, NULL);
+	expect(&fixture.tenant, &late, REGISTRY_RELEASED);
+}
+END_TEST
+
+/* The entry demands what vouched for him, or better. */
+START_TEST(the_entry_demands_what_passed)
+{
+	const char *person = "real@soon.test";
+	struct id genuine =
+	              take_with(person, person, AUTH_PASS, "soon.test", NULL),
+	          next;
+
+	/* Known to the challenge before it is solved, with less. */
+	next = take_with(person, person, AUTH_PASS, NULL, NULL);
+	solve_and_settle();
+	expect(&fixture.tenant, &genuine, REGISTRY_RELEASED);
+	expect(&fixture.tenant, &next, REGISTRY_HELD);
+	expect_entry(person, MAIL_PASS_DKIM);
+	next = take_with(person, person, AUTH_NONE, NULL, "soon.test");
+	expect(&fixture.tenant, &next, REGISTRY_RELEASED);
+	/* He comes another way and shows once more that he is a person. */
+	next = take_with(person, person, AUTH_PASS, NULL, NULL);
+	expect(&fixture.tenant, &next, REGISTRY_HELD);
+	solve_and_settle();
+	expect(&fixture.tenant, &next, REGISTRY_RELEASED);
+	expect_entry(person, MAIL_PASS_SPF);
+}
+END_TEST
+
+/* Each mail has a return path of its own; the person is asked once. */
+START_TEST(a_person_behind_a_mailer)
+{
+	const char *person = "ann@company.test";
+	struct id first = take_with("0102-1@eu.mailer.test", person, AUTH_PASS,
+	                            "company.test", "company.test");
+	struct id second = take_with("0102-2@eu.mailer.test", person, AUTH_PASS,
+	                             "company.test", "company.test");
+	struct registry_challenge challenge =
+	    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+
+	ck_assert_str_eq(challenge.sender, person);
+	registry_challenge_release(&challenge);
+	solve_and_settle();
+	expect(&fixture.tenant, &first, REGISTRY_RELEASED);
+	expect(&fixture.tenant, &second, REGISTRY_RELEASED);
+	expect_entry(person, MAIL_PASS_DMARC);
+}
+END_TEST
+
+/* A neighbour's challenge neither mutes nor whitens another of his domain. */
+START_TEST(neighbours_of_a_provider)
+{
+	struct id evil =
+	    take_with("evil+victor=big.test@big.test", "evil@big.test",
+	              AUTH_PASS, "big.test", NULL);
+	struct id victim;
+
+	solve_and_settle();
+	expect(&fixture.tenant, &evil, REGISTRY_RELEASED);
+	expect_entry("evil+victor=big.test@big.test", MAIL_PASS_SPF);
+	victim = take_with("victor@big.test", "victor@big.test", AUTH_PASS,
+	                   "big.test", NULL);
+	expect(&fixture.tenant, &victim, REGISTRY_HELD);
+	ck_assert_uint_eq(
+	    cloud_fixture_challenges(&fixture, CHALLENGE_STATE_OPEN), 1);
+}
+END_TEST
+
+static const struct {
+	const char *sender, *from;
+} claims[] = {{"real@soon.test", "boss@acme.test"},
+              {"x+real=soon.test@acme.test", "real@soon.test"}};
+
+/* Who solved it once does not speak for the tenant. */
+START_TEST(own_domains_are_not_a_strangers)
+{
+	struct id later;
+
+	(void)take_with("real@soon.test", "", AUTH_PASS, NULL, NULL);
+	solve_and_settle();
+	expect_entry("real@soon.test", MAIL_PASS_SPF);
+	later = take_with(claims[_i].sender, claims[_i].from, AUTH_PASS,
+	                  "soon.test", NULL);
+	expect(&fixture.tenant, &later, REGISTRY_HELD);
+}
+END_TEST
+
+/* An admin's wider black entry wins over what a captcha gave. */
+START_TEST(who_wrote_wins_over_who_solved)
+{
+	struct entry black = {.id = id_new(),
+	                      .scope = ENTRY_SCOPE_TENANT,
+	                      .colour = ENTRY_BLACK,
+	                      .kind = _i ? ENTRY_NETWORK : ENTRY_DOMAIN,
+	                      .origin = ENTRY_FROM_ADMIN};
+	struct id later;
+
+	(void)take_with("joe@soon.test", "", AUTH_PASS, NULL, NULL);
+	solve_and_settle();
+	black.value = mem_copy_string(_i ? "192.0.2.0/28" : "soon.test");
+	ck_assert_int_eq(entry_canonicalise(&black, NULL), 0);
+	ck_assert_int_eq(registry_entry_put(fixture.cloud.registry,
+	                                    &fixture.tenant, &black, NULL,
+	                                    NULL),
+	                 0);
+	entry_release(&black);
+	later = take_with("joe@soon.test", "", AUTH_PASS, NULL, NULL);
+	expect(&fixture.tenant, &later, REGISTRY_DISCARDED);
+}
+END_TEST
+
 static void run_jobs(int64_t now_ms)
 {
 	struct error err = {0};
@@ -206,10 +433,9 @@ START_TEST(repair_settles_what_a_crash_left)
 		cloud_fixture_entry(&fixture, &fixture.tenant, ENTRY_WHITE,
 		                    "person@example.org");
 	if (_i == 2)
-		ck_assert_int_eq(
-		    settle_tenant(&fixture.cloud, "person@example.org",
-		                  &challenge.id, &fixture.tenant, &err),
-		    0);
+		ck_assert_int_eq(settle_tenant(&fixture.cloud, &challenge,
+		                               &fixture.tenant, &err),
+		                 0);
 	cloud_fixture_reopen(&fixture);
 	/* Not at once: whoever solved it may still be at it. */
 	run_jobs(clock_wall_ms());
@@ -283,6 +509,12 @@ int main(void)
 	tcase_add_test(settle, settling_twice_is_settling_once);
 	tcase_add_test(settle, next_mail_passes);
 	tcase_add_test(settle, a_captcha_does_not_undo_an_admin);
+	tcase_add_test(settle, a_solution_releases_what_a_pass_covers);
+	tcase_add_test(settle, the_entry_demands_what_passed);
+	tcase_add_test(settle, a_person_behind_a_mailer);
+	tcase_add_test(settle, neighbours_of_a_provider);
+	tcase_add_loop_test(settle, own_domains_are_not_a_strangers, 0, 2);
+	tcase_add_loop_test(settle, who_wrote_wins_over_who_solved, 0, 2);
 	tcase_add_test(settle, page_sees_the_same_cloud);
 	tcase_add_loop_test(jobs, repair_settles_what_a_crash_left, 0, 3);
 	tcase_add_test(jobs, expiry_of_mail_and_challenges);

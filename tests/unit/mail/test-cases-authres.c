@@ -18,7 +18,6 @@ static void read_case(const json_t *item, struct mail_auth *auth)
 	    .below = *case_text(item, "before", "agent_setting", NULL)};
 	/* The people write as themselves: From is the envelope sender. */
 	struct mail_auth_claims claims = {
-	    .sender = sender,
 	    .reverse_path = sender,
 	    .from = sender,
 	    .helo = case_text(item, "in", "mail", "helo", NULL)};

@@ -28,7 +28,8 @@ static enum challenge_reason reason_of(const json_t *item)
 	struct mail_auth auth = {.stated = true, .spf = AUTH_PASS};
 	struct mail_header header;
 	struct mail_parts parts;
-	char from[MAIL_ADDRESS_SIZE] = "", normal[MAIL_ADDRESS_SIZE] = "";
+	struct mail_identity identity;
+	char from[MAIL_ADDRESS_SIZE] = "";
 	const char *sender = case_text(item, "mail_from", NULL), *value;
 	enum challenge_reason reason;
 	size_t i;
@@ -46,13 +47,13 @@ static enum challenge_reason reason_of(const json_t *item)
 	mail_header_parse(&header);
 	value = mail_header_get(&header, "From");
 	ck_assert(value && !mail_header_mailbox(value, from, sizeof(from)));
-	ck_assert_int_eq(mail_sender_normalise(sender, normal), 0);
+	(void)snprintf(auth.spf_domain, sizeof(auth.spf_domain), "%s",
+	               mail_address_domain(sender));
+	mail_identity_find(&identity, sender, from, &auth);
 	struct challenge_facts facts = {.sender = sender,
-	                                .normal = normal,
-	                                .from = from,
+	                                .identity = &identity,
 	                                .header = &header,
 	                                .parts = parts.classes,
-	                                .auth = &auth,
 	                                .demand_authentication = true,
 	                                .own_domain = is_own,
 	                                .recipients = recipients,

@@ -49,11 +49,13 @@ static bool read_header(const char *folder, const char *name,
 static enum challenge_reason reason_of(const struct mail_header *header,
                                        const char *sender, const char *from)
 {
-	char normal[MAIL_ADDRESS_SIZE] = "", own[MAIL_ADDRESS_SIZE] = "";
+	char own[MAIL_ADDRESS_SIZE] = "";
 	char folded[MAIL_ADDRESS_SIZE] = "";
 	struct mail_auth auth = {.stated = true, .spf = AUTH_PASS};
-	struct challenge_facts facts = {
-	    .header = header, .auth = &auth, .demand_authentication = true};
+	struct mail_identity identity;
+	struct challenge_facts facts = {.header = header,
+	                                .identity = &identity,
+	                                .demand_authentication = true};
 	const char *value = mail_header_get(header, "From");
 
 	if (value && mail_header_mailbox(value, own, sizeof(own)) == 0)
@@ -62,11 +64,11 @@ static enum challenge_reason reason_of(const struct mail_header *header,
 		sender = *folded ? folded : *from ? from : "unknown@unknown";
 	if (strcmp(sender, "<>") == 0)
 		sender = "";
-	if (mail_sender_normalise(sender, normal) != 0)
-		(void)snprintf(normal, sizeof(normal), "%s", sender);
+	mail_identity_find(&identity, sender, folded, &auth);
+	(void)snprintf(auth.spf_domain, sizeof(auth.spf_domain), "%s",
+	               mail_address_domain(identity.given));
+	mail_identity_find(&identity, sender, folded, &auth);
 	facts.sender = sender;
-	facts.normal = normal;
-	facts.from = folded;
 	return challenge_rule_apply(&facts);
 }
 

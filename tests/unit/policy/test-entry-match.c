@@ -21,7 +21,7 @@ enum scene {
 static const struct mail_auth auths[] = {
     [PASSES] = {.stated = true,
                 .spf = AUTH_PASS,
-                .spf_domain = "sender.example"},
+                .spf_domain = "mail.sender.example"},
     [FROM_ONLY] = {.stated = true,
                    .dkim = AUTH_PASS,
                    .dkim_domain = "from.example"},
@@ -29,13 +29,15 @@ static const struct mail_auth auths[] = {
     [SPF_FAIL] = {.stated = true, .spf = AUTH_FAIL},
     [DMARC_FAIL] = {.stated = true, .spf = AUTH_PASS, .dmarc = AUTH_FAIL}};
 
+static struct mail_identity identity;
+
 static struct entry_subject subject_of(enum scene scene)
 {
-	return (struct entry_subject){.sender = "alice@mail.sender.example",
-	                              .from = "alice@from.example",
+	mail_identity_find(&identity, "alice@mail.sender.example",
+	                   "alice@from.example", &auths[scene]);
+	return (struct entry_subject){.identity = &identity,
 	                              .recipient = "bob@own.example",
 	                              .client_address = "192.0.2.1",
-	                              .auth = &auths[scene],
 	                              .now_ms = 1000};
 }
 
@@ -78,6 +80,8 @@ static const struct {
     {ENTRY_ADDRESS, "alice@mail.sender.example", PASSES, 0, true, true},
     {ENTRY_ADDRESS, "alice@mail.sender.example", NOTHING, 0, true, false},
     {ENTRY_ADDRESS, "alice@mail.sender.example", FROM_ONLY, 0, true, false},
+    {ENTRY_ADDRESS, "alice@from.example", FROM_ONLY, 0, true, true},
+    {ENTRY_DOMAIN, "from.example", NOTHING, 1, false, false},
     {ENTRY_ADDRESS, "alice@mail.sender.example", FROM_ONLY, 0, false, true},
     {ENTRY_NETWORK, "192.0.2.1", NOTHING, 0, true, false},
     {ENTRY_NETWORK, "192.0.2.1", PASSES, 0, true, true},
@@ -99,6 +103,7 @@ static struct entry entry_of(enum entry_scope scope, const char *scope_value,
                              enum entry_kind kind, const char *value)
 {
 	return (struct entry){.scope = scope,
+	                      .origin = ENTRY_FROM_ADMIN,
 	                      .kind = kind,
 	                      .scope_value = text(scope_value),
 	                      .value = text(value),
@@ -165,8 +170,7 @@ END_TEST
 /* No sender, no authentication, no client: matched by a network at most. */
 START_TEST(null_sender)
 {
-	struct entry_subject subject = {.sender = "",
-	                                .from = "",
+	struct entry_subject subject = {.identity = &identity,
 	                                .recipient = "bob@own.example",
 	                                .client_address = "",
 	                                .now_ms = 1};
@@ -178,6 +182,7 @@ START_TEST(null_sender)
 	           {ENTRY_NETWORK, "::/0"}, {ENTRY_NETWORK, "0.0.0.0/0"}};
 	size_t i;
 
+	mail_identity_find(&identity, "", "", NULL);
 	for (i = 0; i < COUNT(all); i++) {
 		struct entry entry =
 		    entry_of(ENTRY_SCOPE_TENANT, "", all[i].kind, all[i].value);
@@ -207,8 +212,10 @@ START_TEST(slow_pattern)
 		pattern[i] = i % 2 ? 'a' : '*';
 	memcpy(pattern + 318, "b", 2);
 	memset(sender, 'a', 319);
+	memcpy(sender + 100, "@", 1);
 	sender[319] = '\0';
-	subject.sender = sender;
+	memcpy(identity.given, sender, sizeof(sender));
+	memcpy(identity.person, sender, sizeof(sender));
 	for (i = 0; i < 1000; i++)
 		ck_assert(!entry_matches(&entry, &subject));
 }
@@ -216,30 +223,71 @@ END_TEST
 
 /* Each row is stronger than the next one. */
 static const struct entry ladder[] = {
-    {.scope = ENTRY_SCOPE_MAILBOX, .kind = ENTRY_ADDRESS, .colour = 1},
-    {.scope = ENTRY_SCOPE_MAILBOX, .kind = ENTRY_ADDRESS, .colour = 0},
-    {.scope = ENTRY_SCOPE_MAILBOX, .kind = ENTRY_DOMAIN, .colour = 1},
-    {.scope = ENTRY_SCOPE_MAILBOX,
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
+     .kind = ENTRY_ADDRESS,
+     .colour = 1},
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
+     .kind = ENTRY_ADDRESS,
+     .colour = 0},
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
+     .kind = ENTRY_DOMAIN,
+     .colour = 1},
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
      .kind = ENTRY_SUBDOMAINS,
      .colour = 0,
      .value = (char[]){"a.example"}},
-    {.scope = ENTRY_SCOPE_MAILBOX,
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
      .kind = ENTRY_SUBDOMAINS,
      .colour = 1,
      .value = (char[]){"example"}},
-    {.scope = ENTRY_SCOPE_MAILBOX,
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
      .kind = ENTRY_NETWORK,
      .colour = 0,
      .value = (char[]){"192.0.2.0/28"}},
-    {.scope = ENTRY_SCOPE_MAILBOX,
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
      .kind = ENTRY_NETWORK,
      .colour = 1,
      .value = (char[]){"192.0.2.0/24"}},
-    {.scope = ENTRY_SCOPE_MAILBOX, .kind = ENTRY_PATTERN, .colour = 1},
-    {.scope = ENTRY_SCOPE_DOMAIN, .kind = ENTRY_ADDRESS, .colour = 0},
-    {.scope = ENTRY_SCOPE_TENANT, .kind = ENTRY_ADDRESS, .colour = 1},
-    {.scope = ENTRY_SCOPE_TENANT, .kind = ENTRY_PATTERN, .colour = 0},
-    {.scope = ENTRY_SCOPE_GLOBAL, .kind = ENTRY_ADDRESS, .colour = 1}};
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_MAILBOX,
+     .kind = ENTRY_PATTERN,
+     .colour = 1},
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_DOMAIN,
+     .kind = ENTRY_ADDRESS,
+     .colour = 0},
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_TENANT,
+     .kind = ENTRY_ADDRESS,
+     .colour = 1},
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_TENANT,
+     .kind = ENTRY_PATTERN,
+     .colour = 0},
+    {.origin = ENTRY_FROM_ADMIN,
+     .scope = ENTRY_SCOPE_GLOBAL,
+     .kind = ENTRY_ADDRESS,
+     .colour = 1},
+    {.origin = ENTRY_FROM_OUTBOUND,
+     .scope = ENTRY_SCOPE_GLOBAL,
+     .kind = ENTRY_PATTERN,
+     .colour = 0},
+    /* What a stranger earned comes last, narrower or not. */
+    {.origin = ENTRY_FROM_CAPTCHA,
+     .scope = ENTRY_SCOPE_MAILBOX,
+     .kind = ENTRY_ADDRESS,
+     .colour = 0},
+    {.origin = ENTRY_FROM_CAPTCHA,
+     .scope = ENTRY_SCOPE_TENANT,
+     .kind = ENTRY_ADDRESS,
+     .colour = 0}};
 
 START_TEST(stronger)
 {
@@ -282,7 +330,7 @@ START_TEST(all_keys)
 	struct entry_subject subject = subject_of(NOTHING);
 	struct buffer keys;
 
-	subject.sender = "a@s.example";
+	mail_identity_find(&identity, "a@s.example", "", NULL);
 	buffer_init(&keys, 1 << 16);
 	entry_each_key(&subject, append_key, &keys);
 	ck_assert_str_eq(buffer_text(&keys),
@@ -303,18 +351,20 @@ START_TEST(all_keys)
 	                 "global  subdomains s.example\n"
 	                 "global  subdomains example\n");
 	buffer_reset(&keys);
-	subject.from = subject.sender;
-	subject.auth = &auths[FROM_ONLY];
+	mail_identity_find(&identity, "a@s.example", "a@s.example",
+	                   &auths[FROM_ONLY]);
 	entry_each_key(&subject, append_key, &keys);
 	ck_assert_ptr_null(strstr(buffer_text(&keys), "from.example"));
 	buffer_reset(&keys);
-	subject.from = "a@from.example";
+	mail_identity_find(&identity, "x+b=inner.example@s.example",
+	                   "a@from.example", &auths[FROM_ONLY]);
 	entry_each_key(&subject, append_key, &keys);
 	ck_assert_ptr_nonnull(
 	    strstr(buffer_text(&keys), "global  subdomains from.example\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(buffer_text(&keys), "global  address b@inner.example\n"));
 	buffer_reset(&keys);
-	subject.sender = "";
-	subject.from = "";
+	mail_identity_find(&identity, "", "", NULL);
 	entry_each_key(&subject, append_key, &keys);
 	ck_assert_str_eq(buffer_text(&keys), "");
 	buffer_release(&keys);

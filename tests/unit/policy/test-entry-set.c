@@ -33,26 +33,26 @@ static struct entry entry_of(uint32_t number, enum entry_kind kind,
 	return (struct entry){.id = id_of(number),
 	                      .scope = ENTRY_SCOPE_TENANT,
 	                      .kind = kind,
+	                      .origin = ENTRY_FROM_ADMIN,
 	                      .scope_value = text(""),
 	                      .value = text(value),
 	                      .note = text("")};
 }
 
-static struct entry_subject subject_of(const char *sender)
+static struct entry_subject subject_of(struct mail_identity *identity,
+                                       const char *sender)
 {
-	static const struct mail_auth nothing;
-
-	return (struct entry_subject){.sender = sender,
-	                              .from = "",
+	mail_identity_find(identity, sender, "", NULL);
+	return (struct entry_subject){.identity = identity,
 	                              .recipient = "bob@own.example",
 	                              .client_address = "192.0.2.1",
-	                              .auth = &nothing,
 	                              .now_ms = 1000};
 }
 
 static const char *found_value(const struct entry_set *set, const char *sender)
 {
-	struct entry_subject subject = subject_of(sender);
+	struct mail_identity identity;
+	struct entry_subject subject = subject_of(&identity, sender);
 	const struct entry *found = entry_set_find(set, &subject);
 
 	return found ? found->value : "";
@@ -122,7 +122,8 @@ START_TEST(replacing)
 {
 	struct entry_set *set = entry_set_new();
 	struct entry entry = entry_of(1, ENTRY_ADDRESS, "a@b.example");
-	struct entry_subject subject = subject_of("a@b.example");
+	struct mail_identity identity;
+	struct entry_subject subject = subject_of(&identity, "a@b.example");
 	const struct entry *found;
 
 	entry_set_put(set, &entry);
@@ -159,7 +160,8 @@ START_TEST(same_key)
 	struct entry_set *set = entry_set_new();
 	struct entry white = entry_of(1, ENTRY_ADDRESS, "a@b.example");
 	struct entry black = entry_of(2, ENTRY_ADDRESS, "a@b.example");
-	struct entry_subject subject = subject_of("a@b.example");
+	struct mail_identity identity;
+	struct entry_subject subject = subject_of(&identity, "a@b.example");
 
 	black.colour = ENTRY_BLACK;
 	entry_set_put(set, &white);
@@ -229,8 +231,9 @@ START_TEST(like_a_scan)
 	for (step = 0; step < 20000; step++) {
 		struct entry entry = random_entry(&state);
 		uint32_t number;
+		struct mail_identity identity;
 		struct entry_subject subject =
-		    subject_of(senders[next_random(&state) % 5]);
+		    subject_of(&identity, senders[next_random(&state) % 5]);
 		const struct entry *expected = NULL, *found;
 		size_t i, count = 0;
 
