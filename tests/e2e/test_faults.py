@@ -100,6 +100,9 @@ def test_no_250_for_what_is_not_stored(stack, tmp_path, capsys, call, error):
             ended += 1
             assert stack.agent.child.returncode == 75
             restart(stack, faults)
+    else:
+        # Cut short; what a round without a fault leaves is compared then.
+        everything += send_some(stack, f"{call}-none")[0]
     stored = {r["address"]: m for m in stack.queue()
               for r in m["recipients"]}
     lost = [r for r, _ in everything if r not in stored]
