@@ -344,11 +344,15 @@ void call_ahead_ask(struct call_ahead *call_ahead, const char *address)
 
 void call_ahead_free(struct call_ahead *call_ahead)
 {
+	struct session *session, *next;
+
 	if (!call_ahead)
 		return;
 	call_ahead->stopping = true;
 	fail_waiting(call_ahead, "the agent is stopping");
-	while (call_ahead->sessions)
-		free_session(call_ahead->sessions);
+	for (session = call_ahead->sessions; session; session = next) {
+		next = session->next;
+		free_session(session);
+	}
 	free(call_ahead);
 }

@@ -4,6 +4,8 @@
 /* What is read of a message that is too large before the client is cut. */
 #define READ_MAXIMUM_FACTOR 4
 
+#define OUT_OF_STEP "Out of step after CR CR LF . CR LF"
+
 /* A message of bare line ends has twice the bytes that a listed peer saw. */
 #define LISTED_FACTOR 2
 
@@ -79,16 +81,14 @@ static void refuse_message(struct smtp_server *server)
 	smtp_server_say(server, faults[fault].code, faults[fault].enhanced,
 	                faults[fault].text);
 	if (server->data.ambiguous_end)
-		smtp_server_say(server, 421, "4.7.0",
-		                "Out of step after CR CR LF . CR LF");
+		smtp_server_say(server, 421, "4.7.0", OUT_OF_STEP);
 }
 
 /* Whether what is wrong with it is for the policy to deal with. */
 static bool may_pass(const struct smtp_data *data)
 {
 	return data->fault == SMTP_DATA_FINE ||
-	       (data->lenient && data->fault != SMTP_DATA_TOO_LARGE &&
-	        !data->ambiguous_end);
+	       (data->lenient && data->fault != SMTP_DATA_TOO_LARGE);
 }
 
 /* Counts bytes of the message; cuts the client that never comes to an end. */
@@ -126,6 +126,8 @@ size_t smtp_server_take_data(struct smtp_server *server, const char *bytes,
 		return taken;
 	}
 	smtp_server_enter(server, SMTP_STATE_ANSWER);
+	if (server->data.ambiguous_end)
+		smtp_server_shut_down(server, "4.7.0", OUT_OF_STEP);
 	server->options->policy->end(server, server->context);
 	return taken;
 }

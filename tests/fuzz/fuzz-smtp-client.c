@@ -10,12 +10,16 @@
 
 static const char message[] = "Subject: x\r\n\r\n.dot\r\n";
 static const char wire[] = "Subject: x\r\n\r\n..dot\r\n.\r\n";
-static const char *const recipients[] = {"one@x", "two@x", "three@x"};
+/* Of these one needs SMTPUTF8, and one can be sent to nobody. */
+static const char *const recipients[] = {"one@x", "\xc3\xa9@x", "a b@x",
+                                         "two@x"};
+#define RECIPIENTS (sizeof(recipients) / sizeof(recipients[0]))
 
 /* What was sent and told. */
 struct session {
 	struct buffer sent; /* in this transaction */
 	size_t read_at, told, done;
+	bool probe;
 };
 
 static long read_message(void *context, char *bytes, size_t size)
@@ -37,6 +41,9 @@ static void on_recipient(void *context, size_t index, enum smtp_outcome outcome,
 	size_t length = session->sent.length;
 
 	assert(index == session->told++);
+	assert(outcome != (session->probe ? SMTP_DELIVERED : SMTP_ACCEPTED));
+	assert(index != 2 || outcome == SMTP_REFUSED ||
+	       outcome == SMTP_DEFERRED);
 	if (outcome != SMTP_DELIVERED)
 		return;
 	assert(reply->code / 100 == 2);
@@ -49,7 +56,7 @@ static void on_done(void *context)
 {
 	struct session *session = context;
 
-	assert(session->told == 3);
+	assert(session->told == RECIPIENTS);
 	session->done++;
 }
 
@@ -73,7 +80,8 @@ static void begin(struct smtp_client *client, struct session *session)
 	const struct smtp_transaction transaction = {
 	    .sender = "s@x",
 	    .recipients = recipients,
-	    .recipient_count = 3,
+	    .recipient_count = RECIPIENTS,
+	    .probe = session->probe,
 	    .source = {.read = read_message,
 	               .context = session,
 	               .size = sizeof(message) - 1,
@@ -109,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else if (smtp_client_input(client, &byte, 1))
 			break;
 		if (smtp_client_ready(client)) {
+			session.probe = begun % 2;
 			begin(client, &session);
 			begun++;
 		}
