@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mail/address.h"
+#include "common/mail/suffix.h"
 #include "common/network.h"
 
 #define HOUR_MS        ((int64_t)60 * 60 * 1000)
@@ -114,8 +115,7 @@ void challenge_origin_read(const struct cloud *cloud,
                            const struct registry_message *message,
                            struct challenge_origin *origin)
 {
-	const char *domain = mail_address_domain(message->sender_normal);
-	char text[NETWORK_TEXT_SIZE];
+	char text[NETWORK_TEXT_SIZE], domain[MAIL_ORGANISATION_SIZE];
 	struct network network;
 
 	memset(origin, 0, sizeof(*origin));
@@ -125,6 +125,8 @@ void challenge_origin_read(const struct cloud *cloud,
 		hash_word(cloud, "client", network_format(&network, text),
 		          origin->client);
 	}
+	(void)mail_domain_organisation(
+	    mail_address_domain(message->sender_normal), domain);
 	if (*domain)
 		hash_word(cloud, "domain", domain, origin->domain);
 }

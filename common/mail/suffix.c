@@ -3,13 +3,14 @@
 
 #include <libpsl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "common/mail/lexical.h"
 
-#define DOMAIN_SIZE 256 /* with the NUL */
+#define DOMAIN_SIZE MAIL_ORGANISATION_SIZE
 
 /* Written before there are threads, or once by load_standard(). */
 static psl_ctx_t *list;
@@ -44,7 +45,7 @@ int mail_suffixes_load(const char *path, struct error *err)
 }
 
 /* The organisational domain, a part of lower; NULL for a public suffix. */
-static const char *organisation(const char *domain, char lower[DOMAIN_SIZE])
+static const char *organisation_of(const char *domain, char lower[DOMAIN_SIZE])
 {
 	size_t length = strlen(domain), i;
 
@@ -67,7 +68,18 @@ bool mail_domains_align(const char *a, const char *b)
 		return true;
 	if (strchr(a, '[') || strchr(b, '['))
 		return false;
-	of_a = organisation(a, lower_a);
-	of_b = organisation(b, lower_b);
+	of_a = organisation_of(a, lower_a);
+	of_b = organisation_of(b, lower_b);
 	return of_a && of_b && strcmp(of_a, of_b) == 0;
+}
+
+const char *mail_domain_organisation(const char *domain,
+                                     char organisation[MAIL_ORGANISATION_SIZE])
+{
+	char lower[DOMAIN_SIZE] = "";
+	const char *found = organisation_of(domain, lower);
+
+	(void)snprintf(organisation, MAIL_ORGANISATION_SIZE, "%s",
+	               found && !strchr(domain, '[') ? found : lower);
+	return organisation;
 }

@@ -6,6 +6,8 @@
 
 #include "common/error.h"
 
+#define MAIL_ORGANISATION_SIZE 256 /* with the NUL */
+
 /*
  * Puts the list in the file, as text or as DAFSA (https://publicsuffix.org), in
  * the place of the one in force; NULL or "" leaves the system's. ERR_NOT_FOUND
@@ -23,5 +25,14 @@ int mail_suffixes_load(const char *path, struct error *err);
  * thread.
  */
 bool mail_domains_align(const char *a, const char *b);
+
+/*
+ * The name that is registered under a public suffix, of which domain is a part,
+ * in lower case: RFC 7489 section 3.2. Of a public suffix and an address
+ * literal the whole. Returns organisation; "" for a longer name than the DNS
+ * has. Any thread.
+ */
+const char *mail_domain_organisation(const char *domain,
+                                     char organisation[MAIL_ORGANISATION_SIZE]);
 
 #endif

@@ -8,6 +8,7 @@
 #include "cloud-service/settle.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "tests/support/cases.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
 
@@ -242,6 +243,12 @@ static const struct cap_row {
      "a@s#.example", "198.51.100.7", 4},
     {"one domain", CHALLENGES_OF_DOMAIN, false, false, "a#@one.example",
      "198.51.#.7", 4},
+    {"below one domain", CHALLENGES_OF_DOMAIN, false, false, "a@s#.one.example",
+     "198.51.#.7", 4},
+    {"one public suffix", CHALLENGES_OF_DOMAIN, false, false, "a@s#.co.uk",
+     "198.51.#.7", 10},
+    {"customers of a provider", CHALLENGES_OF_DOMAIN, false, false,
+     "a@s#.github.io", "198.51.#.7", 10},
     {"one tenant", CHALLENGES_OF_TENANT, false, false, "a@s#.example",
      "198.51.#.7", 4},
     {"two tenants", CHALLENGES_OF_TENANT, false, true, "a@s#.example",
@@ -316,6 +323,54 @@ START_TEST(open_challenge_is_joined_beyond_a_cap)
 }
 END_TEST
 
+/* "{n}" in text replaced; the caller frees it. */
+static char *numbered(const char *text, int number)
+{
+	const char *at = strstr(text, "{n}");
+
+	if (!at)
+		return mem_copy_string(text);
+	return mem_format("%.*s%d%s", (int)(at - text), text, number, at + 3);
+}
+
+/* All mails of a case within a moment, with the caps that are standard. */
+static void play(const json_t *item, void *context)
+{
+	const json_t *in = json_object_get(item, "in");
+	json_int_t mails = json_integer_value(json_object_get(in, "mails"));
+	int64_t cap = *(const int64_t *)context;
+	size_t before =
+	    cloud_fixture_challenges(&fixture, CHALLENGE_STATE_OPEN);
+	size_t opened;
+
+	for (int i = 0; i < mails; i++) {
+		char *sender =
+		    numbered(case_text(item, "in", "mail_from", NULL), i);
+		char *client =
+		    numbered(case_text(item, "in", "client", NULL), i % 250);
+
+		(void)opens(&fixture.tenant, sender, client);
+		free(sender);
+		free(client);
+	}
+	opened =
+	    cloud_fixture_challenges(&fixture, CHALLENGE_STATE_OPEN) - before;
+	ck_assert_msg(opened <= (size_t)cap && mails > cap, "%s: %zu",
+	              case_text(item, "id", NULL), opened);
+}
+
+START_TEST(cases)
+{
+	int64_t cap;
+
+	cloud_fixture_close(&fixture);
+	cloud_fixture_open(&fixture, NULL);
+	cap = fixture.config.cap_hour[CHALLENGES_OF_DOMAIN];
+	ck_assert_int_gt(cap, 0);
+	(void)cases_each("rate-cap", play, &cap);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cloud-challenge-gate");
@@ -333,6 +388,7 @@ int main(void)
 	                    (int)(sizeof(cap_rows) / sizeof(cap_rows[0])));
 	tcase_add_test(capped, windows_slide);
 	tcase_add_test(capped, open_challenge_is_joined_beyond_a_cap);
+	tcase_add_test(capped, cases);
 	suite_add_tcase(suite, capped);
 	return suite_main(suite, NULL);
 }

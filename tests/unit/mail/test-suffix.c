@@ -88,6 +88,41 @@ START_TEST(standard)
 }
 END_TEST
 
+static const struct {
+	const char *domain, *organisation;
+} organisations[] = {
+    {"example.com", "example.com"},
+    {"a.b.Example.COM", "example.com"},
+    {"one.co.uk", "one.co.uk"},
+    {"a.one.co.uk", "one.co.uk"},
+    {"co.uk", "co.uk"},
+    {"a.one.github.io", "one.github.io"},
+    {"a.b.unknown-tld", "b.unknown-tld"},
+    {"[192.0.2.1]", "[192.0.2.1]"},
+    {"[IPv6:2001:db8::1]", "[ipv6:2001:db8::1]"},
+    {"", ""},
+};
+
+START_TEST(organisation)
+{
+	char found[MAIL_ORGANISATION_SIZE];
+
+	ck_assert_str_eq(
+	    mail_domain_organisation(organisations[_i].domain, found),
+	    organisations[_i].organisation);
+}
+END_TEST
+
+START_TEST(overlong_domain_has_none)
+{
+	char domain[400], found[MAIL_ORGANISATION_SIZE];
+
+	memset(domain, 'a', sizeof(domain));
+	domain[sizeof(domain) - 1] = '\0';
+	ck_assert_str_eq(mail_domain_organisation(domain, found), "");
+}
+END_TEST
+
 START_TEST(bad_files)
 {
 	struct error err = {.text = ""};
@@ -111,6 +146,8 @@ int main(void)
 
 	tcase_add_loop_test(tests, alignment, 0, COUNT(rows));
 	tcase_add_test(tests, standard);
+	tcase_add_loop_test(tests, organisation, 0, COUNT(organisations));
+	tcase_add_test(tests, overlong_domain_has_none);
 	tcase_add_test(tests, bad_files);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
