@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fs.h"
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mail/suffix.h"
@@ -298,6 +299,7 @@ static int check_challenge(struct cloud_config *config, struct error *err)
 
 static int check_smarthost(const struct cloud_config *config, struct error *err)
 {
+	struct error why = {0};
 	int result = check_endpoint("smarthost.address",
 	                            config->smarthost_address, false, err);
 
@@ -307,6 +309,10 @@ static int check_smarthost(const struct cloud_config *config, struct error *err)
 		return error_set(err, ERR_INVALID,
 		                 "smarthost.address: an IPv6 address cannot be "
 		                 "used here: give a name");
+	if (config->smarthost_ca_file &&
+	    fs_check_certificates(config->smarthost_ca_file, &why))
+		return error_set(err, ERR_INVALID, "smarthost.ca_file: %.400s",
+		                 why.text);
 	if (!config->smarthost_user != !config->smarthost_password)
 		return error_set(err, ERR_INVALID,
 		                 "smarthost.user: user and password belong "
@@ -393,9 +399,10 @@ void cloud_config_release(struct cloud_config *config)
 	config_release(fields, config);
 }
 
-void cloud_config_print(const struct cloud_config *config, FILE *out)
+void cloud_config_print(const struct cloud_config *config, const char *path,
+                        FILE *out)
 {
-	config_print(fields, config, out);
+	config_print(fields, config, path, out);
 }
 
 void cloud_config_print_reference(FILE *out)

@@ -73,7 +73,8 @@ int cloud_config_load_text(const char *name, const char *text,
 void cloud_config_release(struct cloud_config *config);
 
 /* Prints every key with its value in force, secrets hidden. */
-void cloud_config_print(const struct cloud_config *config, FILE *out);
+void cloud_config_print(const struct cloud_config *config, const char *path,
+                        FILE *out);
 
 /* Prints every key with type, default and help. */
 void cloud_config_print_reference(FILE *out);

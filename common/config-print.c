@@ -1,8 +1,12 @@
 /* Prints the configuration in force, and the table of its keys. */
-#include "common/config.h"
+#include "common/config-private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/fs.h"
 
 struct unit {
 	int64_t factor;
@@ -14,22 +18,27 @@ static const struct unit duration_units[] = {
 static const struct unit byte_units[] = {
     {1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "k"}, {1, ""}};
 
-/* Prints number in the largest unit that divides it. */
-static void print_in_units(int64_t number, const struct unit *unit, FILE *out)
+char *config_format_number(enum config_type type, int64_t number,
+                           char text[CONFIG_NUMBER_SIZE])
 {
+	static const struct unit plain = {1, ""};
+	const struct unit *unit = !number                      ? &plain
+	                          : type == CONFIG_DURATION_MS ? duration_units
+	                          : type == CONFIG_BYTES       ? byte_units
+	                                                       : &plain;
+
 	while (number % unit->factor != 0)
 		unit++;
-	(void)fprintf(out, "%" PRId64 "%s", number / unit->factor, unit->name);
+	(void)snprintf(text, CONFIG_NUMBER_SIZE, "%" PRId64 "%s",
+	               number / unit->factor, unit->name);
+	return text;
 }
 
 static void print_number(enum config_type type, int64_t number, FILE *out)
 {
-	if (number && type == CONFIG_DURATION_MS)
-		print_in_units(number, duration_units, out);
-	else if (number && type == CONFIG_BYTES)
-		print_in_units(number, byte_units, out);
-	else
-		(void)fprintf(out, "%" PRId64, number);
+	char text[CONFIG_NUMBER_SIZE];
+
+	(void)fputs(config_format_number(type, number, text), out);
 }
 
 /* Prints text in quotes, as config-read.c reads it. */
@@ -86,9 +95,31 @@ static void print_value(const struct config_field *field, const void *place,
 	}
 }
 
-void config_print(const struct config_field *fields, const void *target,
-                  FILE *out)
+/* How the number is given in the file, or in the table; NULL: it is not. */
+static const char *given_text(const struct config_field *field,
+                              const struct config_items *items)
 {
+	size_t i;
+
+	if (field->type != CONFIG_DURATION_MS && field->type != CONFIG_BYTES)
+		return NULL;
+	for (i = 0; i < items->count; i++)
+		if (!strcmp(items->items[i].name, field->name) &&
+		    items->items[i].values.count == 1)
+			return items->items[i].values.items[0];
+	return field->standard;
+}
+
+void config_print(const struct config_field *fields, const void *target,
+                  const char *path, FILE *out)
+{
+	struct config_items items = {0};
+	const char *given;
+	struct buffer text;
+
+	buffer_init(&text, CONFIG_FILE_MAXIMUM);
+	if (path && !fs_read_file(path, &text, NULL))
+		(void)config_read_items(path, buffer_text(&text), &items, NULL);
 	for (; fields->name; fields++) {
 		const void *place = (const char *)target + fields->offset;
 
@@ -96,13 +127,20 @@ void config_print(const struct config_field *fields, const void *target,
 			(void)fprintf(out, "# %s is not set\n", fields->name);
 			continue;
 		}
+		given = path ? given_text(fields, &items) : NULL;
 		(void)fprintf(out, "%s = ", fields->name);
 		if (fields->secret)
 			(void)fputs("\"***\"", out);
+		else if (given)
+			(void)fputs(given, out);
 		else
 			print_value(fields, place, out);
 		(void)fputc('\n', out);
 	}
+	config_release_items(&items);
+	if (text.length)
+		explicit_bzero(text.data, text.length);
+	buffer_release(&text);
 }
 
 static void print_type(const struct config_field *field, FILE *out)

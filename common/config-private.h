@@ -34,6 +34,16 @@ void config_release_items(struct config_items *items);
 /* Frees the strings of a list and clears it. */
 void config_release_list(struct config_list *list);
 
+/* What a file of the configuration may have at the most. */
+#define CONFIG_FILE_MAXIMUM (1 << 20)
+
+/* Room for config_format_number(). */
+#define CONFIG_NUMBER_SIZE 32
+
+/* Writes number, of this type, in the largest unit that fits; returns text. */
+char *config_format_number(enum config_type type, int64_t number,
+                           char text[CONFIG_NUMBER_SIZE]);
+
 /* A value on its way between the file and the caller's struct. */
 struct config_value {
 	char *text;     /* CONFIG_STRING */

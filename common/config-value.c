@@ -80,16 +80,16 @@ static int parse_choice(const char *text, const char *const *choices,
 static int check_bounds(const struct config_field *field, const char *text,
                         int64_t number, struct error *err)
 {
+	char minimum[CONFIG_NUMBER_SIZE], maximum[CONFIG_NUMBER_SIZE];
+
 	if (!field->minimum && !field->maximum)
 		return 0;
 	if (number >= field->minimum && number <= field->maximum)
 		return 0;
-	return error_set(err, ERR_INVALID,
-	                 "%s is out of bounds (%" PRId64 " to %" PRId64 "%s)",
-	                 text, field->minimum, field->maximum,
-	                 field->type == CONFIG_DURATION_MS ? " ms"
-	                 : field->type == CONFIG_BYTES     ? " bytes"
-	                                                   : "");
+	return error_set(
+	    err, ERR_INVALID, "%s is out of bounds (%s to %s)", text,
+	    config_format_number(field->type, field->minimum, minimum),
+	    config_format_number(field->type, field->maximum, maximum));
 }
 
 static int convert_number(const struct config_field *field, const char *text,

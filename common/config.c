@@ -9,8 +9,6 @@
 #include "common/fs.h"
 #include "common/mem.h"
 
-#define FILE_MAXIMUM (1 << 20)
-
 static size_t count_fields(const struct config_field *fields)
 {
 	size_t count = 0;
@@ -33,8 +31,17 @@ struct filling {
 	size_t count;
 	struct config_value *values;
 	unsigned *lines;
+	bool is_open; /* everybody can read the file */
 	struct error *err;
 };
+
+/* A path, or a URI without a password, is none. */
+static bool is_secret(const struct config_field *field, const char *text)
+{
+	if (!field->secret || !text || !*text || *text == '/')
+		return false;
+	return !strstr(text, "://") || strchr(text, '@');
+}
 
 /* Whether name is a section that some key lies in. */
 static bool is_section(const struct filling *filling, const char *name)
@@ -78,6 +85,13 @@ static int apply_item(struct filling *filling, struct config_item *item)
 		                                           : why.text);
 	release_value(&filling->values[i]);
 	filling->values[i] = value;
+	if (filling->is_open && is_secret(&filling->fields[i], value.text))
+		return error_set(
+		    filling->err, ERR_INVALID,
+		    "%s:%u: %s: a secret, in a file that everybody "
+		    "can read: chmod o-r, or put it into a file "
+		    "of its own",
+		    filling->name, item->line, item->name);
 	filling->lines[i] = item->line;
 	return 0;
 }
@@ -165,9 +179,9 @@ static void store(const struct config_field *field, void *target,
 	}
 }
 
-int config_load_text(const char *name, const char *text,
-                     const struct config_field *fields, void *target,
-                     struct error *err)
+static int load(const char *name, const char *text, bool is_open,
+                const struct config_field *fields, void *target,
+                struct error *err)
 {
 	size_t i, count = count_fields(fields);
 	struct filling filling = {
@@ -176,6 +190,7 @@ int config_load_text(const char *name, const char *text,
 	    .count = count,
 	    .values = mem_alloc_array(count, sizeof(struct config_value)),
 	    .lines = mem_alloc_array(count, sizeof(unsigned)),
+	    .is_open = is_open,
 	    .err = err};
 	int result = fill(&filling, text);
 
@@ -189,13 +204,20 @@ int config_load_text(const char *name, const char *text,
 	return result;
 }
 
+int config_load_text(const char *name, const char *text,
+                     const struct config_field *fields, void *target,
+                     struct error *err)
+{
+	return load(name, text, false, fields, target, err);
+}
+
 int config_load(const char *path, const struct config_field *fields,
                 void *target, struct error *err)
 {
 	struct buffer text;
 	int result;
 
-	buffer_init(&text, FILE_MAXIMUM);
+	buffer_init(&text, CONFIG_FILE_MAXIMUM);
 	if (fs_read_file(path, &text, err)) {
 		if (err)
 			err->code = ERR_IO;
@@ -205,8 +227,8 @@ int config_load(const char *path, const struct config_field *fields,
 		result = error_set(err, ERR_INVALID,
 		                   "%s: contains a NUL: not a text", path);
 	else
-		result = config_load_text(path, buffer_text(&text), fields,
-		                          target, err);
+		result = load(path, buffer_text(&text),
+		              fs_is_open_to_others(path), fields, target, err);
 	buffer_release(&text);
 	return result;
 }

@@ -49,7 +49,8 @@ struct config_field {
 /*
  * Fills target from the file at path: defaults first, then the file. Unknown
  * keys, keys given twice, wrong types, values out of bounds and required keys
- * that are missing give ERR_INVALID with "PATH:LINE: key: what is wrong"; a
+ * that are missing give ERR_INVALID with "PATH:LINE: key: what is wrong", and
+ * so does a secret in a file that others than its owner and group can read; a
  * file that cannot be read gives ERR_IO. Target needs config_release() after
  * success only. ${VAR} is not expanded; .include is refused.
  */
@@ -64,9 +65,13 @@ int config_load_text(const char *name, const char *text,
 /* Frees the strings and lists of target and clears them. */
 void config_release(const struct config_field *fields, void *target);
 
-/* Prints every key with its value in force; secrets as "***". */
+/*
+ * Prints every key with its value in force; secrets as "***". Durations and
+ * sizes stand as they do in the file at path, which was loaded, or in the
+ * default; path NULL: in the largest unit that fits.
+ */
 void config_print(const struct config_field *fields, const void *target,
-                  FILE *out);
+                  const char *path, FILE *out);
 
 /* Prints every key with type, default, bounds and help: the manual's table. */
 void config_print_reference(const struct config_field *fields, FILE *out);

@@ -251,3 +251,27 @@ int fs_lock_file(const char *path, struct error *err)
 		                 "%s is locked: another process uses it", path);
 	return error_set_errno(err, ERR_IO, number, "lock on %s", path);
 }
+
+bool fs_is_open_to_others(const char *path)
+{
+	struct stat info;
+
+	return !stat(path, &info) && S_ISREG(info.st_mode) &&
+	       (info.st_mode & (S_IROTH | S_IWOTH)) != 0;
+}
+
+#define CERTIFICATES_MAXIMUM (8 << 20)
+
+int fs_check_certificates(const char *path, struct error *err)
+{
+	struct buffer file;
+	int result;
+
+	buffer_init(&file, CERTIFICATES_MAXIMUM);
+	result = fs_read_file(path, &file, err);
+	if (!result && !strstr(buffer_text(&file), "-----BEGIN "))
+		result = error_set(err, ERR_INVALID,
+		                   "%s: there is no certificate in it", path);
+	buffer_release(&file);
+	return result;
+}

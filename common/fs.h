@@ -2,6 +2,7 @@
 #ifndef COMMON_FS_H
 #define COMMON_FS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buffer.h"
@@ -29,6 +30,13 @@ int fs_replace_file(const char *path, const void *bytes, size_t size,
  * ERR_NOT_FOUND, ERR_LIMIT or ERR_IO.
  */
 int fs_read_file(const char *path, struct buffer *buffer, struct error *err);
+
+/* Whether the file can be read and has a certificate in PEM in it: 0 or a
+ * negative error. */
+int fs_check_certificates(const char *path, struct error *err);
+
+/* Whether everybody may read or write the file, by its mode. */
+bool fs_is_open_to_others(const char *path);
 
 /*
  * As open() with these flags and O_CLOEXEC; where the file is missing, or must

@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -44,10 +46,33 @@ static size_t append_safely(char *line, size_t used, const char *text)
 	return used;
 }
 
+/* Whether standard error is the journal's (sd-daemon(3), JOURNAL_STREAM in
+ * systemd.exec(5)), which has times of its own and reads "<N>" priorities. */
+static bool is_journal(void)
+{
+	static _Atomic int known; /* 1: it is, -1: it is not */
+	unsigned long long device, inode;
+	const char *stream;
+	struct stat info;
+
+	if (!atomic_load(&known)) {
+		stream = getenv("JOURNAL_STREAM");
+		atomic_store(&known, stream && !fstat(STDERR_FILENO, &info) &&
+		                             sscanf(stream, "%llu:%llu",
+		                                    &device, &inode) == 2 &&
+		                             device == info.st_dev &&
+		                             inode == info.st_ino
+		                         ? 1
+		                         : -1);
+	}
+	return atomic_load(&known) > 0;
+}
+
 void log_write(enum log_level level, const char *id, const char *format, ...)
 {
 	static const char *const names[] = {"error", "warning", "info",
 	                                    "debug"};
+	static const int priorities[] = {3, 4, 6, 7}; /* of syslog(3) */
 	char text[LINE_MAXIMUM], line[LINE_MAXIMUM + 1], when[CLOCK_TEXT_SIZE];
 	va_list arguments;
 	size_t used;
@@ -57,9 +82,12 @@ void log_write(enum log_level level, const char *id, const char *format, ...)
 	va_start(arguments, format);
 	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	used = (size_t)snprintf(line, 64, "%s %s ",
-	                        clock_format_rfc3339(clock_wall_ms(), when),
-	                        names[level]);
+	used =
+	    is_journal()
+	        ? (size_t)snprintf(line, 64, "<%d>", priorities[level])
+	        : (size_t)snprintf(line, 64, "%s %s ",
+	                           clock_format_rfc3339(clock_wall_ms(), when),
+	                           names[level]);
 	used = append_safely(line, used, id);
 	used = append_safely(line, used, ": ");
 	used = append_safely(line, used, text);

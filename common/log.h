@@ -21,10 +21,12 @@ void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
 /*
- * Writes "TIME LEVEL ID: text\n" in one write(2). id is the message's,
- * session's or job's id, or a word for the part that speaks, such as
- * "agent"; never NULL. Control characters in the text are written as \xNN, so
- * that no peer can forge a line. Lines are cut at 2,000 bytes. Any thread.
+ * Writes "TIME LEVEL ID: text\n" in one write(2), or "<PRIORITY>ID: text\n"
+ * where standard error is the journal's: see systemd.exec(5), JOURNAL_STREAM.
+ * id is the message's, session's or job's id, or a word for the part that
+ * speaks, such as "agent"; never NULL. Control characters in the text are
+ * written as \xNN, so that no peer can forge a line. Lines are cut at 2,000
+ * bytes. Any thread.
  */
 void log_write(enum log_level level, const char *id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

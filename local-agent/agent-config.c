@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/fs.h"
+#include "common/http/http-client.h"
 #include "common/mail/address.h"
 #include "common/mail/suffix.h"
 #include "common/mem.h"
@@ -23,6 +24,10 @@
 static const char *const positions[] = {"above", "below", NULL};
 static const char *const checks[] = {"next_hop", "list", "off", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+
+/* Of an API key: "tk_" and 8 letters, "_", 43 more. */
+#define KEY_PREFIX_LENGTH 11
+#define KEY_LENGTH        55
 
 /* clang-format off */
 #define AT(field) offsetof(struct agent_config, field)
@@ -364,6 +369,28 @@ static int find_key(const char *name, struct agent_config *config,
 	return 0;
 }
 
+/* What the client would refuse at the start, or at its first call. */
+static int check_cloud(const char *name, const struct agent_config *config,
+                       struct error *err)
+{
+	struct error why = {.text = ""};
+
+	if (http_client_check_url(config->cloud_url, &why))
+		return error_set(err, ERR_INVALID, "%s: cloud.url: %.400s",
+		                 name, why.text);
+	if (is_set(config->cloud_ca_file) &&
+	    fs_check_certificates(config->cloud_ca_file, &why))
+		return error_set(err, ERR_INVALID, "%s: cloud.ca_file: %.400s",
+		                 name, why.text);
+	if (is_set(config->cloud_key_file) &&
+	    fs_is_open_to_others(config->cloud_key_file))
+		return error_set(err, ERR_INVALID,
+		                 "%s: cloud.key_file: everybody can read %s: "
+		                 "chmod o-r",
+		                 name, config->cloud_key_file);
+	return 0;
+}
+
 static int check_recipients(const char *name, const struct agent_config *config,
                             struct error *err)
 {
@@ -480,6 +507,8 @@ static int complete(const char *name, struct agent_config *config,
 	int result = check_relations(name, config, err);
 
 	if (result == 0)
+		result = check_cloud(name, config, err);
+	if (result == 0)
 		result = find_name(name, config, err);
 	if (result == 0)
 		result = find_hostname(name, config, err);
@@ -502,6 +531,7 @@ int agent_config_load(const char *path, struct agent_config *config,
 
 	if (result == 0)
 		result = complete(path, &loaded, err);
+	loaded.path = path;
 	if (result == 0)
 		*config = loaded;
 	return result;
@@ -528,4 +558,16 @@ void agent_config_release(struct agent_config *config)
 		explicit_bzero(config->cloud_key, strlen(config->cloud_key));
 	config_release(agent_config_fields, config);
 	*config = (struct agent_config){0};
+}
+
+bool agent_config_key_is_formed(const struct agent_config *config)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                               "abcdefghijklmnopqrstuvwxyz"
+	                               "0123456789-_";
+	const char *key = config->key;
+
+	return strlen(key) == KEY_LENGTH && !strncmp(key, "tk_", 3) &&
+	       key[KEY_PREFIX_LENGTH] == '_' &&
+	       strspn(key, alphabet) == KEY_LENGTH;
 }

@@ -65,6 +65,7 @@ struct agent_config {
 	/* Worked out: never NULL but for the addresses of the last two. */
 	char *hostname, *key;
 	struct agent_endpoint smtp, next_hop, metrics, dsn_relay;
+	const char *path; /* of the file, borrowed; NULL: it was a text */
 };
 
 /* The table of keys. */
@@ -91,6 +92,12 @@ int agent_endpoint_resolve(const char *text, struct agent_endpoint *endpoint,
 
 /* "ADDRESS:PORT" or "[ADDRESS]:PORT" on the heap, which resolves to it. */
 char *agent_endpoint_text(const struct agent_endpoint *endpoint);
+
+/*
+ * Whether the key has the form of those that "turing-cloud agent add" prints:
+ * another is never accepted.
+ */
+bool agent_config_key_is_formed(const struct agent_config *config);
 
 /* Frees what the configuration holds; the key is wiped. */
 void agent_config_release(struct agent_config *config);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/port-check.h"
 #include "local-agent/agent.h"
 #include "local-agent/cli-store.h"
 
@@ -27,6 +28,9 @@ static int run_agent(const struct agent_config *config, int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	log_set_level((enum log_level)config->log_level);
+	if (!agent_config_key_is_formed(config))
+		log_warning("agent", "cloud.key is not a key as \"turing-cloud "
+		                     "agent add\" prints it");
 	result = agent_start(&agent, config, &err);
 	if (result) {
 		log_error("agent", "cannot start: %s: %s", error_name(result),
@@ -44,13 +48,53 @@ static int run_agent(const struct agent_config *config, int argc, char **argv)
 	return result ? CLI_TEMPORARY : CLI_OK;
 }
 
+/*
+ * Whether the endpoint can be listened on; one that the agent has already,
+ * which answers at metrics.listen, is its own. 0, or 1: a fault, told.
+ */
+static int check_listen(const char *key, const struct agent_endpoint *endpoint,
+                        bool running)
+{
+	struct error err = {.text = ""};
+	int result;
+
+	if (!endpoint->address)
+		return 0;
+	result = port_check(endpoint->address, endpoint->port, &err);
+	if (result == 0)
+		return 0;
+	if (result == ERR_EXISTS && running) {
+		(void)fprintf(stderr,
+		              "turing-agent: note: %s: %s by the agent that "
+		              "runs\n",
+		              key, err.text);
+		return 0;
+	}
+	(void)fprintf(stderr, "turing-agent: %s: %s\n", key, err.text);
+	return 1;
+}
+
+/* What loading the file could not tell. */
 static int check_config(const struct agent_config *config, int argc,
                         char **argv)
 {
+	bool running =
+	    config->metrics.address &&
+	    port_has_daemon(config->metrics.address, config->metrics.port);
+	int faults;
+
 	(void)argc;
 	(void)argv;
-	config_print(agent_config_fields, config, stdout);
-	return CLI_OK;
+	config_print(agent_config_fields, config, config->path, stdout);
+	faults = check_listen("smtp.listen", &config->smtp, running) +
+	         check_listen("metrics.listen", &config->metrics, running);
+	if (!agent_config_key_is_formed(config)) {
+		(void)fputs("turing-agent: cloud.key: not a key as "
+		            "\"turing-cloud agent add\" prints it\n",
+		            stderr);
+		faults++;
+	}
+	return faults ? CLI_FAILURE : CLI_OK;
 }
 
 static const struct command commands[] = {

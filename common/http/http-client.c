@@ -85,7 +85,7 @@ static const char *find_fault(CURLU *url)
 	return fault;
 }
 
-static int check_base_url(const char *text, struct error *err)
+int http_client_check_url(const char *text, struct error *err)
 {
 	CURLU *url = curl_url();
 	const char *fault = "is no URL";
@@ -181,7 +181,7 @@ int http_client_new(struct http_client **client,
 {
 	struct http_client *made;
 
-	if (check_base_url(options->base_url, err))
+	if (http_client_check_url(options->base_url, err))
 		return ERR_INVALID;
 	if (options->bearer && !is_header_value(options->bearer))
 		return error_set(err, ERR_INVALID,

@@ -38,6 +38,9 @@ int http_client_new(struct http_client **client,
                     const struct http_client_options *options,
                     struct error *err);
 
+/* Whether a base_url is allowed: 0, or ERR_INVALID with what is wrong. */
+int http_client_check_url(const char *url, struct error *err);
+
 /* Frees the client; NULL is allowed. */
 void http_client_free(struct http_client *client);
 

@@ -278,6 +278,7 @@ smarthost {{ helo = "gateway.example", {self.smarthost or
 bounce {{ listen = "127.0.0.1:{self.bounce_port}" }}
 {self.cloud_settings}
 """)
+            os.chmod(self.cloud_confs[number], 0o600)
         self.write_agent(self.agent_conf, "agent-1", self.smtp_port,
                          self.metrics_port)
 
@@ -297,6 +298,7 @@ policy {{ authserv_id = "{AUTHSERV}" }}
 metrics {{ listen = "127.0.0.1:{metrics_port}" }}
 {self.agent_settings}
 """)
+        os.chmod(path, 0o600)  # the key is in it
 
     def run_cli(self, name, *arguments, check=True, stdin=None):
         conf = self.cloud_conf if name == "turing-cloud" else self.agent_conf

@@ -34,9 +34,10 @@ def test_help_and_version(name):
     assert done.returncode != 0 and "/nonexistent/file.conf" in done.stderr
 
 
+KEY = "a" * 8 + "_" + "b" * 43
 AGENT = """agent {{ name = "a" }}
 spool {{ location = "{place}" }}
-cloud {{ url = "http://127.0.0.1:1", key = "k" }}
+cloud {{ url = "http://127.0.0.1:1", key = "tk_{key}" }}
 policy {{ authserv_id = "mx" }}
 {extra}
 """
@@ -55,7 +56,9 @@ policy {{ authserv_id = "mx" }}
 ])
 def test_wrong_configuration(tmp_path, extra, line, word):
     path = tmp_path / "agent.conf"
-    path.write_text(AGENT.format(place=tmp_path / "spool", extra=extra))
+    path.touch(0o600)
+    path.write_text(AGENT.format(place=tmp_path / "spool", extra=extra,
+                                 key=KEY))
     for command in ("check-config", "run"):
         done = program("turing-agent", command, "-c", str(path))
         assert done.returncode == 1, done.stdout + done.stderr
@@ -67,8 +70,11 @@ def test_wrong_configuration(tmp_path, extra, line, word):
 
 def test_authentication_must_be_switched_off_in_words(tmp_path):
     path = tmp_path / "agent.conf"
-    text = AGENT.format(place=tmp_path, extra="").replace(
-        "authserv_id = \"mx\"", "")
+    text = AGENT.format(place=tmp_path, key=KEY, extra=f"""
+smtp {{ listen = "127.0.0.1:{free_port()}" }}
+metrics {{ listen = "127.0.0.1:{free_port()}" }}
+""").replace("authserv_id = \"mx\"", "")
+    path.touch(0o600)
     path.write_text(text)
     done = program("turing-agent", "check-config", "-c", str(path))
     assert done.returncode == 1
@@ -77,6 +83,67 @@ def test_authentication_must_be_switched_off_in_words(tmp_path):
         "policy {", "policy { challenge_unauthenticated_senders = yes"))
     assert program("turing-agent", "check-config", "-c",
                    str(path)).returncode == 0
+
+
+def test_check_config_says_what_will_fail(tmp_path):
+    """Files, keys and ports; a daemon that runs has its ports itself."""
+    pem = tmp_path / "ca.pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----\n")
+    secret = tmp_path / "key"
+    secret.touch(0o600)
+    secret.write_text("tk_" + KEY + "\n")
+    text = AGENT.format(place=tmp_path, extra="", key=KEY).replace(
+        f'key = "tk_{KEY}"', "CLOUD") + f"""
+queue {{ give_up = 48h }}
+smtp {{ listen = "127.0.0.1:{free_port()}" }}
+metrics {{ listen = "127.0.0.1:{free_port()}" }}
+"""
+    path = tmp_path / "agent.conf"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for cloud, mode, said in [
+                (f'key_file = "{secret}"', 0o644, None),
+                (f'key = "tk_{KEY}"', 0o640, None),
+                (f'key = "tk_{KEY}"', 0o644, "everybody can read"),
+                ('key = "tk_short"', 0o600, "cloud.key"),
+                (f'key_file = "{secret}x"', 0o600, "cloud.key_file"),
+                (f'key_file = "{secret}", ca_file = "/none.pem"', 0o600,
+                 "cloud.ca_file"),
+                (f'key_file = "{secret}", ca_file = "{secret}"', 0o600,
+                 "no certificate"),
+                (f'key_file = "{secret}", ca_file = "{pem}"', 0o600, None),
+                ("https", 0o600, None), ("http", 0o600, "must be https"),
+                ("port", 0o600, f"smtp.listen: 127.0.0.1 port {port}")]:
+            wrong = text.replace("CLOUD", cloud if "=" in cloud else
+                                 f'key_file = "{secret}"')
+            if cloud in ("http", "https"):
+                wrong = wrong.replace("http://127.0.0.1:1",
+                                      cloud + "://cloud.example")
+            if cloud == "port":
+                wrong = re.sub(r'smtp \{ listen = "[^"]*"',
+                               f'smtp {{ listen = "127.0.0.1:{port}"', wrong)
+            path.write_text(wrong)
+            path.chmod(mode)
+            done = program("turing-agent", "check-config", "-c", str(path))
+            assert done.returncode == (1 if said else 0), (cloud, done)
+            assert (said or "") in done.stderr, (cloud, done)
+            if not said:
+                assert "queue.give_up = 48h" in done.stdout
+                assert KEY not in done.stdout
+    secret.chmod(0o644)
+    path.write_text(text.replace("CLOUD", f'key_file = "{secret}"'))
+    for command in ("check-config", "run"):
+        done = program("turing-agent", command, "-c", str(path))
+        assert done.returncode == 1 and "everybody can read" in done.stderr
+
+
+def test_check_config_beside_the_daemon(stack):
+    """The ports are its own; with another's configuration they are taken."""
+    for name, conf in (("turing-agent", stack.agent_conf),
+                       ("turing-cloud", stack.cloud_conf)):
+        done = program(name, "check-config", "-c", conf)
+        assert done.returncode == 0, done
+        assert "that runs" in done.stderr, done
 
 
 def test_port_taken_names_it(stack):
@@ -93,6 +160,7 @@ def test_port_taken_names_it(stack):
         second = conf + "2"
         with open(second, "w", encoding="utf-8") as out:
             out.write(text)
+        os.chmod(second, 0o600)
         done = program(name, "run", "-c", second)
         assert done.returncode != 0 and str(port) in done.stderr, done.stderr
 

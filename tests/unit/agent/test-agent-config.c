@@ -138,7 +138,7 @@ START_TEST(secrets_are_not_printed)
 	    "%s", err.text);
 	ck_assert_str_eq(config.spool_location, URI);
 	ck_assert_str_eq(config.spool_incoming, "/var/in");
-	config_print(agent_config_fields, &config, out);
+	config_print(agent_config_fields, &config, NULL, out);
 	(void)fclose(out);
 	ck_assert_ptr_nonnull(strstr(printed, "spool.location = \"***\""));
 	ck_assert_ptr_nonnull(strstr(printed, "agent.name = \"one\""));

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fs.h"
@@ -34,6 +35,7 @@ static void set_up(void)
 	        "policy { authserv_id = \"mx.test\" }\n",
 	        fixture.directory);
 	fclose(file);
+	ck_assert_int_eq(chmod(config_path, 0600), 0);
 }
 
 static void tear_down(void)

@@ -118,7 +118,7 @@ START_TEST(slashes_and_secrets)
 	                     &config, &err),
 	                 0);
 	ck_assert_str_eq(config.public_url, "https://x.test/a");
-	cloud_config_print(&config, out);
+	cloud_config_print(&config, NULL, out);
 	fclose(out);
 	ck_assert_ptr_null(strstr(text, "geheim"));
 	ck_assert_ptr_null(strstr(text, "streng"));

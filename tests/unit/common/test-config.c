@@ -394,7 +394,7 @@ static char *print(const struct settings *settings)
 	FILE *out = open_memstream(&text, &size);
 
 	if (settings)
-		config_print(fields, settings, out);
+		config_print(fields, settings, NULL, out);
 	else
 		config_print_reference(fields, out);
 	(void)fclose(out);

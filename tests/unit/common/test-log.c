@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -42,6 +43,31 @@ START_TEST(test_form)
 	ck_assert_int_eq(text[10], 'T');
 	ck_assert_int_eq(text[23], 'Z');
 	ck_assert_str_eq(text + 24, " info queue: 3 held\n");
+}
+END_TEST
+
+/* Under systemd: a priority, and no second time. */
+START_TEST(test_journal)
+{
+	struct stat info;
+	char stream[64];
+
+	ck_assert_int_eq(fstat(STDERR_FILENO, &info), 0);
+	(void)snprintf(stream, sizeof(stream), "%llu:%llu",
+	               (unsigned long long)info.st_dev,
+	               (unsigned long long)info.st_ino + (unsigned)_i);
+	(void)setenv("JOURNAL_STREAM", stream, 1);
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_error("a", "one");
+	log_warning("a", "two");
+	log_info("a", "three");
+	log_debug("a", "four");
+	if (_i == 0)
+		ck_assert_str_eq(
+		    written(),
+		    "<3>a: one\n<4>a: two\n<6>a: three\n<7>a: four\n");
+	else /* it is that of another program */
+		ck_assert_ptr_nonnull(strstr(written(), "Z error a: one\n"));
 }
 END_TEST
 
@@ -131,6 +157,7 @@ int main(void)
 
 	tcase_add_checked_fixture(cases, start, NULL);
 	tcase_add_test(cases, test_form);
+	tcase_add_loop_test(cases, test_journal, 0, 2);
 	tcase_add_test(cases, test_levels);
 	tcase_add_test(cases, test_forgery);
 	tcase_add_test(cases, test_long);
