@@ -493,7 +493,7 @@ START_TEST(very_many_are_written_when_opened)
 	    " INSERT INTO message SELECT i,"
 	    " CAST(printf('%016d', i) AS BLOB), (SELECT id FROM tenant"
 	    " WHERE name = 'a'), NULL, 1, 1, 1, 1, 1, '', 's' || (i % 1000),"
-	    " '', '', '', '', '', '', 0, 0, 0, 0, 0, '', '' FROM n;"
+	    " '', '', '', '', '', '', 0, 0, 0, 0, 0, '', '', '' FROM n;"
 	    "INSERT INTO recipient SELECT id, 'r' || (row % 1000), tenant,"
 	    " 0, 0, 1, '', '' FROM message;"
 	    "UPDATE counter SET value = 200000"
