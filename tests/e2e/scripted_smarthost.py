@@ -14,6 +14,8 @@ class Script:
         self.answers = dict(self.GOOD)
         self.taken = {}  # recipient: how many mails
         self.asked = {}  # recipient: how many RCPT
+        self.refused = {}  # recipient: the answer to his mail's end
+        self.on_taken = lambda recipient: None  # before the 250
         self.lock = threading.Lock()
 
     def set(self, **answers):
@@ -40,9 +42,12 @@ class Session(socketserver.StreamRequestHandler):
         self.wfile.write(text.encode() + b"\r\n")
 
     def end_of_data(self):
-        reply = self.server.script.answers["end of data or BDAT LAST"]
+        script = self.server.script
+        reply = script.refused.get(
+            self.recipient, script.answers["end of data or BDAT LAST"])
         if reply.startswith("2"):
-            self.server.script.count(self.server.script.taken, self.recipient)
+            script.count(script.taken, self.recipient)
+            script.on_taken(self.recipient)
         self.say(reply)
 
     def handle(self):

@@ -1,11 +1,14 @@
 """What becomes of a challenge by what a smarthost answers."""
+import time
+
 import pytest
 
 import cases
 from harness import DOMAIN, Stack, sample, wait_for
 from scripted_smarthost import Smarthost
 
-RETRIES = "challenge { mail_retry_min = 1s, mail_retry_max = 2s }"
+RETRIES = ("challenge { mail_retry_min = 1s, mail_retry_max = 2s,"
+           " mail_attempts = 3 }")
 
 
 @pytest.fixture(scope="module", name="peers")
@@ -113,6 +116,51 @@ def test_refusal_of_us_stops_all_mails(peers):
         "cloud", "turing_cloud_smarthost_refuses_us"), 10, "over")
     assert [script.copies(one) for one in senders] == [1] * len(senders)
     assert not any(is_dead(stack, one) for one in senders[:3])
+
+
+def test_one_bad_mail_stops_no_other(peers):
+    """5.7.1 for what is in one mail, always: the others go out meanwhile, and
+    it is given up in the end."""
+    stack, script = peers
+    script.set()
+    bad = "bad@bad.example"
+    script.refused[bad] = "554 5.7.1 looks like spam"
+    write(stack, bad, "jean")
+    wait_for(lambda: tried(stack, bad), 20, "it is tried")
+    for number in range(40):
+        other = f"o{number}@other.example"
+        write(stack, other, "jean")
+        wait_for(lambda: script.copies(other), 10, f"{other} gets his mail")
+        if challenges(stack, bad)[0]["state"] != "open":
+            break
+        time.sleep(1)
+    ended = challenges(stack, bad)[0]
+    assert (ended["state"], ended["mail"]) == ("expired", "failed"), ended
+    assert ended["end_reason"] == "554 5.7.1 looks like spam"
+    assert ended["mail_attempts"] == 3 and not is_dead(stack, bad)
+
+
+def test_killed_before_it_hears_the_250():
+    """The smarthost has the mail, the cloud does not know: one more copy."""
+    sender = "s@killed.example"
+    with Smarthost() as smarthost, Stack(
+            smarthost=f'address = "127.0.0.1:{smarthost.port}"',
+            cloud_settings=RETRIES) as stack:
+        script = smarthost.script
+
+        def kill(_):
+            script.on_taken = lambda recipient: None
+            stack.cloud.kill()
+
+        script.on_taken = kill
+        write(stack, sender, "jean")
+        wait_for(stack.cloud.gone, 20, "the cloud is killed")
+        stack.start_cloud()
+        # Its claim ends after 30 s.
+        wait_for(lambda: challenges(stack, sender)[0]["mail"] == "sent", 60,
+                 "another attempt")
+        assert script.copies(sender) == 2
+        assert challenges(stack, sender)[0]["mail_attempts"] == 2
 
 
 def test_cases(peers):
