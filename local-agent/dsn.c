@@ -84,7 +84,7 @@ const char *dsn_forbidden(const struct spool_message *message,
 /* Appends text, cut, with what is not printable ASCII as "?". */
 static void put_ascii(struct buffer *out, const char *text, size_t maximum)
 {
-	for (size_t i = 0; text[i] && i < maximum; i++) {
+	for (size_t i = 0; i < maximum && text[i]; i++) {
 		bool plain = text[i] >= ' ' && text[i] <= '~';
 
 		(void)buffer_append(out, plain ? &text[i] : "?", 1);
