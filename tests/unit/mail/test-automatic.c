@@ -64,6 +64,9 @@ static const struct {
     {"gitte@example.org", false},
     {"monika@example.org", false},
     {"botond@example.org", false},
+    /* a car dealer, and Mr Wu */
+    {"auto@garage.example", false},
+    {"wuhuifu@example.org", false},
     {"noreply@example.org", true},
     {"NoReply@example.org", true},
     {"no-reply@example.org", true},
@@ -159,6 +162,8 @@ static const struct {
     {"Mon absence du bureau lundi prochain", AUTOMATIC_NONE, false},
     {"Auto: your mail", AUTOMATIC_ANSWER, true},
     {"Auto: question about your car", AUTOMATIC_NONE, false},
+    {"[Auto] Peugeot \u00e0 vendre", AUTOMATIC_NONE, false},
+    {"(Automatic reply) your offer", AUTOMATIC_ANSWER, false},
     {"Delivery failure of the washing machine", AUTOMATIC_NONE, false},
     {"Undeliverable promises in the contract", AUTOMATIC_NONE, false},
     {"Undeliverable: the contract", AUTOMATIC_BOUNCE, false},
