@@ -138,27 +138,35 @@ static bool is_zero(const uint8_t hash[CRYPTO_HASH_SIZE])
 	return !memcmp(hash, zero, sizeof(zero));
 }
 
+/* Counts the group's challenges of the last window_ms, up to cap. */
+static int count_since(struct cloud *cloud,
+                       struct registry_challenge_query *query,
+                       int64_t window_ms, int64_t cap, size_t *count,
+                       struct error *err)
+{
+	query->since_ms = clock_wall_ms() - window_ms;
+	query->limit = (size_t)cap;
+	return registry_challenge_count(cloud->registry, query, count, err);
+}
+
 /* Whether the group has reached one of its caps. */
 static int is_full(struct cloud *cloud, struct registry_challenge_query *query,
                    bool *full, struct error *err)
 {
-	const struct {
-		int64_t cap, window_ms;
-	} caps[] = {{cloud->config->cap_hour[query->group], HOUR_MS},
-	            {cloud->config->cap_day[query->group], DAY_MS}};
-	int64_t now = clock_wall_ms();
+	int64_t day = cloud->config->cap_day[query->group];
+	int64_t hour = cloud->config->cap_hour[query->group];
+	size_t count = 0;
 	int result = 0;
 
-	for (size_t i = 0; i < 2 && !result && !*full; i++) {
-		size_t count = 0;
-
-		if (!caps[i].cap)
-			continue;
-		query->since_ms = now - caps[i].window_ms;
-		query->limit = (size_t)caps[i].cap;
-		result = registry_challenge_count(cloud->registry, query,
-		                                  &count, err);
-		*full = !result && count >= query->limit;
+	if (day) {
+		result = count_since(cloud, query, DAY_MS, day, &count, err);
+		*full = !result && count >= (size_t)day;
+		if (count < (size_t)hour)
+			hour = 0; /* no more within an hour than within a day */
+	}
+	if (!result && !*full && hour) {
+		result = count_since(cloud, query, HOUR_MS, hour, &count, err);
+		*full = !result && count >= (size_t)hour;
 	}
 	return result;
 }
