@@ -189,24 +189,42 @@ static bool signature_is_odd(const char *value)
 	return false;
 }
 
+/* Whether a From could be read as "x.example; method=result". */
+static bool from_is_odd(const char *value)
+{
+	return strchr(value, ';') && strchr(value, '=');
+}
+
 /*
- * Programs repeat the HELO, the sender and the signer's identity in comments
- * and properties, not all of them quoted: with the right bytes these end the
- * comment and go on as a result. Postfix shows such bytes of a HELO as "?" to
- * us, and as they are to its milters.
+ * Programs repeat the HELO (policyd-spf), the sender (Rspamd), the signer's
+ * identity (OpenDKIM) and From's domain (OpenDMARC) in comments and properties
+ * without quotes: with the right bytes these end the comment or the value and
+ * go on as a result. Postfix shows such bytes of a HELO as "?" to us, and as
+ * they are to its milters.
  */
 static bool may_be_echoed(const struct mail_header *header,
                           const struct mail_auth_claims *claims)
 {
-	long at = -1;
+	static const struct {
+		const char *name;
+		bool (*is_odd)(const char *value);
+	} fields[] = {{"From", from_is_odd},
+	              {"DKIM-Signature", signature_is_odd},
+	              {"ARC-Seal", signature_is_odd},
+	              {"ARC-Message-Signature", signature_is_odd}};
+	size_t i;
 
 	if (strpbrk(claims->helo, " \t()<>;\"\\?@") ||
 	    strpbrk(claims->reverse_path, " \t()<>;,\\"))
 		return true;
-	while ((at = mail_header_find(header, "DKIM-Signature",
-	                              (size_t)(at + 1))) >= 0)
-		if (signature_is_odd(header->fields[at].value))
-			return true;
+	for (i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		long at = -1;
+
+		while ((at = mail_header_find(header, fields[i].name,
+		                              (size_t)(at + 1))) >= 0)
+			if (fields[i].is_odd(header->fields[at].value))
+				return true;
+	}
 	return false;
 }
 
@@ -416,9 +434,10 @@ char *mail_auth_notice_text(const struct mail_auth_notice *notice,
 		               " field of the MX does not follow RFC 8601");
 		break;
 	case MAIL_AUTH_ECHOED:
-		(void)snprintf(text, MAIL_AUTH_NOTICE_SIZE,
-		               "the client's HELO, sender or signature holds "
-		               "bytes that could pass for a result in " FIELD);
+		(void)snprintf(
+		    text, MAIL_AUTH_NOTICE_SIZE,
+		    "the HELO, the sender, From or a signature holds "
+		    "bytes that could pass for a result in " FIELD);
 		break;
 	default:
 		break;

@@ -80,8 +80,8 @@ struct mail_auth_notice {
  * a pass aligned with From, any pass, any. A pass that names no domain is none.
  * Where the message has not exactly one author, a pass of DKIM ("policy" then)
  * or DMARC ("none") vouches for nobody. aligned is left false. Where the HELO,
- * the sender or a signature holds bytes that end a comment or a value when a
- * program repeats them, no pass counts (RFC 8601 section 7.1).
+ * the sender, From or a signature holds bytes that end a comment or a value
+ * when a program repeats them, no pass counts (RFC 8601 section 7.1).
  */
 void mail_auth_read(const struct mail_header *header,
                     const struct mail_auth_source *source,

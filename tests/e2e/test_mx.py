@@ -311,7 +311,11 @@ def send_echoes(world, mx):
         assert client.send(f"v@{victim}", world.mail(
             f"v@{victim}", "echo 3", sign="bad.example",
             identity=(identity + "@bad.example").encode()))[0] == 250
-    return 3
+        literal = f"<x@[bad.example; dkim=pass header.d={victim} x.y=z]>"
+        assert client.send(f"v@{victim}", change(
+            world.mail(f"v@{victim}", "echo 4"),
+            (f"<v@{victim}>".encode(), literal.encode())))[0] == 250
+    return 4
 
 
 def held(company):

@@ -525,6 +525,17 @@ static const struct {
     {NULL, NULL, "DKIM-Signature: d=a.example,v.example\r\n", false},
     {NULL, NULL, "DKIM-Signature: d\r\nDKIM-Signature: \r\n", true},
     {NULL, NULL, "Subject: (i=\"x\");\r\n", true},
+    {NULL, NULL, "ARC-Seal: i=1; cv=none; d=a.example; s=s\r\n", true},
+    {NULL, NULL, "ARC-Seal: i=1; cv=none; d=a.example(x; s=s\r\n", false},
+    {NULL, NULL, "ARC-Message-Signature: i=1; d=a.example; s=\"\r\n", false},
+    {NULL, NULL, "From: A <alice@from.example>\r\n", true},
+    {NULL, NULL, "From: =?utf-8?q?=C3=A9?= <alice@from.example>\r\n", true},
+    {NULL, NULL, "From: \"A; B\" <alice@from.example>\r\n", true},
+    {NULL, NULL,
+     "From: <x@[a.example; dkim=pass header.d=v.example header.s=x]>\r\n",
+     false},
+    {NULL, NULL, "From: <x@a.example;dkim=pass(y)header.d=v.example>\r\n",
+     false},
 };
 
 START_TEST(echoed)
