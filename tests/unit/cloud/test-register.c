@@ -57,6 +57,11 @@ static const struct reason_row {
     {"", "", AUTH_PASS, AUTH_NONE, "null-sender"},
     {"mailer-daemon@example.org", "", AUTH_PASS, AUTH_NONE, "null-sender"},
     {"postmaster@example.org", "", AUTH_PASS, AUTH_NONE, "null-sender"},
+    /* Odd, and an address all the same; then what nobody can write to. */
+    {"ann..bee@outside.example", "", AUTH_PASS, AUTH_NONE, NULL},
+    {"\"a b\"@outside.example", "", AUTH_PASS, AUTH_NONE, NULL},
+    {"v\xc3\xa9@outside.example", "", AUTH_PASS, AUTH_NONE,
+     "unwritable-sender"},
     {"noreply@example.org", "", AUTH_PASS, AUTH_NONE, "role-sender"},
     {"no-reply@example.org", "", AUTH_PASS, AUTH_NONE, "role-sender"},
     {"bounce+1@example.org", "", AUTH_PASS, AUTH_NONE, "role-sender"},
