@@ -411,6 +411,47 @@ START_TEST(not_for_those_who_may_get_none)
 }
 END_TEST
 
+#define AGENTS 3
+#define FAILED 40
+
+static void *work_as_agent(void *argument)
+{
+	struct dsn_queue_options *own = argument;
+	struct id after = {{0}};
+	struct error err = {.text = ""};
+
+	for (int round = 0; round < 4; round++)
+		do
+			ck_assert_msg(!dsn_queue_work(own, &after, &err), "%s",
+			              err.text);
+		while (!id_is_none(&after));
+	return NULL;
+}
+
+/* Those that share a spool find the same mail at the same time. */
+START_TEST(agents_beside_each_other)
+{
+	struct dsn_queue_options agents[AGENTS];
+	pthread_t threads[AGENTS];
+	struct id last;
+
+	for (int i = 0; i < FAILED; i++)
+		(void)fail_message(2);
+	for (size_t i = 0; i < AGENTS; i++) {
+		agents[i] = options;
+		agents[i].writer = lab_writer(store.spool);
+		ck_assert_int_eq(pthread_create(&threads[i], NULL,
+		                                work_as_agent, &agents[i]),
+		                 0);
+	}
+	for (size_t i = 0; i < AGENTS; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+		writer_stop(agents[i].writer);
+	}
+	ck_assert_uint_eq(count_dsns(&last), FAILED);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent dsn");
@@ -426,6 +467,7 @@ int main(void)
 	tcase_add_test(tests, a_dsn_that_was_not_written_is_written);
 	tcase_add_loop_test(tests, a_dsn_is_given_up, 0, LAB_COUNT(ends));
 	tcase_add_loop_test(tests, not_for_those_who_may_get_none, 0, 2);
+	tcase_add_test(tests, agents_beside_each_other);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
