@@ -51,19 +51,19 @@ static size_t append_safely(char *line, size_t used, const char *text)
 static bool is_journal(void)
 {
 	static _Atomic int known; /* 1: it is, -1: it is not */
-	unsigned long long device, inode;
 	const char *stream;
 	struct stat info;
+	char own[64];
 
 	if (!atomic_load(&known)) {
 		stream = getenv("JOURNAL_STREAM");
-		atomic_store(&known, stream && !fstat(STDERR_FILENO, &info) &&
-		                             sscanf(stream, "%llu:%llu",
-		                                    &device, &inode) == 2 &&
-		                             device == info.st_dev &&
-		                             inode == info.st_ino
-		                         ? 1
-		                         : -1);
+		if (stream && !fstat(STDERR_FILENO, &info))
+			(void)snprintf(own, sizeof(own), "%llu:%llu",
+			               (unsigned long long)info.st_dev,
+			               (unsigned long long)info.st_ino);
+		else
+			stream = NULL;
+		atomic_store(&known, stream && !strcmp(stream, own) ? 1 : -1);
 	}
 	return atomic_load(&known) > 0;
 }
