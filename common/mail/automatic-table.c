@@ -98,12 +98,13 @@ static void split_field(struct automatic_row *row, char *text)
 		row->words = mem_copy_string(words + 2);
 		return;
 	}
-	row->mark = star ? '*' : '\0';
-	end = star ? strrchr(star, '*') : star;
-	if (end == star)
+	if (!star)
 		return;
-	row->words = mem_copy_bytes(star + 1, (size_t)(end - star) - 1);
-	star[1] = '\0';
+	row->mark = *star;
+	*star = '\0';
+	end = strrchr(star + 1, '*');
+	if (end)
+		row->words = mem_copy_bytes(star + 1, (size_t)(end - star) - 1);
 }
 
 static void add_row(enum automatic_place place, enum automatic_class class,

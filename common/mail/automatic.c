@@ -462,28 +462,18 @@ static size_t lower_bound(const struct automatic_rows *rows, const char *name)
 	return low;
 }
 
-static bool value_has(const char *value, const char *words)
-{
-	char folded[TEXT_SIZE];
-
-	(void)mail_fold_text(value, folded, sizeof(folded));
-	return has_words(folded, words, strlen(words));
-}
-
 /* "x-name-*" by its begin; "x-*word*" by a word behind its begin too. */
 static bool name_matches(const char *name, const struct automatic_row *row)
 {
-	size_t begin = strcspn(row->text, "*");
-
-	if (strncmp(name, row->text, begin) != 0)
-		return false;
-	return !row->words || strstr(name + begin, row->words);
+	return name[0] == row->text[0] &&
+	       strncmp(name, row->text, row->length) == 0 &&
+	       (!row->words || strstr(name + row->length, row->words));
 }
 
 static unsigned field_classes(const struct mail_field *field)
 {
 	const struct automatic_rows *rows = automatic_rows(AUTOMATIC_FIELD);
-	char name[FIELD_NAME_SIZE];
+	char name[FIELD_NAME_SIZE], value[TEXT_SIZE] = "";
 	unsigned found = 0;
 	size_t i;
 
@@ -491,10 +481,15 @@ static unsigned field_classes(const struct mail_field *field)
 	for (i = lower_bound(rows, name);
 	     i < rows->count && !rows->rows[i].mark &&
 	     strcmp(rows->rows[i].text, name) == 0;
-	     i++)
-		if (!rows->rows[i].words ||
-		    value_has(field->value, rows->rows[i].words))
+	     i++) {
+		const char *words = rows->rows[i].words;
+
+		if (words && !*value)
+			(void)mail_fold_text(field->value, value,
+			                     sizeof(value));
+		if (!words || has_words(value, words, strlen(words)))
 			found |= 1U << rows->rows[i].class;
+	}
 	for (i = rows->count; i > 0 && rows->rows[i - 1].mark; i--)
 		if (name_matches(name, &rows->rows[i - 1]))
 			found |= 1U << rows->rows[i - 1].class;
