@@ -36,7 +36,7 @@ MUCH = [
     ("message", "", "count"),
     ("challenge", "state.*", "aggregate"),
     # Those of a group within a window, up to its cap.
-    ("challenge", r"(\w+ )?created:\$gte", "aggregate"),
+    ("challenge", r".*created:\$gte.*", "aggregate"),
     # Searches that ask for more than an index has: a page at a time.
     ("message", r".*_id:\$(gt|in)", "find"),
     # A claim begins with what is longest due; others may have that.
