@@ -397,7 +397,8 @@ def test_rspamd():
 
 
 def test_nothing_authenticates():
-    """Challenges go to whoever is named, as the document says."""
+    """Challenges go to whoever is named, as the document says, and open
+    nothing; unknown recipients are refused in the session."""
     with World() as world, Company("none") as company, \
             world.mx(company, "none", []) as mx:
         with Client(mx, GOOD) as client:
@@ -407,6 +408,8 @@ def test_nothing_authenticates():
                 "any@good.example", "none"), f"nobody@{DOMAIN}")
             assert code == 550, text
         assert company.solve("any@good.example")[0] == 200
+        (mail,) = company.queue("--state", "held")
+        company.agent_cli("queue", "release", mail["id"])
         company.wait_delivered(JEAN)
 
 
