@@ -102,9 +102,11 @@ static void wait_for_smarthost(const struct cloud_config *config,
 {
 	int64_t backoff =
 	    mail_worker_backoff_ms(config, challenge->mail_attempts);
+	/* Its codes: the text may have the server's own number of the mail. */
+	size_t codes = strlen("554 ") + strlen(reply->enhanced);
 
-	attempt->counted =
-	    reply->others_pass && !strcmp(challenge->mail_reply, reply->text);
+	attempt->counted = reply->others_pass &&
+	                   !strncmp(challenge->mail_reply, reply->text, codes);
 	/* The pause is for all mails; this one comes after those that are due
 	 * longer. */
 	if (!attempt->counted && pause_ms > 0)

@@ -45,6 +45,8 @@ class Session(socketserver.StreamRequestHandler):
         script = self.server.script
         reply = script.refused.get(
             self.recipient, script.answers["end of data or BDAT LAST"])
+        if "{n}" in reply:  # a number of its own for each mail
+            reply = reply.replace("{n}", str(script.attempts(self.recipient)))
         if reply.startswith("2"):
             script.count(script.taken, self.recipient)
             script.on_taken(self.recipient)
