@@ -36,7 +36,7 @@ class Machine:
         try:
             subprocess.run(["cp", "-a", "--reflink=auto", self.base,
                             self.root], check=True)
-            roots.copy_tree(self.root, with_build=True)
+            roots.copy_built(self.root)
             self.boot()
         except BaseException:
             self.__exit__()

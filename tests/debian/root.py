@@ -2,6 +2,7 @@
 own sources name, kept in build-debian for the next time, and entered in
 namespaces of its own. For root alone."""
 import fcntl
+import filecmp
 import hashlib
 import os
 import shutil
@@ -125,26 +126,52 @@ def base(suite, packages, prepare):
     return path
 
 
-def copy_tree(root, with_build=False):
-    """The project's files, as they lie here, to SOURCE in root; with_build:
-    and what is built, which fits where root is the same Debian."""
+def project_files():
+    """Their names, as they lie here."""
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True,
-                           capture_output=True).stdout
+                           capture_output=True, text=True).stdout
+    return [name for name in names.split("\0")
+            if name and os.path.lexists(os.path.join(ROOT, name))]
+
+
+def copy_built(root):
+    """The project and what is built of it, with their times, to SOURCE in
+    root: make has nothing to do there where root is the same Debian."""
     target = os.path.join(root, SOURCE[1:])
     os.makedirs(target, exist_ok=True)
-    subprocess.run(["cp", "-a", "--parents", "-t", target,
-                    *(n for n in names.decode().split("\0") if n
-                      and os.path.lexists(os.path.join(ROOT, n)))],
+    subprocess.run(["cp", "-a", "--parents", "-t", target, *project_files()],
                    cwd=ROOT, check=True)
-    if with_build:
-        for folder, folders, files in os.walk(os.path.join(ROOT, "build")):
-            inside = os.path.relpath(folder, ROOT)
-            if inside == "build":
-                folders[:] = [f for f in folders if f not in
-                              ("mongodb-stand-in", "tests")]
-            os.makedirs(os.path.join(target, inside), exist_ok=True)
-            for name in files:
-                if name.endswith((".o", ".d", ".a")) or \
-                        name.startswith("turing-") and "." not in name:
-                    shutil.copy2(os.path.join(folder, name),
-                                 os.path.join(target, inside, name))
+    for folder, folders, files in os.walk(os.path.join(ROOT, "build")):
+        inside = os.path.relpath(folder, ROOT)
+        if inside == "build":
+            folders[:] = [f for f in folders if f not in
+                          ("mongodb-stand-in", "tests")]
+        os.makedirs(os.path.join(target, inside), exist_ok=True)
+        for name in files:
+            if name.endswith((".o", ".d", ".a")) or \
+                    name.startswith("turing-") and "." not in name:
+                shutil.copy2(os.path.join(folder, name),
+                             os.path.join(target, inside, name))
+
+
+def update_tree(root):
+    """The project to SOURCE in root. What is the same there keeps its time,
+    and what changed gets that of now: make goes by it, for what it has built
+    there before."""
+    target = os.path.join(root, SOURCE[1:])
+    wanted = set(project_files())
+    for folder, folders, files in os.walk(target):
+        if folder == target:
+            folders[:] = [f for f in folders
+                          if f != ".git" and not f.startswith("build")]
+        for name in files:
+            path = os.path.join(folder, name)
+            if os.path.relpath(path, target) not in wanted:
+                os.unlink(path)
+    for name in wanted:
+        source, copy = os.path.join(ROOT, name), os.path.join(target, name)
+        if os.path.exists(copy) and filecmp.cmp(source, copy, shallow=False):
+            shutil.copymode(source, copy)
+            continue
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        shutil.copy(source, copy)

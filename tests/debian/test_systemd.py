@@ -258,16 +258,37 @@ def test_killed_is_started_again(machine):
         wait_active(machine, service, pid)
 
 
-def test_wrong_configuration_is_not_tried_again(machine):
-    path = "/etc/turing/turing-agent.conf"
-    machine.run(f"cp -p {path} /root/good; echo 'nonsense {{ }}' >>{path};"
-                " systemctl restart turing-agent")
+def expect_failed_start(machine):
+    """It fails, and is not started again and again."""
+    machine.run("systemctl restart turing-agent", check=False)
     for _ in range(100):
         state = state_of(machine, "ActiveState", "NRestarts")
         if state["ActiveState"] == "failed":
             break
         time.sleep(0.1)
     assert state == {"ActiveState": "failed", "NRestarts": "0"}
+
+
+def test_secrets_that_others_can_read_are_refused(machine):
+    for service, path in (("turing-agent", "/etc/turing/agent.key"),
+                          ("turing-cloud", "/etc/turing/turing-cloud.conf")):
+        machine.run(f"cp -p {path} /root/secret; chmod 644 {path}")
+        if service == "turing-cloud":
+            machine.run(f"cat >>{path}",
+                        stdin='smarthost { password = "hush" }\n')
+        told = machine.run(f"{service} check-config", check=False)
+        assert told.returncode == 1 and path in told.stdout, told.stdout
+        if service == "turing-agent":
+            expect_failed_start(machine)
+        machine.run(f"cp -p /root/secret {path}; {service} check-config;"
+                    f" systemctl start {service}")
+        wait_active(machine, service)
+
+
+def test_wrong_configuration_is_not_tried_again(machine):
+    path = "/etc/turing/turing-agent.conf"
+    machine.run(f"cp -p {path} /root/good; echo 'nonsense {{ }}' >>{path}")
+    expect_failed_start(machine)
     assert "nonsense" in machine.run("journalctl -u turing-agent").stdout
     machine.run(f"cp -p /root/good {path}; systemctl start turing-agent")
     wait_active(machine, "turing-agent")
