@@ -12,7 +12,7 @@
 	" \"colour\": \"white\", \"kind\": \"address\", \"value\": \"" value   \
 	"\", \"demands_pass\": false, \"deleted\": false,"                     \
 	" \"expires_at\": null, \"created_at\": \"2026-01-01T00:00:00Z\","     \
-	" \"revision\": 1, \"origin\": \"captcha\", \"note\": \"\"" more "}"
+	" \"revision\": 1, \"origin\": \"admin\", \"note\": \"\"" more "}"
 #define ID_1 "01020304-0506-7708-890a-0b0c0d0e0f01"
 #define ID_2 "01020304-0506-7708-890a-0b0c0d0e0f02"
 #define ID_3 "01020304-0506-7708-890a-0b0c0d0e0f03"
