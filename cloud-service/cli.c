@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/crypto.h"
+#include "common/text.h"
 
 #define STANDARD_CONFIG "/etc/turing/turing-cloud.conf"
 #define MAXIMUM_LIMIT   99999 /* one less than the registry gives at a time */
@@ -89,7 +90,9 @@ int cli_tenant_and_id(struct cli *cli, struct registry_tenant *tenant,
                       struct id *id)
 {
 	if (id_parse(cli->words[1], id))
-		return cli_usage(cli, "\"%s\" is no id", cli->words[1]);
+		return cli_usage(cli, "\"%.*s\" is no id",
+		                 text_shown_length(cli->words[1]),
+		                 cli->words[1]);
 	return cli_tenant(cli, cli->words[0], tenant);
 }
 
@@ -233,7 +236,7 @@ static int take_option(struct cli *cli, int argc, char **argv, int *at)
 	}
 	/* Not what stands behind "=": it may be a secret. */
 	return cli_usage(cli, "unknown option %.*s",
-	                 (int)strcspn(argv[*at], "="), argv[*at]);
+	                 text_shown_length(argv[*at]), argv[*at]);
 }
 
 /* Splits argv into words and options; *help tells whether --help was there. */
@@ -346,6 +349,7 @@ static int check_usage(struct cli *cli, const struct cli_command *command)
 	const char *second = command->second ? command->second : "";
 	const char *space = command->second ? " " : "";
 	char name[32];
+	const char *surplus;
 	int i;
 
 	for (i = 0; i < cli->given_count; i++)
@@ -353,9 +357,12 @@ static int check_usage(struct cli *cli, const struct cli_command *command)
 			return cli_usage(cli, "%s%s%s takes no %s",
 			                 command->first, space, second,
 			                 cli->given[i]);
-	if (cli->word_count > command->maximum)
-		return cli_usage(cli, "%s%s%s takes no \"%s\"", command->first,
-		                 space, second, cli->words[command->maximum]);
+	if (cli->word_count > command->maximum) {
+		surplus = cli->words[command->maximum];
+		return cli_usage(cli, "%s%s%s takes no \"%.*s\"",
+		                 command->first, space, second,
+		                 text_shown_length(surplus), surplus);
+	}
 	if (cli->word_count >= command->minimum)
 		return 0;
 	name_argument(command, cli->word_count, name);
@@ -374,7 +381,9 @@ static int run_words(struct cli *cli)
 		return cli_usage(cli, "\"%s\" needs one of its commands",
 		                 cli->words[0]);
 	if (!command)
-		return cli_usage(cli, "unknown command \"%s\"", cli->words[0]);
+		return cli_usage(cli, "unknown command \"%.*s\"",
+		                 text_shown_length(cli->words[0]),
+		                 cli->words[0]);
 	own = command->second ? 2 : 1;
 	cli->word_count -= own;
 	memmove(cli->words, cli->words + own,

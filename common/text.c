@@ -1,5 +1,8 @@
-/* Hex digits and UTF-8. */
+/* Hex digits, UTF-8, and words that may hold a password. */
 #include "common/text.h"
+
+#include <limits.h>
+#include <string.h>
 
 int text_hex_value(char digit)
 {
@@ -63,4 +66,16 @@ size_t text_utf8_write(uint32_t code, char bytes[TEXT_UTF8_SIZE])
 	}
 	bytes[0] = (char)(lead[length] | code);
 	return length;
+}
+
+int text_shown_length(const char *word)
+{
+	const char *uri = strstr(word, "://");
+	size_t length = strlen(word);
+
+	if (*word == '-')
+		length = strcspn(word, "=");
+	if (uri && (size_t)(uri - word) + 3 < length)
+		length = (size_t)(uri - word) + 3;
+	return length > INT_MAX ? INT_MAX : (int)length;
 }

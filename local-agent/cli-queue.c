@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/text.h"
 #include "local-agent/cli-queue-print.h"
 #include "local-agent/cli.h"
 #include "local-agent/delivery.h"
@@ -110,7 +111,8 @@ static int parse_id(const char *text, struct id *id)
 {
 	if (id_parse(text, id) == 0)
 		return 0;
-	(void)fprintf(stderr, "turing-agent: \"%s\" is no message id\n", text);
+	(void)fprintf(stderr, "turing-agent: \"%.*s\" is no message id\n",
+	              text_shown_length(text), text);
 	return -1;
 }
 
@@ -505,8 +507,8 @@ static int read_command(int argc, char **argv, struct arguments *arguments)
 		;
 	if (i == COMMANDS) {
 		(void)fprintf(stderr,
-		              "turing-agent: unknown queue command \"%s\"\n",
-		              name);
+		              "turing-agent: unknown queue command \"%.*s\"\n",
+		              text_shown_length(name), name);
 		return -1;
 	}
 	if (parse_arguments(argc - 1, argv + 1, commands[i].options, arguments))
@@ -517,9 +519,9 @@ static int read_command(int argc, char **argv, struct arguments *arguments)
 		(void)fprintf(stderr, "turing-agent: queue %s: missing ID\n",
 		              name);
 	else
-		(void)fprintf(stderr,
-		              "turing-agent: queue %s takes no \"%s\"\n", name,
-		              arguments->ids[0]);
+		(void)fprintf(
+		    stderr, "turing-agent: queue %s takes no \"%.*s\"\n", name,
+		    text_shown_length(arguments->ids[0]), arguments->ids[0]);
 	return -1;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/crypto.h"
+#include "common/text.h"
 #include "local-agent/cli.h"
 #include "store/copy-cli.h"
 #include "store/copy-spool.h"
@@ -86,12 +87,15 @@ static int usage(const char *command)
 static int wrong_words(const char *command, const struct arguments *arguments,
                        const char *missing)
 {
+	const char *last =
+	    arguments->count ? arguments->words[arguments->count - 1] : "";
+
 	if (missing)
 		(void)fprintf(stderr, "turing-agent: %s: missing %s\n", command,
 		              missing);
 	else
-		(void)fprintf(stderr, "turing-agent: %s takes no \"%s\"\n",
-		              command, arguments->words[arguments->count - 1]);
+		(void)fprintf(stderr, "turing-agent: %s takes no \"%.*s\"\n",
+		              command, text_shown_length(last), last);
 	return usage(command);
 }
 
@@ -287,8 +291,8 @@ int cli_store(const struct agent_config *config, int argc, char **argv)
 		return wrong_words("store", &arguments, "command");
 	if (!copy && strcmp(argv[1], "check") != 0) {
 		(void)fprintf(stderr,
-		              "turing-agent: unknown store command \"%s\"\n",
-		              argv[1]);
+		              "turing-agent: unknown store command \"%.*s\"\n",
+		              text_shown_length(argv[1]), argv[1]);
 		return usage("store");
 	}
 	if (parse(argc - 1, argv + 1, copy ? "bl" : "", &arguments))

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/port-check.h"
+#include "common/text.h"
 #include "local-agent/agent.h"
 #include "local-agent/cli-store.h"
 
@@ -151,7 +152,7 @@ int cli_refuse_option(const char *command, int option, const char *name,
 		              command, name);
 	else
 		(void)fprintf(stderr, "turing-agent: %s takes no %.*s\n",
-		              command, (int)strcspn(given, "="), given);
+		              command, text_shown_length(given), given);
 	return -1;
 }
 
@@ -250,8 +251,9 @@ int cli_main(int argc, char **argv)
 	}
 	command = find_command(argv[1]);
 	if (!command) {
-		(void)fprintf(stderr, "turing-agent: unknown command \"%s\"\n",
-		              argv[1]);
+		(void)fprintf(stderr,
+		              "turing-agent: unknown command \"%.*s\"\n",
+		              text_shown_length(argv[1]), argv[1]);
 		print_usage(stderr);
 		return CLI_USAGE;
 	}
@@ -260,8 +262,9 @@ int cli_main(int argc, char **argv)
 	    has_word(argc - 2, argv + 2, "--keys"))
 		return print_help(command, argc - 2, argv + 2);
 	if (argc > 2 && !command->takes_arguments) {
-		(void)fprintf(stderr, "turing-agent: %s takes no \"%s\"\n",
-		              command->name, argv[2]);
+		(void)fprintf(stderr, "turing-agent: %s takes no \"%.*s\"\n",
+		              command->name, text_shown_length(argv[2]),
+		              argv[2]);
 		return CLI_USAGE;
 	}
 	return run_command(command, path, argc - 1, argv + 1);

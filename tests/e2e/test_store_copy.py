@@ -229,7 +229,9 @@ def test_a_password_is_never_told(stack, program):
     assert b"pa55word" not in shown
     assert "pa55word" not in out + err
     for wrong in (["store", "copy", f"--to-locatoin={uri}"],
-                  ["store", "copy", uri], ["backup", uri, uri]):
+                  ["store", "copy", uri], ["store", "check", uri],
+                  ["backup", uri, uri], ["restore", uri, uri],
+                  [f"-l{uri}"], [uri], ["check-config", uri]):
         done = stack.run_cli(program, *wrong, check=False)
         assert done.returncode == 2
         assert "pa55word" not in done.stdout + done.stderr

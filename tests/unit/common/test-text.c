@@ -1,4 +1,4 @@
-/* Hex digits and UTF-8, well-formed and not. */
+/* Hex digits and UTF-8, well-formed and not; what of a word is shown. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +95,27 @@ START_TEST(test_every_character_survives)
 }
 END_TEST
 
+static const struct {
+	const char *word;
+	int shown;
+} words[] = {
+    {"", 0},
+    {"acme", 4},
+    {"a=b", 3},
+    {"--limit", 7},
+    {"--limit=5", 7},
+    {"--to-location=mongodb://user:pa55word@db", 13},
+    {"-lmongodb://user:pa55word@db", 12},
+    {"mongodb://user:pa55word@db", 10},
+    {"a://b://c", 4},
+};
+
+START_TEST(test_no_password_is_shown)
+{
+	ck_assert_int_eq(text_shown_length(words[_i].word), words[_i].shown);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("text");
@@ -103,6 +124,8 @@ int main(void)
 	tcase_add_test(cases, test_hex);
 	tcase_add_loop_test(cases, test_read, 0,
 	                    (int)(sizeof(rows) / sizeof(rows[0])));
+	tcase_add_loop_test(cases, test_no_password_is_shown, 0,
+	                    (int)(sizeof(words) / sizeof(words[0])));
 	tcase_add_test(cases, test_every_character_survives);
 	suite_add_tcase(suite, cases);
 	return suite_main(suite, NULL);
