@@ -315,9 +315,12 @@ def test_slow_request_is_cut():
             with raw_connection(port) as peer:
                 peer.sendall(head)
                 started = time.monotonic()
-                answer = read_all(peer)
+                answer = peer.recv(4096)
                 assert answer.startswith(b"HTTP/1.1 408"), answer[:100]
                 assert time.monotonic() - started < 5
+                # HAProxy 3.0 waits some seconds for the rest of a body.
+                read_all(peer)
+                assert time.monotonic() - started < 20
 
 
 def raw_connection(port, source="127.0.0.1"):
