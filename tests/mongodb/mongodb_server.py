@@ -118,7 +118,7 @@ def run_maven(pom):
     except subprocess.TimeoutExpired:
         return f"Maven needs more than {MAVEN_SECONDS} s"
     return None if done.returncode == 0 else \
-        "Maven failed: " + " ".join(done.stdout.split())[-500:]
+        "Maven failed: " + " ".join(done.stdout.split())[:300]
 
 
 def fetch_stand_in():
