@@ -1,6 +1,7 @@
 /* The table of the agent's keys, and the checks that span several of them. */
 #include "local-agent/agent-config.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -28,6 +29,25 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 /* Of an API key: "tk_" and 8 letters, "_", 43 more. */
 #define KEY_PREFIX_LENGTH 11
 #define KEY_LENGTH        55
+
+/* A peer of a session is compared with it as a text. */
+static int check_address(const char *text, struct error *err)
+{
+	unsigned char bytes[sizeof(struct in6_addr)];
+	char canonical[INET6_ADDRSTRLEN];
+	int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+
+	if (inet_pton(family, text, bytes) != 1)
+		return error_set(err, ERR_INVALID,
+		                 "\"%.128s\" is no numeric address such as "
+		                 "192.0.2.1 or 2001:db8::1",
+		                 text);
+	(void)inet_ntop(family, bytes, canonical, sizeof(canonical));
+	if (strcmp(text, canonical) != 0)
+		return error_set(err, ERR_INVALID, "\"%.128s\" is written %s",
+		                 text, canonical);
+	return 0;
+}
 
 /* clang-format off */
 #define AT(field) offsetof(struct agent_config, field)
@@ -65,7 +85,7 @@ const struct config_field agent_config_fields[] = {
 	     "loop"),
 	{.name = "smtp.xforward_from", .type = CONFIG_LIST,
 	 .offset = AT(smtp_xforward_from),
-	 .standard = "[\"127.0.0.1\", \"::1\"]",
+	 .standard = "[\"127.0.0.1\", \"::1\"]", .check = check_address,
 	 .help = "addresses whose XFORWARD is believed"},
 	NUMBER("smtp.command_timeout", CONFIG_DURATION_MS,
 	     smtp_command_timeout_ms, "5min", 1000, HOUR_MS,
@@ -306,6 +326,41 @@ static int resolve_endpoints(const char *name, struct agent_config *config,
 	return result;
 }
 
+/* Whether who listens at one takes what is sent to other. */
+static bool is_met(const struct agent_endpoint *one,
+                   const struct agent_endpoint *other)
+{
+	bool loopback = strncmp(other->address, "127.", 4) == 0 ||
+	                strcmp(other->address, "::1") == 0;
+
+	if (one->port != other->port)
+		return false;
+	return strcmp(one->address, other->address) == 0 ||
+	       (loopback && (strcmp(one->address, "0.0.0.0") == 0 ||
+	                     strcmp(one->address, "::") == 0));
+}
+
+/* Mail that goes to the agent itself would come back for ever. */
+static int check_endpoints(const char *name, const struct agent_config *config,
+                           struct error *err)
+{
+	const char *key = NULL;
+
+	if (is_met(&config->smtp, &config->next_hop))
+		key = "next_hop.address";
+	else if (config->dsn_relay.address &&
+	         is_met(&config->smtp, &config->dsn_relay))
+		key = "dsn.relay";
+	else if (config->metrics.address &&
+	         is_met(&config->smtp, &config->metrics))
+		key = "metrics.listen";
+	if (!key)
+		return 0;
+	return error_set(err, ERR_INVALID,
+	                 "%s: %s: that is smtp.listen, the agent's own", name,
+	                 key);
+}
+
 static int find_dsn_from(const char *name, struct agent_config *config,
                          struct error *err)
 {
@@ -518,6 +573,8 @@ static int complete(const char *name, struct agent_config *config,
 		result = find_key(name, config, err);
 	if (result == 0)
 		result = resolve_endpoints(name, config, err);
+	if (result == 0)
+		result = check_endpoints(name, config, err);
 	if (result)
 		agent_config_release(config);
 	return result;

@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "local-agent/agent.h"
 #include "local-agent/cli-store.h"
+#include "local-agent/recipient-list.h"
 
 /* One command of the program. */
 struct command {
@@ -75,6 +76,23 @@ static int check_listen(const char *key, const struct agent_endpoint *endpoint,
 	return 1;
 }
 
+/* Whether the list of recipients can be read: 0, or 1: a fault, told. */
+static int check_list(const struct agent_config *config)
+{
+	struct recipient_list *list = NULL;
+	struct error err = {.text = ""};
+	int result;
+
+	if (config->recipients_check != RECIPIENTS_LIST)
+		return 0;
+	result = recipient_list_load(&list, config->recipients_list, &err);
+	recipient_list_free(list);
+	if (result)
+		(void)fprintf(stderr, "turing-agent: recipients.list: %s\n",
+		              err.text);
+	return result ? 1 : 0;
+}
+
 /* What loading the file could not tell. */
 static int check_config(const struct agent_config *config, int argc,
                         char **argv)
@@ -88,7 +106,8 @@ static int check_config(const struct agent_config *config, int argc,
 	(void)argv;
 	config_print(agent_config_fields, config, config->path, stdout);
 	faults = check_listen("smtp.listen", &config->smtp, running) +
-	         check_listen("metrics.listen", &config->metrics, running);
+	         check_listen("metrics.listen", &config->metrics, running) +
+	         check_list(config);
 	if (!agent_config_key_is_formed(config)) {
 		(void)fputs("turing-agent: cloud.key: not a key as "
 		            "\"turing-cloud agent add\" prints it\n",

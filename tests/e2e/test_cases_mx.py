@@ -338,6 +338,18 @@ def test_list_of_recipients(tmp_path):
         path.write_text(f"{JEAN} OK\npaul@{DOMAIN} OK\n")
         wait_for(lambda: rcpt(stack.smtp_port, f"paul@{DOMAIN}")[0] == 250,
                  10, "the list is read again")
+        assert "recipients.list" not in check_config(stack)
+        path.write_text(f"{JEAN} OK\nno address\n")
+        assert f"recipients.list: {path}:2: " in check_config(stack)
+        path.unlink()
+        assert f"recipients.list: {path}: " in check_config(stack)
+
+
+def check_config(stack):
+    """What is told of the agent's configuration; none of it, or a failure."""
+    done = stack.agent_cli("check-config", check=False)
+    assert (done.returncode != 0) == ("recipients.list:" in done.stderr), done
+    return done.stderr
 
 
 # --- odd recipients ------------------------------------------------------
