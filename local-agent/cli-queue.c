@@ -423,7 +423,7 @@ static int change_message(struct spool *spool, const struct action *action,
 	struct error err = {.text = ""};
 	int status = CLI_OK, changed = 0;
 	struct id id;
-	size_t i;
+	size_t i, named = 0;
 
 	if (parse_id(text, &id))
 		return CLI_USAGE;
@@ -432,10 +432,17 @@ static int change_message(struct spool *spool, const struct action *action,
 	for (i = 0; i < message.recipient_count; i++)
 		if (!arguments->recipient ||
 		    strcasecmp(arguments->recipient,
-		               message.recipients[i].address) == 0)
+		               message.recipients[i].address) == 0) {
+			named++;
 			status |= change_recipient(spool, action, arguments,
 			                           &message, i, &changed);
-	if (status == CLI_OK && changed == 0) {
+		}
+	if (named == 0) {
+		(void)fprintf(stderr,
+		              "turing-agent: %s: has no recipient <%s>\n", text,
+		              arguments->recipient);
+		status = CLI_FAILURE;
+	} else if (status == CLI_OK && changed == 0) {
 		(void)fprintf(stderr, "turing-agent: %s: nothing to %s:", text,
 		              action->name);
 		for (i = 0; i < message.recipient_count; i++)

@@ -67,6 +67,7 @@ def test_agent_names_what_is_wrong():
             assert done.returncode == status, (words, done)
             assert text in done.stderr, (words, done)
         hold(stack, 60)
+        name_recipient(stack)
         done = run(stack, "turing-agent",
                    ["queue", "list", "--state", "held", "--limit", "7"])
         assert len(done.stdout.splitlines()) == 7
@@ -76,6 +77,16 @@ def test_agent_names_what_is_wrong():
             *after.group(1).split()])
         assert len(done.stdout.splitlines()) == 53 and not done.stderr
         play(stack, cases.load("cli"))
+
+
+def name_recipient(stack):
+    """A recipient that the message has not is told, its own is released."""
+    held = stack.queue("--state", "held")[0]
+    for command in ("release", "retry", "discard"):
+        done = run(stack, "turing-agent", [
+            "queue", command, held["id"], "--recipient", f"no@{DOMAIN}"])
+        assert done.returncode == 1, done
+        assert f"{held['id']}: has no recipient <no@{DOMAIN}>" in done.stderr
 
 
 def play(stack, found):
