@@ -29,6 +29,7 @@ static int read_entry(struct cli *cli, struct entry *entry)
 {
 	int colour = entry_colour_parse(cli->words[1]);
 	int kind = entry_kind_parse(cli->words[2]);
+	char mailbox[MAIL_ADDRESS_SIZE], domain[MAIL_ADDRESS_SIZE];
 
 	if (colour < 0)
 		return cli_usage(cli, "\"%s\": white or black", cli->words[1]);
@@ -39,6 +40,11 @@ static int read_entry(struct cli *cli, struct entry *entry)
 		                 cli->words[2]);
 	if (cli->domain && cli->mailbox)
 		return cli_usage(cli, "--domain or --mailbox, not both");
+	if (cli->domain &&
+	    mail_domain_fold(cli->domain, domain, sizeof(domain)))
+		return cli_usage(cli, "--domain: not a domain");
+	if (cli->mailbox && mail_address_fold(cli->mailbox, mailbox))
+		return cli_usage(cli, "--mailbox: not a mail address");
 	if (cli->expires &&
 	    clock_parse_rfc3339(cli->expires, &entry->expires_ms))
 		return cli_usage(cli, "--expires: an RFC 3339 time, such as "
