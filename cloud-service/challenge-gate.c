@@ -2,6 +2,7 @@
 #include "cloud-service/challenge-gate.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -111,6 +112,14 @@ static void widen(struct network *network)
 	network->prefix_bits = bits;
 }
 
+static bool is_shared(const struct config_list *domains, const char *domain)
+{
+	for (size_t i = 0; i < domains->count; i++)
+		if (!strcasecmp(domains->items[i], domain))
+			return true;
+	return false;
+}
+
 void challenge_origin_read(const struct cloud *cloud,
                            const struct registry_message *message,
                            struct challenge_origin *origin)
@@ -120,13 +129,15 @@ void challenge_origin_read(const struct cloud *cloud,
 
 	memset(origin, 0, sizeof(*origin));
 	cloud_sender_hash(cloud, message->sender_normal, origin->sender);
+	(void)mail_domain_organisation(
+	    mail_address_domain(message->sender_normal), domain);
+	if (is_shared(&cloud->config->shared_domains, domain))
+		return;
 	if (!network_parse(message->client_address, &network)) {
 		widen(&network);
 		hash_word(cloud, "client", network_format(&network, text),
 		          origin->client);
 	}
-	(void)mail_domain_organisation(
-	    mail_address_domain(message->sender_normal), domain);
 	if (*domain)
 		hash_word(cloud, "domain", domain, origin->domain);
 }

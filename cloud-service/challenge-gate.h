@@ -5,7 +5,8 @@
 #include "cloud-service/cloud.h"
 #include "common/mail/challenge-rule.h"
 
-/* By what a challenge is counted, as hashes; zeros where it is unknown. */
+/* By what a challenge is counted, as hashes; zeros where it is unknown, and for
+ * client and domain where the domain is one of challenge.shared_domains. */
 struct challenge_origin {
 	uint8_t sender[CRYPTO_HASH_SIZE]; /* normalised */
 	uint8_t client[CRYPTO_HASH_SIZE]; /* its network: /24, IPv6 /64 */

@@ -39,6 +39,30 @@ static const char *const starttls_words[] = {"no", "required", NULL};
 static const char *const log_levels[] = {"error", "warning", "info", "debug",
 					 NULL};
 
+/* Mailbox providers: their customers are strangers to each other. */
+static const char mailbox_providers[] =
+	"[\"gmail.com\", \"googlemail.com\", \"outlook.com\", "
+	"\"outlook.fr\", \"hotmail.com\", \"hotmail.fr\", "
+	"\"hotmail.co.uk\", \"live.com\", \"live.fr\", \"msn.com\", "
+	"\"yahoo.com\", \"yahoo.fr\", \"yahoo.co.uk\", \"ymail.com\", "
+	"\"aol.com\", \"icloud.com\", \"me.com\", \"mac.com\", "
+	"\"orange.fr\", \"wanadoo.fr\", \"free.fr\", \"sfr.fr\", "
+	"\"neuf.fr\", \"bbox.fr\", \"numericable.fr\", "
+	"\"laposte.net\", \"gmx.de\", \"gmx.net\", \"gmx.com\", "
+	"\"gmx.fr\", \"gmx.at\", \"gmx.ch\", \"web.de\", "
+	"\"t-online.de\", \"freenet.de\", \"posteo.de\", "
+	"\"mailbox.org\", \"proton.me\", \"protonmail.com\", "
+	"\"pm.me\", \"fastmail.com\", \"zoho.com\", \"bluewin.ch\", "
+	"\"skynet.be\", \"telenet.be\", \"proximus.be\", \"ziggo.nl\", "
+	"\"kpnmail.nl\", \"btinternet.com\", \"libero.it\", "
+	"\"virgilio.it\", \"tiscali.it\", \"alice.it\", \"sapo.pt\", "
+	"\"seznam.cz\", \"wp.pl\", \"o2.pl\", \"onet.pl\", "
+	"\"interia.pl\", \"mail.ru\", \"yandex.ru\", \"comcast.net\", "
+	"\"verizon.net\", \"att.net\", \"sympatico.ca\", "
+	"\"videotron.ca\", \"uol.com.br\", \"terra.com.br\", "
+	"\"bol.com.br\", \"qq.com\", \"163.com\", \"126.com\", "
+	"\"naver.com\", \"docomo.ne.jp\"]";
+
 static const struct config_field fields[] = {
 	{.name = "instance.name", .type = CONFIG_STRING,
 	 .offset = AT(instance_name),
@@ -153,6 +177,10 @@ static const struct config_field fields[] = {
 	 .offset = AT(cap_day[CHALLENGES_OF_DOMAIN]), .standard = "200",
 	 .minimum = 0, .maximum = 1000000,
 	 .help = "challenges to one registered domain and all below it within a day; 0: no cap"},
+	{.name = "challenge.shared_domains", .type = CONFIG_LIST,
+	 .offset = AT(shared_domains), .standard = mailbox_providers,
+	 .help = "registered domains where everybody may have a mailbox: the "
+		 "caps of client and domain are not for their senders"},
 	{.name = "challenge.cap_tenant_hour", .type = CONFIG_INTEGER,
 	 .offset = AT(cap_hour[CHALLENGES_OF_TENANT]), .standard = "200",
 	 .minimum = 0, .maximum = 1000000,

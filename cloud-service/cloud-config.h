@@ -39,6 +39,7 @@ struct cloud_config {
 	bool challenge_enabled;
 	int64_t dead_pause_ms; /* see challenge_gate() */
 	/* How many challenges of a group may be opened; 0: no cap. */
+	struct config_list shared_domains;
 	int64_t cap_hour[CHALLENGES_OF_ALL + 1];
 	int64_t cap_day[CHALLENGES_OF_ALL + 1];
 	int64_t mail_retry_min_ms;
