@@ -268,9 +268,11 @@ static struct config_item *add_item(struct reader *reader, const char *name)
 	return item;
 }
 
-/* What may stand between a value and the next key. */
+/* What may stand between a value and the next key; a section ends by "}". */
 static int read_end_of_value(struct reader *reader)
 {
+	bool is_section = reader->next[-1] == '}';
+
 	if (skip_space(reader, false))
 		return ERR_INVALID;
 	switch (*reader->next) {
@@ -283,6 +285,8 @@ static int read_end_of_value(struct reader *reader)
 	case '\0':
 		return 0;
 	default:
+		if (is_section)
+			return 0;
 		return fail(reader, reader->line,
 		            "text after the value; end it by a line or ;");
 	}

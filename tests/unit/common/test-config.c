@@ -106,6 +106,7 @@ static const char *const ways[] = {
     "# c\n/* a /* b */ c */ name = x\r\nsmtp\r\n{\r\nthreads=4\r\nwait=30s\r\n"
     "up=yes\r\n}\r\n",
     "smtp { threads = 4 }\nsmtp { wait = 30s; up = yes }\nname = \"x\"",
+    "smtp { threads = 4 } smtp { wait = 30s; up = yes } name = x",
     "name = \"\\u0078\"; smtp { threads = 4 /* c */; wait = 30s # d\nup = yes}",
 };
 
