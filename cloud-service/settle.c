@@ -93,7 +93,8 @@ static int put_entry(struct cloud *cloud, const struct id *tenant,
 		result = registry_entry_put(cloud->registry, tenant, &entry,
 		                            NULL, err);
 	entry_release(&entry);
-	return result;
+	/* Somebody of the tenant wrote one meanwhile: it stays. */
+	return result == ERR_CONFLICT ? 0 : result;
 }
 
 int settle_tenant(struct cloud *cloud,

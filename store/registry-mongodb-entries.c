@@ -16,21 +16,32 @@ struct there {
 	const uint8_t *place;
 	struct id at_place; /* the id of the entry there; none */
 	bool id_elsewhere;
+	bool written;       /* the entry there came of no captcha, */
+	int64_t expires_ms; /* is not deleted, and expires then; 0: never */
 };
 
 static int see(const bson_t *document, void *context, struct error *err)
 {
 	struct there *there = context;
+	struct entry entry = {.deleted = false};
 	size_t size = 0;
 	const void *place = mongodb_get_bytes(document, "_id", &size);
+	int error;
 
-	(void)err;
-	if (place && size == REGISTRY_MONGODB_PLACE &&
-	    !memcmp(place, there->place, size))
-		there->at_place = mongodb_get_id(document, "id");
-	else
+	if (!place || size != REGISTRY_MONGODB_PLACE ||
+	    memcmp(place, there->place, size) != 0) {
 		there->id_elsewhere = true;
-	return 0;
+		return 0;
+	}
+	error = registry_mongodb_entry_read(document, &entry, err);
+	if (!error) {
+		there->at_place = entry.id;
+		there->written =
+		    !entry.deleted && entry.origin != ENTRY_FROM_CAPTCHA;
+		there->expires_ms = entry.expires_ms;
+	}
+	entry_release(&entry);
+	return error;
 }
 
 static int look_for(struct registry_mongodb *mongo, struct there *there,
@@ -71,6 +82,10 @@ static int prepare_put(struct registry_mongodb *mongo,
 		    registry_mongodb_need_tenant(mongo, change->tenant, err);
 	if (error || (error = look_for(mongo, &there, &entry.id, err)))
 		return error;
+	if (entry.origin == ENTRY_FROM_CAPTCHA && there.written &&
+	    (!there.expires_ms || there.expires_ms > entry.created_ms))
+		return error_set(err, ERR_CONFLICT,
+		                 "somebody wrote an entry there");
 	if (!id_is_none(&there.at_place))
 		entry.id = there.at_place;
 	else if (there.id_elsewhere)

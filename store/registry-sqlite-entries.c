@@ -88,10 +88,17 @@ static int put_entry(struct sqlite_db *db, void *context, struct error *err)
 	        " expires_ms = excluded.expires_ms,"
 	        " created_ms = excluded.created_ms,"
 	        " revision = excluded.revision, note = excluded.note"
+	        " WHERE excluded.origin <> ?14 OR entry.origin = ?14"
+	        " OR entry.deleted OR (entry.expires_ms > 0"
+	        " AND entry.expires_ms <= excluded.created_ms)"
 	        " RETURNING id");
 	bind_put(query, put);
+	sqlite_bind_int(query, 14, ENTRY_FROM_CAPTCHA);
 	if ((result = sqlite_step(query, err)) < 0)
 		return result;
+	if (result == 0)
+		return error_set(err, ERR_CONFLICT,
+		                 "somebody wrote an entry there");
 	put->id = sqlite_column_id(query, 0);
 	return sqlite_run(query, err);
 }

@@ -235,7 +235,9 @@ int registry_user_each(struct registry *registry, const struct id *tenant,
  * Puts entry (canonical; tenant none for the global scope) in place of the one
  * of the same tenant, scope, scope value, kind and value, whose id it takes
  * over; gives it the next revision. *stored (may be NULL) gets id and revision,
- * its other fields stay as they are. ERR_NOT_FOUND without the tenant.
+ * its other fields stay as they are. ERR_NOT_FOUND without the tenant;
+ * ERR_CONFLICT where the entry came of a captcha and the one there did not,
+ * unless that one had expired when the entry was created.
  */
 int registry_entry_put(struct registry *registry, const struct id *tenant,
                        const struct entry *entry, struct entry *stored,

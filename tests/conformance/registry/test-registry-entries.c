@@ -85,6 +85,39 @@ START_TEST(entry_takes_the_place)
 }
 END_TEST
 
+/* What a stranger earned does not take the place of what somebody wrote. */
+START_TEST(captcha_takes_no_written_place)
+{
+	struct registry_entries page = {0};
+	struct entry written = entry_of(3, "s@x"), earned = entry_of(4, "s@x");
+	int64_t revision;
+
+	written.origin = ENTRY_FROM_ADMIN;
+	written.colour = ENTRY_BLACK;
+	written.expires_ms = NOW + 50;
+	revision = put(&tenant_a, &written);
+	earned.origin = ENTRY_FROM_CAPTCHA;
+	fails(ERR_CONFLICT,
+	      registry_entry_put(registry, &tenant_a, &earned, NULL, NULL));
+	ck_assert_int_eq(revision_of(&tenant_a), revision);
+	ok(registry_entry_list(registry, &tenant_a, NULL, 10, &page, E));
+	ck_assert_int_eq(page.entries[0].colour, ENTRY_BLACK);
+	ck_assert_int_eq(page.entries[0].origin, ENTRY_FROM_ADMIN);
+	registry_entries_release(&page);
+	/* Once that one has expired, or is deleted, it does. */
+	earned.created_ms = NOW + 50;
+	put(&tenant_a, &earned);
+	put(&tenant_a, &written);
+	ok(registry_entry_remove(registry, &tenant_a, &written.id, E));
+	earned.created_ms = NOW;
+	put(&tenant_a, &earned);
+	/* And its own place, whoever wrote there takes over. */
+	put(&tenant_a, &earned);
+	put(&tenant_a, &written);
+	ok(registry_check(registry, E));
+}
+END_TEST
+
 START_TEST(removal_leaves_a_tombstone)
 {
 	struct registry_entries page = {0};
@@ -385,6 +418,8 @@ int main(void)
 
 	tcase_add_test(tcase, entry_reads_back);
 	tcase_add_test(tcase, entry_takes_the_place);
+	tcase_add_test(tcase, captcha_takes_no_written_place);
+	tcase_add_test(tcase, captcha_takes_no_written_place);
 	tcase_add_test(tcase, removal_leaves_a_tombstone);
 	tcase_add_loop_test(tcase, entry_is_checked, 0,
 	                    sizeof(bad_entries) / sizeof(*bad_entries));
