@@ -122,7 +122,10 @@ static bool has_phrase(const struct local *local)
 	return false;
 }
 
-/* Numbers, and words of two letters, may stand behind a name. */
+/*
+ * Numbers, and words of two letters, may stand behind a name. A single letter
+ * is the initial of a person ("travis.b").
+ */
 static bool name_ends(const char *rest)
 {
 	while (*rest) {
@@ -134,7 +137,7 @@ static bool name_ends(const char *rest)
 		}
 		while (is_letter(rest[letters]))
 			letters++;
-		if (letters > 2)
+		if (letters != 2)
 			return false;
 		rest += letters;
 	}
@@ -256,8 +259,11 @@ static bool begins_word(const char *text, const char *found)
 	return !is_word_byte(before);
 }
 
-/* A sign that sets the phrase before it apart from the rest of the subject. */
-static bool is_sign(const char *text)
+/*
+ * A sign that sets the phrase before it apart from the rest of the subject; the
+ * number of an order does too.
+ */
+static bool is_sign(const char *text, enum automatic_class class)
 {
 	if (!*text)
 		return true;
@@ -265,6 +271,8 @@ static bool is_sign(const char *text)
 		text++;
 	else if (*text == '-')
 		return false;
+	if (is_digit(*text))
+		return class == AUTOMATIC_ORDER;
 	return !is_word_byte(text) && !is_letter(*text);
 }
 
@@ -279,7 +287,7 @@ static bool starts_with(const char *text, const struct automatic_row *row)
 	if (row->mark == ':' || strchr(text, '?'))
 		return false;
 	return row->mark == '*' ? is_boundary(rest) || !is_word_byte(rest - 1)
-	                        : is_sign(rest);
+	                        : is_sign(rest, row->class);
 }
 
 static bool has_words(const char *text, const char *words, size_t length)
@@ -377,13 +385,19 @@ static enum automatic_class find_tag(const char *tag, size_t length)
 	return AUTOMATIC_NONE;
 }
 
-/* Takes tags off the front of text: "[queue #4711] ", U+3010 to U+3011. */
+/*
+ * Takes tags off the front of text: "[queue #4711] ", U+3010 to U+3011, and
+ * those of spam filters, "***SPAM*** ".
+ */
 static const char *take_tags(const char *text, enum automatic_class *class)
 {
 	static const struct {
 		const char *open, *close;
-	} brackets[] = {
-	    {"[", "]"}, {"(", ")"}, {"\xe3\x80\x90", "\xe3\x80\x91"}};
+	} brackets[] = {{"[", "]"},
+	                {"(", ")"},
+	                {"{", "}"},
+	                {"***", "***"},
+	                {"\xe3\x80\x90", "\xe3\x80\x91"}};
 	size_t i;
 
 	for (i = 0; i < sizeof(brackets) / sizeof(*brackets); i++) {

@@ -223,7 +223,7 @@ START_TEST(ham)
 	ck_assert_uint_ge(tally.by_reason[CHALLENGE_ALLOWED], 99);
 	ck_assert_uint_ge(tally.direct_allowed, 77);
 	ck_assert_uint_eq(tally.by_reason[CHALLENGE_TRANSACTIONAL], 0);
-	ck_assert_uint_eq(tally.direct_automatic, 2); /* cron's */
+	ck_assert_uint_eq(tally.direct_automatic, 3); /* cron's */
 }
 END_TEST
 
