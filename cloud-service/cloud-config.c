@@ -99,6 +99,7 @@ static const struct config_field fields[] = {
 	 .help = "the registry's store"},
 	{.name = "store.location", .type = CONFIG_STRING,
 	 .offset = AT(store_location), .required = true, .secret = true,
+	 .location = true,
 	 .help = "the registry's directory, or its connection URI"},
 	{.name = "store.keep_messages", .type = CONFIG_DURATION_MS,
 	 .offset = AT(keep_messages_ms), .standard = "90d",

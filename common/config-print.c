@@ -129,7 +129,8 @@ void config_print(const struct config_field *fields, const void *target,
 		}
 		given = path ? given_text(fields, &items) : NULL;
 		(void)fprintf(out, "%s = ", fields->name);
-		if (fields->secret)
+		if (fields->type == CONFIG_STRING &&
+		    config_is_secret(fields, *(char *const *)place))
 			(void)fputs("\"***\"", out);
 		else if (given)
 			(void)fputs(given, out);

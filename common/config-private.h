@@ -44,6 +44,9 @@ void config_release_list(struct config_list *list);
 char *config_format_number(enum config_type type, int64_t number,
                            char text[CONFIG_NUMBER_SIZE]);
 
+/* Whether text, a value of field, must not be told; NULL and "" may be. */
+bool config_is_secret(const struct config_field *field, const char *text);
+
 /* A value on its way between the file and the caller's struct. */
 struct config_value {
 	char *text;     /* CONFIG_STRING */

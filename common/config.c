@@ -35,12 +35,13 @@ struct filling {
 	struct error *err;
 };
 
-/* A path, or a URI without a password, is none. */
-static bool is_secret(const struct config_field *field, const char *text)
+bool config_is_secret(const struct config_field *field, const char *text)
 {
-	if (!field->secret || !text || !*text || *text == '/')
+	if (!field->secret || !text || !*text)
 		return false;
-	return !strstr(text, "://") || strchr(text, '@');
+	if (!field->location)
+		return true;
+	return *text != '/' && (!strstr(text, "://") || strchr(text, '@'));
 }
 
 /* Whether name is a section that some key lies in. */
@@ -85,7 +86,8 @@ static int apply_item(struct filling *filling, struct config_item *item)
 		                                           : why.text);
 	release_value(&filling->values[i]);
 	filling->values[i] = value;
-	if (filling->is_open && is_secret(&filling->fields[i], value.text))
+	if (filling->is_open &&
+	    config_is_secret(&filling->fields[i], value.text))
 		return error_set(
 		    filling->err, ERR_INVALID,
 		    "%s:%u: %s: a secret, in a file that everybody "

@@ -39,7 +39,9 @@ struct config_field {
 	 * other text is allowed. */
 	const char *const *choices;
 	bool required;
-	bool secret; /* printed as "***" */
+	bool secret;   /* printed as "***" */
+	bool location; /* with secret: a path, which is none, or a URI, which
+	                * is one with a password in it */
 	/* Looks at a text, or each of a list, NULL: all are fine. 0, or
 	 * ERR_INVALID with what is wrong, without place and key. */
 	int (*check)(const char *text, struct error *err);

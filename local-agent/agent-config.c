@@ -145,6 +145,7 @@ const struct config_field agent_config_fields[] = {
 	 .help = "store of held and queued mail"},
 	{.name = "spool.location", .type = CONFIG_STRING,
 	 .offset = AT(spool_location), .required = true, .secret = true,
+	 .location = true,
 	 .help = "directory of the spool, on a local file system; with "
 		 "MongoDB the URI of a connection"},
 	TEXT("spool.incoming", spool_incoming, NULL,

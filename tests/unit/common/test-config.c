@@ -1,6 +1,7 @@
 /* The configuration: what is read, what is refused, and where. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/config.h"
@@ -478,6 +479,67 @@ START_TEST(test_files)
 }
 END_TEST
 
+struct kept {
+	char *key, *place;
+};
+
+static const struct config_field kept_fields[] = {
+    {.name = "key",
+     .type = CONFIG_STRING,
+     .offset = offsetof(struct kept, key),
+     .secret = true},
+    {.name = "place",
+     .type = CONFIG_STRING,
+     .offset = offsetof(struct kept, place),
+     .secret = true,
+     .location = true},
+    {.name = NULL},
+};
+
+static const struct {
+	const char *line;
+	bool secret;
+} kept_rows[] = {
+    {"key = \"x\"\n", true},
+    {"key = \"/x\"\n", true}, /* as base64 may begin */
+    {"key = \"a://b\"\n", true},
+    {"key = \"\"\n", false},
+    {"place = \"/var/lib/x\"\n", false},
+    {"place = \"mongodb://db.test/x\"\n", false},
+    {"place = \"mongodb://u:p@db.test/x\"\n", true},
+};
+
+/* A secret is not printed, nor taken from a file that everybody can read. */
+START_TEST(test_what_is_secret)
+{
+	char path[] = "/tmp/turing-test-XXXXXX", *text = NULL;
+	const char *line = kept_rows[_i].line;
+	bool secret = kept_rows[_i].secret;
+	struct kept kept = {0};
+	struct error err = {0};
+	size_t size = 0;
+	int fd = mkstemp(path);
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, line, strlen(line)), (ssize_t)strlen(line));
+	ck_assert_int_eq(config_load(path, kept_fields, &kept, &err), 0);
+	config_print(kept_fields, &kept, NULL, out);
+	(void)fclose(out);
+	config_release(kept_fields, &kept);
+	ck_assert_int_eq(strstr(text, "= \"***\"\n") != NULL, secret);
+	ck_assert_int_eq(strstr(text, line) != NULL, !secret);
+	free(text);
+	ck_assert_int_eq(fchmod(fd, 0644), 0);
+	ck_assert_int_eq(config_load(path, kept_fields, &kept, &err),
+	                 secret ? ERR_INVALID : 0);
+	if (!secret)
+		config_release(kept_fields, &kept);
+	(void)close(fd);
+	(void)unlink(path);
+}
+END_TEST
+
 START_TEST(test_endpoints)
 {
 	static const struct {
@@ -546,6 +608,8 @@ int main(void)
 	tcase_add_test(cases, test_refused);
 	tcase_add_test(cases, test_long_texts);
 	tcase_add_test(cases, test_secrets);
+	tcase_add_loop_test(cases, test_what_is_secret, 0,
+	                    (int)(sizeof(kept_rows) / sizeof(kept_rows[0])));
 	tcase_add_test(cases, test_required);
 	tcase_add_test(cases, test_wrong_default);
 	tcase_add_test(cases, test_print);
