@@ -58,7 +58,7 @@ bool port_has_daemon(const char *address, uint16_t port)
 	static const char request[] =
 	    "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 	    "Connection: close\r\n\r\n";
-	struct timeval second = {.tv_sec = 1};
+	struct timeval limit = {.tv_sec = 5};
 	struct sockaddr_storage storage;
 	socklen_t size;
 	char answer[2048];
@@ -68,8 +68,8 @@ bool port_has_daemon(const char *address, uint16_t port)
 
 	if (fd < 0)
 		return false;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof(second));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (!connect(fd, (struct sockaddr *)&storage, size))
 		got = send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
 	while (got > 0 && used < sizeof(answer) - 1) {

@@ -15,8 +15,8 @@
 int port_check(const char *address, uint16_t port, struct error *err);
 
 /*
- * Whether a daemon of ours answers GET /healthz there, within a second or two:
- * then it is it that listens.
+ * Whether a daemon of ours answers GET /healthz there, within five seconds, as
+ * one under load may need: then it is it that listens.
  */
 bool port_has_daemon(const char *address, uint16_t port);
 
