@@ -47,6 +47,7 @@ int main(void)
 	Suite *suite = suite_create("port check");
 	TCase *tests = tcase_create("ports");
 
+	tcase_set_timeout(tests, 30); /* one that says nothing takes five */
 	tcase_add_test(tests, test_ports);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
