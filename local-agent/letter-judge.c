@@ -60,17 +60,36 @@ static bool look_at_from(const char *address, void *context)
 	return !search->own;
 }
 
-/* The first From; of several, one that claims a domain of the tenant's. */
+static void look_at_each_from(const struct mail_header *header,
+                              void (*walk)(const char *value,
+                                           bool (*each)(const char *address,
+                                                        void *context),
+                                           void *context),
+                              struct from_search *search)
+{
+	long at = -1;
+
+	while (!search->own &&
+	       (at = mail_header_find(header, "From", (size_t)(at + 1))) >= 0)
+		walk(header->fields[at].value, look_at_from, search);
+}
+
+/*
+ * The first From; of several, one that claims a domain of the tenant's. Where
+ * no mailbox can be read, what a reader takes for one counts as such a claim,
+ * and for nothing else.
+ */
 static char *find_from(const struct mail_header *header,
                        const struct replica_view *view)
 {
 	struct from_search search = {.view = view};
-	long at = -1;
 
-	while (!search.own &&
-	       (at = mail_header_find(header, "From", (size_t)(at + 1))) >= 0)
-		mail_header_each_mailbox(header->fields[at].value, look_at_from,
-		                         &search);
+	look_at_each_from(header, mail_header_each_mailbox, &search);
+	if (!*search.found) {
+		look_at_each_from(header, mail_header_each_shown, &search);
+		if (!search.own)
+			search.found[0] = '\0';
+	}
 	return mem_copy_string(search.found);
 }
 

@@ -8,6 +8,7 @@
 #include "common/mail/lexical.h"
 
 #define MAILBOXES_MAXIMUM 1000
+#define SHOWN_SIZE        1024 /* of a decoded value, as far as it is looked at */
 
 /* An address being gathered: the word of the text that holds an "@". */
 struct candidate {
@@ -189,4 +190,27 @@ int mail_header_mailbox(const char *value, char *address, size_t size)
 
 	mail_header_each_mailbox(value, take_first, &first);
 	return first.result;
+}
+
+void mail_header_each_shown(const char *value,
+                            bool (*each)(const char *address, void *context),
+                            void *context)
+{
+	static const char ends[] = " \t\r\n<>()[]\"',;:@";
+	char text[SHOWN_SIZE];
+	const char *at = mail_header_decode(value, text, sizeof(text));
+
+	while ((at = strchr(at, '@'))) {
+		const char *start = at;
+		size_t domain = strcspn(at + 1, ends);
+		char address[SHOWN_SIZE];
+
+		while (start > text && !strchr(ends, start[-1]))
+			start--;
+		(void)snprintf(address, sizeof(address), "%.*s",
+		               (int)((size_t)(at - start) + 1 + domain), start);
+		if (start < at && domain > 0 && !each(address, context))
+			return;
+		at++;
+	}
 }

@@ -72,4 +72,13 @@ void mail_header_each_mailbox(const char *value,
                               bool (*each)(const char *address, void *context),
                               void *context);
 
+/*
+ * Calls each for whatever looks like an address ("a@b") in the decoded value,
+ * as a reader sees it: for a From in which there is no mailbox. Stops when each
+ * returns false.
+ */
+void mail_header_each_shown(const char *value,
+                            bool (*each)(const char *address, void *context),
+                            void *context);
+
 #endif

@@ -83,6 +83,11 @@ OWN = [
     # Whose domain it is, though somebody else solved a captcha.
     forged(30, "alice@{p}", passes("{p}", "spf"), f"boss@{DOMAIN}"),
     forged(31, f"x+boss={DOMAIN}@{{p}}", passes("{p}"), "alice@{p}"),
+    forged(32, "alice@{p}", passes("{p}", "spf"), f"boss@{DOMAIN} <>"),
+    forged(33, "alice@{p}", passes("{p}", "spf"),
+           f"boss@{DOMAIN} alice@{{p}}"),
+    forged(34, "alice@{p}", passes("{p}", "spf"),
+           f"=?utf-8?q?The_boss_=3Cboss=40{DOMAIN}=3E?="),
     # An admin's entry that demands more than there is.
     forged(40, "alice@{p}", passes("{p}", "spf"), origin="admin",
            demand="dkim"),

@@ -107,6 +107,33 @@ START_TEST(every_mailbox)
 }
 END_TEST
 
+static const struct {
+	const char *value, *addresses;
+} shown_rows[] = {
+    {"a@b c@d", "a@b|c@d|"},
+    {"a@b <>", "a@b|"},
+    {"<>a@b", "a@b|"},
+    {"a@b@c", "a@b|b@c|"},
+    {"=?utf-8?q?The_boss_=3Ca=40b=3E?=", "a@b|"},
+    {"=?utf-8?b?YUBi?=", "a@b|"},
+    {"\"a@b\" <c>", "a@b|"},
+    {"@", ""},
+    {"a@ @b", ""},
+    {"Alice", ""},
+    {"", ""},
+};
+
+START_TEST(shown)
+{
+	struct buffer text;
+
+	buffer_init(&text, 1 << 16);
+	mail_header_each_shown(shown_rows[_i].value, append, &text);
+	ck_assert_str_eq(buffer_text(&text), shown_rows[_i].addresses);
+	buffer_release(&text);
+}
+END_TEST
+
 START_TEST(too_small)
 {
 	char address[9] = "x";
@@ -179,6 +206,7 @@ int main(void)
 	TCase *tests = tcase_create("mailbox");
 
 	tcase_add_loop_test(tests, every_mailbox, 0, COUNT(rows));
+	tcase_add_loop_test(tests, shown, 0, COUNT(shown_rows));
 	tcase_add_test(tests, too_small);
 	tcase_add_test(tests, bounds);
 	tcase_add_loop_test(tests, flood, 0, COUNT(floods));
