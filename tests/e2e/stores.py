@@ -57,9 +57,10 @@ class SqliteStore:
             row["recipients"] = {}
             found[row["id"]] = row
         for row in self.rows("SELECT * FROM recipient"):
-            row["state"] = STATES[row["state"]]
-            found[str(uuid.UUID(bytes=row["message"]))]["recipients"][
-                row["address"]] = row
+            message = found.get(str(uuid.UUID(bytes=row["message"])))
+            if message:  # else it came between the two queries
+                row["state"] = STATES[row["state"]]
+                message["recipients"][row["address"]] = row
         return list(found.values())
 
     def challenges(self):
