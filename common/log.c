@@ -53,7 +53,7 @@ static bool is_journal(void)
 	static _Atomic int known; /* 1: it is, -1: it is not */
 	const char *stream;
 	struct stat info;
-	char own[64];
+	char own[64] = "";
 
 	if (!atomic_load(&known)) {
 		stream = getenv("JOURNAL_STREAM");
