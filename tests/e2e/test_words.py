@@ -215,3 +215,23 @@ def test_cases_of_programs_and_people(town, kind):
              if found[case["mail_from"]] not in
              case["right"].get("reason", [""]) and not case.get("hard")]
     assert not wrong
+
+
+def test_cases_of_reasons(town):
+    """Agent and cloud name the same reason, and a true one."""
+    for number, case in enumerate(cases.need("reason-shown")):
+        sender = case["in"].get("mail_from", f"ann@reason{number}.example")
+        lines = case["in"].get("header", ["To: jean@acme.example"])
+        data = stamp(sender) + "\r\n".join(
+            [f"From: {sender}", *lines, "", "Hello\r\n"]).replace(
+                "@acme.example", "@" + DOMAIN).encode()
+        assert town.send(sender, JEAN, data,
+                         client=f"192.0.2.{number + 1}")[0] == 250
+        wait_for(lambda who=sender: who in reasons(town), 20, "registered")
+        held = [m for m in town.queue() if m["sender"] == sender]
+        agent, cloud = held[-1]["challenge_reason"], reasons(town)[sender]
+        assert agent == cloud, case["id"]
+        if not cloud:
+            town.wait_delivered(sender)
+        assert cloud != "null-sender" and (
+            not cloud or "may be sent" not in str(case["right"])), case["id"]
