@@ -1,5 +1,6 @@
 """What both programs say to a wrong command line, and lists that are cut: the
 project's own rows, then the collected cases."""
+import os
 import re
 import smtplib
 import subprocess
@@ -14,7 +15,9 @@ def run(stack, program, words):
     conf = stack.cloud_conf if program == "turing-cloud" else stack.agent_conf
     return subprocess.run(
         [stack.program(program), *words, "-c", conf], capture_output=True,
-        text=True, timeout=60, check=False)
+        text=True, timeout=60, check=False,
+        # Else libmongoc may speak of a file of another process.
+        env=dict(os.environ, MONGOC_DISABLE_SHM="1"))
 
 
 def hold(stack, count):
