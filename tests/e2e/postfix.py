@@ -10,6 +10,17 @@ import tempfile
 from harness import free_port, wait_for
 
 
+def main_cf(defaults, settings):
+    """The lines of both, without a default that is set again: each program of
+    Postfix warns of a second one, and postlogd, which warns through its own
+    socket, stands still when that is full."""
+    again = {line.split("=")[0].strip() for line in settings.splitlines()
+             if "=" in line and line[0] not in " \t#"}
+    kept = [line for line in defaults.splitlines()
+            if line.split("=")[0].strip() not in again]
+    return "\n".join(kept) + "\n" + settings + "\n"
+
+
 class Postfix:
     """A private instance: its own configuration, queue and port."""
 
@@ -32,7 +43,7 @@ class Postfix:
         os.chown(self.path("data"), owner.pw_uid,
                  grp.getgrnam("postfix").gr_gid)
         with open(self.path("etc/main.cf"), "w", encoding="utf-8") as out:
-            out.write(f"""
+            out.write(main_cf(f"""
 compatibility_level = 3.6
 queue_directory = {self.path("queue")}
 data_directory = {self.path("data")}
@@ -52,8 +63,7 @@ default_database_type = texthash
 maillog_file = /dev/stdout
 maillog_file_prefixes = /var, /dev/stdout
 smtp_dns_support_level = disabled
-{self.settings}
-""")
+""", self.settings))
         with open(self.path("etc/master.cf"), "w", encoding="utf-8") as out:
             out.write(f"""
 127.0.0.1:{self.port} inet n - n - - smtpd
@@ -91,8 +101,11 @@ postlog unix-dgram n - n - 1 postlogd
             return False
 
     def run(self, *arguments):
-        subprocess.run(["postfix", "-c", self.path("etc"), *arguments],
-                       capture_output=True, check=False)
+        try:
+            subprocess.run(["postfix", "-c", self.path("etc"), *arguments],
+                           capture_output=True, check=False, timeout=60)
+        except subprocess.TimeoutExpired:
+            print(f"postfix {arguments[0]} did not end")
 
     def __exit__(self, kind, value, trace):
         self.run("stop")
