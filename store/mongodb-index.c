@@ -159,39 +159,7 @@ static int look_for(struct mongodb_handle *handle,
 	return code;
 }
 
-static int ensure(struct mongodb_db *db, const struct mongodb_index *index,
-                  struct error *err)
-{
-	struct mongodb_handle handle = {0};
-	bson_t keys = BSON_INITIALIZER;
-	bool found = false;
-	int code = 0;
-
-	if (!read_keys(index->keys, &keys))
-		code = error_set(err, ERR_INVALID, "%s: bad keys", index->name);
-	else
-		code = mongodb_handle_take(&handle, db, index->collection, err);
-	if (!code)
-		code = look_for(&handle, index, &keys, &found, err);
-	if (!code && !found)
-		code = make_index(&handle, index, &keys, err);
-	mongodb_handle_give(&handle);
-	bson_destroy(&keys);
-	return code;
-}
-
-int mongodb_ensure_indexes(struct mongodb_db *db,
-                           const struct mongodb_index *indexes, size_t count,
-                           struct error *err)
-{
-	int code = 0;
-
-	for (size_t i = 0; i < count && !code; i++)
-		code = ensure(db, &indexes[i], err);
-	return code;
-}
-
-/* --- dropping ----------------------------------------------------------- */
+/* --- making and dropping ------------------------------------------------ */
 
 /* Another process may have dropped it meanwhile. */
 static int drop(struct mongodb_handle *handle, const char *name,
@@ -206,9 +174,10 @@ static int drop(struct mongodb_handle *handle, const char *name,
 	return mongodb_failure(name, &error, NULL, true, err);
 }
 
-int mongodb_drop_outdated_index(struct mongodb_db *db,
-                                const struct mongodb_index *index,
-                                struct error *err)
+/* Looks for an index by its name. One that is absent is made; where drops, one
+ * that is there with other keys is dropped instead. */
+static int settle(struct mongodb_db *db, const struct mongodb_index *index,
+                  bool drops, struct error *err)
 {
 	struct mongodb_handle handle = {0};
 	bson_t keys = BSON_INITIALIZER;
@@ -221,9 +190,29 @@ int mongodb_drop_outdated_index(struct mongodb_db *db,
 		code = mongodb_handle_take(&handle, db, index->collection, err);
 	if (!code)
 		code = look_for(&handle, index, &keys, &found, err);
-	if (code == ERR_INVALID && found)
+	if (!code && !found && !drops)
+		code = make_index(&handle, index, &keys, err);
+	else if (code == ERR_INVALID && found && drops)
 		code = drop(&handle, index->name, err);
 	mongodb_handle_give(&handle);
 	bson_destroy(&keys);
 	return code;
+}
+
+int mongodb_ensure_indexes(struct mongodb_db *db,
+                           const struct mongodb_index *indexes, size_t count,
+                           struct error *err)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < count && !code; i++)
+		code = settle(db, &indexes[i], false, err);
+	return code;
+}
+
+int mongodb_drop_outdated_index(struct mongodb_db *db,
+                                const struct mongodb_index *index,
+                                struct error *err)
+{
+	return settle(db, index, true, err);
 }
