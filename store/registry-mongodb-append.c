@@ -108,21 +108,14 @@ int registry_mongodb_raise_sequence(struct registry_mongodb *mongo,
                                     const struct id *tenant, int64_t sequence,
                                     struct error *err)
 {
-	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, highest;
-	bool matched = false;
+	bson_t update = BSON_INITIALIZER, highest;
 	int error;
 
-	(void)mongodb_append_id(&selector, "_id", tenant);
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$max", &highest);
 	(void)BSON_APPEND_INT64(&highest, "decision_sequence", sequence);
 	(void)bson_append_document_end(&update, &highest);
-	/* Index: _id. */
-	error = mongodb_update(mongo->db, REGISTRY_TENANT, &selector, &update,
-	                       false, true, &matched, err);
+	error = registry_mongodb_update_tenant(mongo, tenant, &update, err);
 	bson_destroy(&update);
-	bson_destroy(&selector);
-	if (!error && !matched)
-		return error_set(err, ERR_NOT_FOUND, "no such tenant");
 	return error;
 }
 

@@ -116,6 +116,24 @@ int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
 	return error;
 }
 
+int registry_mongodb_update_tenant(struct registry_mongodb *mongo,
+                                   const struct id *tenant,
+                                   const bson_t *update, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER;
+	bool matched = false;
+	int error;
+
+	(void)mongodb_append_id(&selector, "_id", tenant);
+	/* Index: _id. */
+	error = mongodb_update(mongo->db, REGISTRY_TENANT, &selector, update,
+	                       false, true, &matched, err);
+	bson_destroy(&selector);
+	if (!error && !matched)
+		return error_set(err, ERR_NOT_FOUND, "no such tenant");
+	return error;
+}
+
 /* --- changes that are sure ---------------------------------------------- */
 
 /* What became of a change of which an answer was lost and that a later try

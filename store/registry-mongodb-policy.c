@@ -53,19 +53,16 @@ static int apply_document(struct registry_mongodb *mongo,
 static int raise_tenant(struct registry_mongodb *mongo, const struct id *tenant,
                         int64_t revision, struct error *err)
 {
-	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, max;
+	bson_t update = BSON_INITIALIZER, max;
 	int error;
 
-	(void)mongodb_append_id(&selector, "_id", tenant);
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$max", &max);
 	(void)BSON_APPEND_INT64(&max, "policy_revision", revision);
 	(void)bson_append_document_end(&update, &max);
-	/* Index: _id. */
-	error = mongodb_update(mongo->db, REGISTRY_TENANT, &selector, &update,
-	                       false, true, NULL, err);
-	bson_destroy(&selector);
+	error = registry_mongodb_update_tenant(mongo, tenant, &update, err);
 	bson_destroy(&update);
-	return error;
+	/* It may be gone. */
+	return error == ERR_NOT_FOUND ? 0 : error;
 }
 
 int registry_mongodb_policy_apply(struct registry_mongodb *mongo,

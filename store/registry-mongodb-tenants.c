@@ -34,21 +34,15 @@ int registry_mongodb_tenant_change(struct registry *registry,
                                    struct error *err)
 {
 	struct registry_mongodb *mongo = registry_mongodb(registry);
-	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, set;
-	bool matched = false;
+	bson_t update = BSON_INITIALIZER, set;
 	int error;
 
-	(void)mongodb_append_id(&selector, "_id", &tenant->id);
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
 	(void)registry_mongodb_append_settings(&set, tenant);
 	(void)bson_append_document_end(&update, &set);
-	/* Index: _id. */
-	error = mongodb_update(mongo->db, REGISTRY_TENANT, &selector, &update,
-	                       false, true, &matched, err);
+	error =
+	    registry_mongodb_update_tenant(mongo, &tenant->id, &update, err);
 	bson_destroy(&update);
-	bson_destroy(&selector);
-	if (!error && !matched)
-		return error_set(err, ERR_NOT_FOUND, "no such tenant");
 	if (!error)
 		registry_mongodb_changed(mongo);
 	return error;

@@ -133,6 +133,11 @@ int registry_mongodb_change(struct registry_mongodb *mongo,
 /* 0 when the tenant exists, ERR_NOT_FOUND. Index: _id of tenant. */
 int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
                                  const struct id *tenant, struct error *err);
+/* Makes an update of a tenant's document that may be made twice.
+ * ERR_NOT_FOUND: there is no such tenant. */
+int registry_mongodb_update_tenant(struct registry_mongodb *mongo,
+                                   const struct id *tenant,
+                                   const bson_t *update, struct error *err);
 
 /* --- -pending.c, -append.c ---------------------------------------------- */
 
