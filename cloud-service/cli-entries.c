@@ -68,16 +68,13 @@ static int check_scope(struct cli *cli, const struct registry_tenant *tenant,
 	struct tenant_domains domains = {0};
 	struct error err = {0};
 	bool own;
-	size_t i;
 
 	if (entry->scope == ENTRY_SCOPE_TENANT)
 		return 0;
 	if (tenant_domains_load(&domains, cli->cloud->registry, &tenant->id,
 	                        &err))
 		return cli_fail(cli, &err);
-	for (i = 0; i < domains.count && strcmp(domains.names[i], domain); i++)
-		;
-	own = i < domains.count;
+	own = tenant_domains_include(&domains, domain);
 	tenant_domains_release(&domains);
 	return own ? 0
 	           : cli_usage(cli, "%s: %s is no domain of %s",

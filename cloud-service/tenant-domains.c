@@ -43,11 +43,9 @@ int tenant_domains_load(struct tenant_domains *domains,
 	return 0;
 }
 
-/* context: the struct tenant_domains. */
-static bool has_domain(const char *domain, void *context)
+bool tenant_domains_include(const struct tenant_domains *domains,
+                            const char *domain)
 {
-	const struct tenant_domains *domains = context;
-
 	if (!*domain || domains->count == 0)
 		return false;
 	return bsearch(&domain, domains->names, domains->count,
@@ -57,8 +55,14 @@ static bool has_domain(const char *domain, void *context)
 bool tenant_domains_have(const struct tenant_domains *domains,
                          const char *folded_address)
 {
-	return has_domain(mail_address_domain(folded_address),
-	                  (void *)(uintptr_t)domains);
+	return tenant_domains_include(domains,
+	                              mail_address_domain(folded_address));
+}
+
+/* context: the struct tenant_domains. */
+static bool has_domain(const char *domain, void *context)
+{
+	return tenant_domains_include(context, domain);
 }
 
 bool tenant_domains_claimed(const struct tenant_domains *domains,

@@ -23,6 +23,10 @@ int tenant_domains_load(struct tenant_domains *domains,
 bool tenant_domains_have(const struct tenant_domains *domains,
                          const char *folded_address);
 
+/* Whether a folded domain is one of them. */
+bool tenant_domains_include(const struct tenant_domains *domains,
+                            const char *domain);
+
 /*
  * Whether the mail, which came from outside, names a sender of one of them: in
  * its envelope, inside of a wrapping there, or in From.
