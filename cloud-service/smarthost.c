@@ -44,8 +44,7 @@ struct smarthost {
 
 /* One sending. */
 struct sending {
-	const struct smarthost *smarthost;
-	struct breaker *breaker;
+	struct smarthost *smarthost;
 	struct dialogue dialogue;
 	const char *bytes;
 	size_t size;
@@ -357,7 +356,7 @@ static enum smarthost_outcome judge_refusal(const struct sending *sending,
 {
 	enum refusal refusal =
 	    refusal_judge(verb, reply->code, reply->enhanced, reply->text);
-	struct breaker *breaker = sending->breaker;
+	struct breaker *breaker = &sending->smarthost->breaker;
 
 	if (refusal == REFUSAL_FOR_NOW)
 		return SMARTHOST_DEFERRED;
@@ -403,7 +402,7 @@ static enum smarthost_outcome judge(const struct sending *sending,
 		return judge_refusal(sending, verb, reply);
 	if (dialogue_accepted(dialogue) && sending->ended &&
 	    library_code / 100 == 2) {
-		breaker_taken(sending->breaker);
+		breaker_taken(&sending->smarthost->breaker);
 		return SMARTHOST_SENT;
 	}
 	reply->code = 0;
@@ -494,10 +493,8 @@ enum smarthost_outcome smarthost_send(struct smarthost *smarthost,
                                       const char *bytes, size_t size,
                                       struct smarthost_reply *reply)
 {
-	struct sending sending = {.smarthost = smarthost,
-	                          .breaker = &smarthost->breaker,
-	                          .bytes = bytes,
-	                          .size = size};
+	struct sending sending = {
+	    .smarthost = smarthost, .bytes = bytes, .size = size};
 	enum smarthost_outcome outcome;
 	char peer[PEER_TEXT_SIZE];
 	struct error err = {0};
