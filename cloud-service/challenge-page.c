@@ -469,6 +469,23 @@ void challenge_page_about(struct http_request *request, void *context)
 	show_plain(request, context, CHALLENGE_VIEW_ABOUT);
 }
 
+/* What is shown for a status of the server's; challenge: below /c/. */
+static enum challenge_view_state view_of_status(unsigned status, bool challenge)
+{
+	switch (status) {
+	case 400:
+	case 404:
+		return challenge ? CHALLENGE_VIEW_UNKNOWN
+		                 : CHALLENGE_VIEW_NOTHING;
+	case 405:
+		return CHALLENGE_VIEW_METHOD;
+	case 413:
+		return CHALLENGE_VIEW_LARGE;
+	default:
+		return CHALLENGE_VIEW_TROUBLE;
+	}
+}
+
 bool challenge_page_explain(struct http_request *request, unsigned status,
                             void *context)
 {
@@ -478,21 +495,6 @@ bool challenge_page_explain(struct http_request *request, unsigned status,
 	if (!challenge && (strncmp(path, "/v1/", 4) == 0 || !accept ||
 	                   !strstr(accept, "text/html")))
 		return false;
-	switch (status) {
-	case 400:
-	case 404:
-		show_plain(request, context,
-		           challenge ? CHALLENGE_VIEW_UNKNOWN
-		                     : CHALLENGE_VIEW_NOTHING);
-		return true;
-	case 405:
-		show_plain(request, context, CHALLENGE_VIEW_METHOD);
-		return true;
-	case 413:
-		show_plain(request, context, CHALLENGE_VIEW_LARGE);
-		return true;
-	default:
-		show_plain(request, context, CHALLENGE_VIEW_TROUBLE);
-		return true;
-	}
+	show_plain(request, context, view_of_status(status, challenge));
+	return true;
 }
