@@ -26,6 +26,7 @@ struct composing {
 	const struct challenge_mail *mail;
 	enum text_language first, second;
 	char link[LINK_SIZE];
+	struct challenge_facts facts[TEXT_LANGUAGE_COUNT];
 	struct error *err;
 };
 
@@ -51,23 +52,22 @@ static int render(struct composing *c, const char *asset_name,
 static int render_half(struct composing *c, enum text_language language,
                        enum template_form form, struct buffer *out)
 {
-	struct challenge_facts facts;
-	challenge_facts_fill(&facts, language, c->mail->tenant,
-	                     c->mail->challenge, c->mail->message);
+	const struct challenge_facts *facts = &c->facts[language];
 	const struct template_value values[] = {
 	    {"lang", text_language_code(language)},
 	    /* That the other language follows, in its own words. */
 	    {"hint",
 	     language == c->first ? text_find(c->second, "m.hint") : ""},
 	    {"hint-lang", text_language_code(c->second)},
-	    {"sender", facts.sender},
-	    {"recipient", facts.recipient},
-	    {"name", facts.name},
-	    {"more", facts.more},
+	    {"sender", facts->sender},
+	    {"recipient", facts->recipient},
+	    {"name", facts->name},
+	    {"more", facts->more},
 	    /* No link of a stranger's making stands in a mail of ours. */
-	    {"subject", display_holds_link(facts.subject) ? "" : facts.subject},
-	    {"sent", facts.sent},
-	    {"expires", facts.expires},
+	    {"subject",
+	     display_holds_link(facts->subject) ? "" : facts->subject},
+	    {"sent", facts->sent},
+	    {"expires", facts->expires},
 	    {"link", c->link},
 	    {NULL, NULL},
 	};
@@ -78,10 +78,9 @@ static int render_half(struct composing *c, enum text_language language,
 
 static int render_subject(struct composing *c, struct buffer *out)
 {
-	struct challenge_facts facts;
 	char recipient[4 * SUBJECT_ADDRESS_CHARACTERS + 1];
-	challenge_facts_fill(&facts, c->first, NULL, NULL, c->mail->message);
-	display_clean(facts.recipient, SUBJECT_ADDRESS_CHARACTERS, recipient);
+	display_clean(c->facts[c->first].recipient, SUBJECT_ADDRESS_CHARACTERS,
+	              recipient);
 	const struct template_value values[] = {{"recipient", recipient},
 	                                        {NULL, NULL}};
 	struct template_data data = {values, find_text, &c->first};
@@ -263,6 +262,10 @@ int challenge_mail_render(const struct challenge_mail *mail, struct buffer *out,
 	int r = make_link(&c);
 	if (r)
 		return r;
+	for (int i = 0; i < TEXT_LANGUAGE_COUNT; i++)
+		challenge_facts_fill(&c.facts[i], (enum text_language)i,
+		                     mail->tenant, mail->challenge,
+		                     mail->message);
 	buffer_init(&subject, PART_MAXIMUM);
 	r = render_subject(&c, &subject);
 	if (!r)
