@@ -22,6 +22,7 @@ struct batch {
 	enum register_status *statuses;
 	json_t **refused; /* recipients of each of messages */
 	size_t message_count;
+	bool over_quota; /* some were; the log has the first of them */
 };
 
 static void batch_init(struct batch *batch, size_t count)
@@ -104,38 +105,29 @@ static bool is_known(struct cloud *cloud,
 }
 
 /*
- * Takes out of the batch what the tenant has no room for. The agent keeps it
- * held and sends it again later.
+ * Takes the message that was read last, the item at index, out of the batch
+ * when the tenant has no room for it. The agent keeps it held and sends it
+ * again later.
  */
 static void apply_quota(struct cloud *cloud, const struct api_caller *caller,
-                        struct quota_room room, struct batch *batch)
+                        size_t index, struct quota_room *room,
+                        struct batch *batch)
 {
-	size_t i, at = 0, refused = 0;
+	size_t last = batch->message_count - 1;
+	struct registry_message *message = &batch->messages[last];
 
-	for (i = 0; i < batch->count; i++) {
-		struct registry_message *message = &batch->messages[at];
-
-		if (batch->errors[i])
-			continue;
-		if (quota_fits(&room, message->size) ||
-		    is_known(cloud, message)) {
-			at++;
-			continue;
-		}
-		batch->errors[i] =
-		    mem_copy_string("quota: too much mail is held; it is "
-		                    "registered when there is room again");
-		count_message("over-quota");
-		if (refused++ == 0)
-			log_refused(batch, i, caller, batch->errors[i]);
-		registry_message_release(message);
-		json_decref(batch->refused[at]);
-		batch->message_count--;
-		memmove(message, message + 1,
-		        (batch->message_count - at) * sizeof(*message));
-		memmove(&batch->refused[at], &batch->refused[at + 1],
-		        (batch->message_count - at) * sizeof(json_t *));
-	}
+	if (quota_fits(room, message->size) || is_known(cloud, message))
+		return;
+	batch->errors[index] =
+	    mem_copy_string("quota: too much mail is held; it is registered "
+	                    "when there is room again");
+	count_message("over-quota");
+	if (!batch->over_quota)
+		log_refused(batch, index, caller, batch->errors[index]);
+	batch->over_quota = true;
+	registry_message_release(message);
+	json_decref(batch->refused[last]);
+	batch->message_count = last;
 }
 
 /* What was new counts from now on. */
@@ -156,7 +148,8 @@ static void take_quota(struct cloud *cloud, const struct api_caller *caller,
 	quota_take(cloud->quota, &caller->tenant, messages, bytes);
 }
 
-static void read_item(const json_t *item, size_t index,
+/* Whether the item could be read: it is the last of batch->messages then. */
+static bool read_item(const json_t *item, size_t index,
                       const struct api_caller *caller,
                       const struct tenant_domains *domains, struct batch *batch)
 {
@@ -171,12 +164,13 @@ static void read_item(const json_t *item, size_t index,
 		if (json_array_size(refused) > 0)
 			log_refused(batch, index, caller, "some recipients");
 		batch->refused[batch->message_count++] = refused;
-		return;
+		return true;
 	}
 	json_decref(refused);
 	batch->errors[index] = mem_copy_string(err.text);
 	count_message("refused");
 	log_refused(batch, index, caller, err.text);
+	return false;
 }
 
 static const char *verdict_name(enum registry_state state)
@@ -275,9 +269,9 @@ static void run_batch(struct http_request *request, struct cloud *cloud,
 		result = quota_room(cloud->quota, cloud->registry,
 		                    &caller->tenant, &room, &err);
 	for (i = 0; i < batch->count && !result; i++)
-		read_item(json_array_get(array, i), i, caller, &domains, batch);
-	if (!result)
-		apply_quota(cloud, caller, room, batch);
+		if (read_item(json_array_get(array, i), i, caller, &domains,
+		              batch))
+			apply_quota(cloud, caller, i, &room, batch);
 	if (!result)
 		result = register_messages(cloud, &domains, batch->messages,
 		                           batch->message_count,
