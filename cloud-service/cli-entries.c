@@ -61,57 +61,64 @@ static int read_entry(struct cli *cli, struct entry *entry)
 
 /* Whether the entry is about the tenant's own domains: 0 or an exit status. */
 static int check_scope(struct cli *cli, const struct registry_tenant *tenant,
+                       const struct tenant_domains *domains,
                        const struct entry *entry)
 {
 	const char *at = strrchr(entry->scope_value, '@');
 	const char *domain = at ? at + 1 : entry->scope_value;
-	struct tenant_domains domains = {0};
-	struct error err = {0};
-	bool own;
 
-	if (entry->scope == ENTRY_SCOPE_TENANT)
+	if (entry->scope == ENTRY_SCOPE_TENANT ||
+	    tenant_domains_include(domains, domain))
 		return 0;
-	if (tenant_domains_load(&domains, cli->cloud->registry, &tenant->id,
-	                        &err))
-		return cli_fail(cli, &err);
-	own = tenant_domains_include(&domains, domain);
-	tenant_domains_release(&domains);
-	return own ? 0
-	           : cli_usage(cli, "%s: %s is no domain of %s",
-	                       at ? "--mailbox" : "--domain", domain,
-	                       tenant->name);
+	return cli_usage(cli, "%s: %s is no domain of %s",
+	                 at ? "--mailbox" : "--domain", domain, tenant->name);
 }
 
-static int put_entry(struct cli *cli, const struct registry_tenant *tenant,
-                     struct entry *entry)
+/* Stores the entry and decides the held mail it matches: an exit status. */
+static int put_entry(struct cli *cli, const struct id *tenant,
+                     const struct tenant_domains *domains,
+                     const struct entry *entry)
 {
+	const struct registry_query all = {.tenant = tenant};
 	struct lists_count count = {0};
 	struct entry stored = {0};
 	struct error err = {0};
 	char text[ID_TEXT_SIZE];
-	int result = entry_canonicalise(entry, &err);
 
-	if (result)
-		return cli_usage(cli, "%s", err.text);
-	result = check_scope(cli, tenant, entry);
-	if (result)
-		return result;
-	result = registry_entry_put(cli->cloud->registry, &tenant->id, entry,
-	                            &stored, &err);
-	if (result)
+	if (registry_entry_put(cli->cloud->registry, tenant, entry, &stored,
+	                       &err))
 		return cli_fail(cli, &err);
-	cli_audit(cli, &tenant->id, "entry-add", entry->value,
+	cli_audit(cli, tenant, "entry-add", entry->value,
 	          entry_colour_name(entry->colour));
 	fprintf(cli->out, "%s\n", id_format(&stored.id, text));
 	entry_release(&stored);
-	if (lists_decide_held(cli->cloud->registry, &tenant->id, NULL, NULL,
-	                      "list", &count, &err))
+	if (lists_decide_held(cli->cloud->registry, domains, &all, "list",
+	                      &count, &err))
 		return cli_fail(cli, &err);
 	if (count.released || count.discarded)
 		fprintf(cli->error,
 		        "of the held mail %zu released, %zu discarded\n",
 		        count.released, count.discarded);
 	return CLI_OK;
+}
+
+static int add_entry(struct cli *cli, const struct registry_tenant *tenant,
+                     struct entry *entry)
+{
+	struct tenant_domains domains = {0};
+	struct error err = {0};
+	int status;
+
+	if (entry_canonicalise(entry, &err))
+		return cli_usage(cli, "%s", err.text);
+	if (tenant_domains_load(&domains, cli->cloud->registry, &tenant->id,
+	                        &err))
+		return cli_fail(cli, &err);
+	status = check_scope(cli, tenant, &domains, entry);
+	if (!status)
+		status = put_entry(cli, &tenant->id, &domains, entry);
+	tenant_domains_release(&domains);
+	return status;
 }
 
 static int entry_add(struct cli *cli)
@@ -131,7 +138,7 @@ static int entry_add(struct cli *cli)
 	                                    : cli->domain ? cli->domain
 	                                                  : "");
 	entry.note = mem_copy_string(cli->note ? cli->note : "");
-	status = put_entry(cli, &tenant, &entry);
+	status = add_entry(cli, &tenant, &entry);
 	entry_release(&entry);
 	registry_tenant_release(&tenant);
 	return status;

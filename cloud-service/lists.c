@@ -101,19 +101,22 @@ int lists_decide_message(struct registry *registry,
 	return 0;
 }
 
-static int decide_all(struct registry *registry,
+int lists_decide_held(struct registry *registry,
                       const struct tenant_domains *domains,
-                      struct registry_query *query, const char *by,
+                      const struct registry_query *which, const char *by,
                       struct lists_count *count, struct error *err)
 {
+	struct registry_query query = *which;
 	struct registry_messages page;
 	bool more = true;
 	size_t i;
 	int result = 0;
 
+	query.held = true;
+	query.limit = PAGE_SIZE;
 	while (more && !result) {
 		memset(&page, 0, sizeof(page));
-		result = registry_message_list(registry, query, &page, err);
+		result = registry_message_list(registry, &query, &page, err);
 		if (result)
 			break;
 		for (i = 0; i < page.count && !result; i++)
@@ -121,29 +124,9 @@ static int decide_all(struct registry *registry,
 			                              &page.messages[i], by,
 			                              count, err);
 		if (page.count > 0)
-			query->after = page.messages[page.count - 1].id;
+			query.after = page.messages[page.count - 1].id;
 		more = page.more && page.count > 0;
 		registry_messages_release(&page);
 	}
-	return result;
-}
-
-int lists_decide_held(struct registry *registry, const struct id *tenant,
-                      const char *sender_normal, const struct id *challenge,
-                      const char *by, struct lists_count *count,
-                      struct error *err)
-{
-	struct registry_query query = {.tenant = tenant,
-	                               .held = true,
-	                               .sender_normal = sender_normal,
-	                               .challenge = challenge,
-	                               .limit = PAGE_SIZE};
-	struct tenant_domains domains;
-	int result = tenant_domains_load(&domains, registry, tenant, err);
-
-	if (result)
-		return result;
-	result = decide_all(registry, &domains, &query, by, count, err);
-	tenant_domains_release(&domains);
 	return result;
 }

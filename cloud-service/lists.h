@@ -23,13 +23,14 @@ int lists_decide_message(struct registry *registry,
                          struct lists_count *count, struct error *err);
 
 /*
- * As lists_decide_message() for all held mail of the tenant, or that of one
- * normalised sender, or that hangs on one challenge (NULL: any).
+ * As lists_decide_message() for all held mail that the query asks for: the
+ * tenant's, which it must name, or of that what one normalised sender wrote or
+ * what hangs on one challenge. domains are the tenant's.
  */
-int lists_decide_held(struct registry *registry, const struct id *tenant,
-                      const char *sender_normal, const struct id *challenge,
-                      const char *by, struct lists_count *count,
-                      struct error *err);
+int lists_decide_held(struct registry *registry,
+                      const struct tenant_domains *domains,
+                      const struct registry_query *which, const char *by,
+                      struct lists_count *count, struct error *err);
 
 /* Whether any recipient of the message is held. */
 bool lists_any_held(const struct registry_message *message);

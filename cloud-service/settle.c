@@ -14,26 +14,35 @@
 
 #define PAGE_SIZE 200
 
-/*
- * What the sender's entry is to demand: what vouched for him when he was
- * challenged, a pass of any kind at least.
- */
-static int find_demand(struct cloud *cloud,
+/* Who solved a challenge, and what his entry is to demand. */
+struct solver {
+	const struct registry_challenge *challenge;
+	char sender[MAIL_ADDRESS_SIZE]; /* normalised */
+	/* What vouched for him when he was challenged, any pass at least. */
+	enum mail_pass demand;
+};
+
+static int find_solver(struct cloud *cloud,
                        const struct registry_challenge *challenge,
-                       enum mail_pass *demand, struct error *err)
+                       struct solver *solver, struct error *err)
 {
 	struct registry_message message;
 	struct mail_identity identity;
-	int result = registry_message_read(cloud->registry, &challenge->tenant,
-	                                   &challenge->message, &message, err);
+	int result;
 
-	*demand = MAIL_PASS_SPF;
+	solver->challenge = challenge;
+	solver->demand = MAIL_PASS_SPF;
+	if (mail_sender_normalise(challenge->sender, solver->sender))
+		return error_set(err, ERR_CORRUPT,
+		                 "the challenge's sender is no address");
+	result = registry_message_read(cloud->registry, &challenge->tenant,
+	                               &challenge->message, &message, err);
 	if (result)
 		return result == ERR_NOT_FOUND ? 0 : result;
 	mail_identity_find(&identity, message.sender, message.header_from,
 	                   &message.auth);
-	if (identity.person_pass > *demand)
-		*demand = identity.person_pass;
+	if (identity.person_pass > solver->demand)
+		solver->demand = identity.person_pass;
 	registry_message_release(&message);
 	return 0;
 }
@@ -44,8 +53,7 @@ static int find_demand(struct cloud *cloud,
  * demands a stronger pass than he has now.
  */
 static int has_entry(struct cloud *cloud, const struct id *tenant,
-                     const char *sender, enum mail_pass demand, bool *has,
-                     struct error *err)
+                     const struct solver *solver, bool *has, struct error *err)
 {
 	struct mail_identity identity = {.person_pass = MAIL_PASS_DMARC};
 	struct entry_subject subject = {.identity = &identity,
@@ -55,7 +63,8 @@ static int has_entry(struct cloud *cloud, const struct id *tenant,
 	struct entry entry;
 	int result;
 
-	(void)snprintf(identity.person, sizeof(identity.person), "%s", sender);
+	(void)snprintf(identity.person, sizeof(identity.person), "%s",
+	               solver->sender);
 	result = registry_entry_match(cloud->registry, tenant, &subject, &entry,
 	                              err);
 	*has = false;
@@ -66,14 +75,13 @@ static int has_entry(struct cloud *cloud, const struct id *tenant,
 	*has = entry.scope == ENTRY_SCOPE_TENANT &&
 	       entry.kind == ENTRY_ADDRESS &&
 	       (entry.origin != ENTRY_FROM_CAPTCHA ||
-	        entry_demand(&entry) <= demand);
+	        entry_demand(&entry) <= solver->demand);
 	entry_release(&entry);
 	return 0;
 }
 
 static int put_entry(struct cloud *cloud, const struct id *tenant,
-                     const char *sender, enum mail_pass demand,
-                     const struct id *challenge, struct error *err)
+                     const struct solver *solver, struct error *err)
 {
 	char text[ID_TEXT_SIZE];
 	struct entry entry = {.id = id_new(),
@@ -81,13 +89,14 @@ static int put_entry(struct cloud *cloud, const struct id *tenant,
 	                      .colour = ENTRY_WHITE,
 	                      .kind = ENTRY_ADDRESS,
 	                      .origin = ENTRY_FROM_CAPTCHA,
-	                      .demand = demand,
+	                      .demand = solver->demand,
 	                      .created_ms = clock_wall_ms()};
 	int result;
 
 	entry.scope_value = mem_copy_string("");
-	entry.value = mem_copy_string(sender);
-	entry.note = mem_format("challenge %s", id_format(challenge, text));
+	entry.value = mem_copy_string(solver->sender);
+	entry.note =
+	    mem_format("challenge %s", id_format(&solver->challenge->id, text));
 	result = entry_canonicalise(&entry, err);
 	if (!result)
 		result = registry_entry_put(cloud->registry, tenant, &entry,
@@ -97,37 +106,55 @@ static int put_entry(struct cloud *cloud, const struct id *tenant,
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
-int settle_tenant(struct cloud *cloud,
-                  const struct registry_challenge *challenge,
-                  const struct id *tenant, struct error *err)
+/* Decides the tenant's held mail of the solver. */
+static int decide_held(struct cloud *cloud, const struct solver *solver,
+                       const struct id *tenant, struct error *err)
 {
-	char sender[MAIL_ADDRESS_SIZE];
-	enum mail_pass demand;
-	bool has;
-	int result;
+	const struct registry_query his = {.tenant = tenant,
+	                                   .sender_normal = solver->sender};
+	const struct registry_query attached = {
+	    .tenant = tenant, .challenge = &solver->challenge->id};
+	struct tenant_domains domains;
+	int result =
+	    tenant_domains_load(&domains, cloud->registry, tenant, err);
 
-	if (mail_sender_normalise(challenge->sender, sender))
-		return error_set(err, ERR_CORRUPT,
-		                 "the challenge's sender is no address");
-	result = find_demand(cloud, challenge, &demand, err);
+	if (result)
+		return result;
+	result = lists_decide_held(cloud->registry, &domains, &his, "captcha",
+	                           NULL, err);
 	if (!result)
-		result = has_entry(cloud, tenant, sender, demand, &has, err);
+		result = lists_decide_held(cloud->registry, &domains, &attached,
+		                           "captcha", NULL, err);
+	tenant_domains_release(&domains);
+	return result;
+}
+
+static int settle_one(struct cloud *cloud, const struct solver *solver,
+                      const struct id *tenant, struct error *err)
+{
+	bool has;
+	int result = has_entry(cloud, tenant, solver, &has, err);
+
 	if (!result && !has)
-		result = put_entry(cloud, tenant, sender, demand,
-		                   &challenge->id, err);
+		result = put_entry(cloud, tenant, solver, err);
 	/* The entry stands before the held mail is listed: a message that
 	 * comes in between finds it at its own registration. Only what a pass
 	 * covers is released: whoever hangs on the challenge without one stays
 	 * held. */
 	if (!result)
-		result = lists_decide_held(cloud->registry, tenant, sender,
-		                           NULL, "captcha", NULL, err);
-	if (!result)
-		result =
-		    lists_decide_held(cloud->registry, tenant, NULL,
-		                      &challenge->id, "captcha", NULL, err);
+		result = decide_held(cloud, solver, tenant, err);
 	cloud_wake(cloud, tenant);
 	return result;
+}
+
+int settle_tenant(struct cloud *cloud,
+                  const struct registry_challenge *challenge,
+                  const struct id *tenant, struct error *err)
+{
+	struct solver solver;
+	int result = find_solver(cloud, challenge, &solver, err);
+
+	return result ? result : settle_one(cloud, &solver, tenant, err);
 }
 
 /* The tenants that have mail attached to the challenge. */
@@ -198,14 +225,17 @@ int settle_challenge(struct cloud *cloud,
                      struct error *err)
 {
 	struct tenants tenants = {0};
+	struct solver solver;
 	size_t i;
-	int result;
+	int result = find_solver(cloud, challenge, &solver, err);
 
+	if (result)
+		return result;
 	/* Also without mail attached: a crash may have come before that. */
 	add_tenant(&tenants, &challenge->tenant);
 	result = find_tenants(cloud, &challenge->id, &tenants, err);
 	for (i = 0; i < tenants.count && !result; i++)
-		result = settle_tenant(cloud, challenge, &tenants.ids[i], err);
+		result = settle_one(cloud, &solver, &tenants.ids[i], err);
 	/* Whoever solved it is there, whatever an earlier mail met. */
 	if (!result)
 		result = registry_sender_clear(cloud->registry,
