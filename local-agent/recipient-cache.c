@@ -13,7 +13,8 @@ struct recipient_cache {
 	struct recipient_known *buckets[BUCKETS];
 	struct recipient_known *newest, *oldest;
 	size_t count, maximum;
-	uint64_t seed; /* nobody is to choose addresses that share a bucket */
+	/* Nobody is to choose addresses that share a bucket. */
+	uint8_t secret[CRYPTO_SHORT_KEY_SIZE];
 };
 
 struct recipient_cache *recipient_cache_new(size_t maximum)
@@ -21,7 +22,7 @@ struct recipient_cache *recipient_cache_new(size_t maximum)
 	struct recipient_cache *cache = mem_alloc(sizeof(*cache));
 
 	cache->maximum = maximum;
-	random_bytes(&cache->seed, sizeof(cache->seed));
+	random_bytes(cache->secret, sizeof(cache->secret));
 	return cache;
 }
 
@@ -42,14 +43,10 @@ void recipient_cache_free(struct recipient_cache *cache)
 static struct recipient_known **find(struct recipient_cache *cache,
                                      const char *address)
 {
-	uint64_t hash = cache->seed;
-	struct recipient_known **place;
+	uint64_t hash =
+	    crypto_short_hash(cache->secret, address, strlen(address));
+	struct recipient_known **place = &cache->buckets[hash % BUCKETS];
 
-	for (const char *at = address; *at; at++) {
-		hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
-		hash ^= hash >> 29;
-	}
-	place = &cache->buckets[(hash ^ hash >> 32) % BUCKETS];
 	while (*place && strcmp((*place)->address, address) != 0)
 		place = &(*place)->next;
 	return place;
