@@ -35,12 +35,12 @@ struct seen_file {
 struct recipient_check {
 	const struct agent_config *config;
 	struct loop *loop;
-	struct call_ahead *call_ahead; /* of the loop */
-	struct loop_timer *look;       /* of the loop */
+	struct call_ahead *call_ahead; /* of the loop; NULL with a list */
+	struct loop_timer *look;       /* of the loop; NULL without a list */
 	struct seen_file seen;         /* of the loop, once it runs */
 	pthread_mutex_t lock;          /* of what follows */
-	struct recipient_cache *cache;
-	struct recipient_list *list;
+	struct recipient_cache *cache; /* NULL with a list */
+	struct recipient_list *list;   /* NULL without */
 	struct metric *answers[RECIPIENT_ASKED], *asked, *known;
 };
 
@@ -273,9 +273,10 @@ static void begin(void *argument)
 	    .context = check,
 	};
 
-	check->call_ahead = call_ahead_new(&options);
-	if (check->config->recipients_check != RECIPIENTS_LIST)
+	if (check->config->recipients_check != RECIPIENTS_LIST) {
+		check->call_ahead = call_ahead_new(&options);
 		return;
+	}
 	check->look = loop_timer_new(check->loop, on_look, check);
 	loop_timer_start(check->look, LOOK_MS);
 }
@@ -305,11 +306,12 @@ int recipient_check_start(struct recipient_check **check,
 	made->config = config;
 	(void)pthread_mutex_init(&made->lock, NULL);
 	make_metrics(made);
-	made->cache =
-	    recipient_cache_new((size_t)config->recipients_cache_entries);
 	if (config->recipients_check == RECIPIENTS_LIST) {
 		(void)is_changed(made);
 		result = load_list(made, err);
+	} else {
+		made->cache = recipient_cache_new(
+		    (size_t)config->recipients_cache_entries);
 	}
 	if (!result)
 		result = loop_start(&made->loop, "recipients", err);
