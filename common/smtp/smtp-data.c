@@ -19,6 +19,12 @@ static void blame(struct smtp_data *data, enum smtp_data_fault fault)
 		data->fault = fault;
 }
 
+bool smtp_data_is_passed_on(const struct smtp_data *data)
+{
+	return data->fault == SMTP_DATA_FINE ||
+	       (data->lenient && data->fault != SMTP_DATA_TOO_LARGE);
+}
+
 /* Hands a piece of the message over. */
 static void emit(struct smtp_data *data, const char *from, const char *to)
 {
@@ -26,10 +32,9 @@ static void emit(struct smtp_data *data, const char *from, const char *to)
 		return;
 	data->size += to - from;
 	if (data->maximum && data->size > data->maximum &&
-	    (data->lenient || data->fault == SMTP_DATA_FINE))
+	    smtp_data_is_passed_on(data))
 		data->fault = SMTP_DATA_TOO_LARGE;
-	if (data->fault == SMTP_DATA_FINE ||
-	    (data->lenient && data->fault != SMTP_DATA_TOO_LARGE))
+	if (smtp_data_is_passed_on(data))
 		data->body(data->context, from, (size_t)(to - from));
 }
 

@@ -62,4 +62,7 @@ void smtp_data_init(struct smtp_data *data, int64_t maximum,
  */
 size_t smtp_data_feed(struct smtp_data *data, const char *bytes, size_t size);
 
+/* Whether the body is given the message, in spite of a fault that may be. */
+bool smtp_data_is_passed_on(const struct smtp_data *data);
+
 #endif

@@ -84,13 +84,6 @@ static void refuse_message(struct smtp_server *server)
 		smtp_server_say(server, 421, "4.7.0", OUT_OF_STEP);
 }
 
-/* Whether what is wrong with it is for the policy to deal with. */
-static bool may_pass(const struct smtp_data *data)
-{
-	return data->fault == SMTP_DATA_FINE ||
-	       (data->lenient && data->fault != SMTP_DATA_TOO_LARGE);
-}
-
 /* Counts bytes of the message; cuts the client that never comes to an end. */
 static void count_data(struct smtp_server *server, size_t size)
 {
@@ -121,7 +114,7 @@ size_t smtp_server_take_data(struct smtp_server *server, const char *bytes,
 		return taken;
 	}
 	server->progress++;
-	if (!may_pass(&server->data)) {
+	if (!smtp_data_is_passed_on(&server->data)) {
 		refuse_message(server);
 		return taken;
 	}
