@@ -354,7 +354,7 @@ static void submit(struct parcel *parcel)
 	    .loop = delivery->options.loop,
 	    .done = on_commit,
 	};
-	if (!delivery->over &&
+	if (!delivery->is_over &&
 	    writer_submit(delivery->options.writer, &parcel->request) == 0)
 		return;
 	parcel_free(parcel);

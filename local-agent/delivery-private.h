@@ -103,13 +103,14 @@ struct delivery {
 	struct loop_timer *renewal;
 	struct renewal *renewing; /* with the writer, or NULL */
 	bool probing, stopping, cut;
-	bool over; /* the writer may be gone: nothing is handed to it */
 	atomic_bool away;
 	atomic_size_t reserved, handed;
 	/* For delivery_stop(). */
 	pthread_mutex_t lock;
 	pthread_cond_t quiet;
-	bool is_quiet, is_over;
+	bool is_quiet;
+	bool is_over; /* set on the loop: the writer may be gone, and nothing is
+	                 handed to it */
 	struct metric *delivered, *deferred, *failed, *uncertain, *connects;
 	struct metric *lost;
 };

@@ -370,7 +370,6 @@ static void on_cut(void *argument)
 	loop_timer_free(delivery->resume);
 	delivery->probe = NULL;
 	delivery->resume = NULL;
-	delivery->over = true;
 	(void)pthread_mutex_lock(&delivery->lock);
 	delivery->is_over = true;
 	(void)pthread_cond_signal(&delivery->quiet);
