@@ -310,13 +310,11 @@ int smtp_client_take_rcpt(struct smtp_client *client,
 	if (is_positive(reply)) {
 		one->accepted = true;
 		client->recipients_accepted++;
-		if (client->transaction.probe)
-			conclude_if_over(client, reply);
-		return 0;
+	} else {
+		client->quit_wanted = client->quit_wanted || reply->code == 421;
+		one->outcome = rcpt_outcome(reply);
+		one->refused = copy_reply(reply);
 	}
-	client->quit_wanted = client->quit_wanted || reply->code == 421;
-	one->outcome = rcpt_outcome(reply);
-	one->refused = copy_reply(reply);
 	conclude_if_over(client, reply);
 	return 0;
 }
