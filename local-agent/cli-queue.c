@@ -172,21 +172,15 @@ static int parse_arguments(int argc, char **argv, const char *allowed,
 	    {"next-hop", required_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
-	int option, index = -1;
+	int option;
 
 	optind = 1;
 	opterr = 0;
 	arguments->query.limit = DEFAULT_LIMIT;
-	while ((option = getopt_long(argc, argv, ":s:f:r:n:a:", options,
-	                             &index)) != -1) {
-		if (!strchr(allowed, option))
-			return cli_refuse_option(
-			    argv[0], option,
-			    index < 0 ? NULL : options[index].name, argv);
+	while ((option = cli_next_option(argc, argv, ":s:f:r:n:a:", options,
+	                                 allowed)) != -1)
 		if (take_option(arguments, option))
 			return -1;
-		index = -1;
-	}
 	arguments->ids = argv + optind;
 	arguments->id_count = argc - optind;
 	return 0;

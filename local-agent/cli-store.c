@@ -109,16 +109,12 @@ static int parse(int argc, char **argv, const char *allowed,
 	    {"check", no_argument, NULL, 'k'},
 	    {NULL, 0, NULL, 0},
 	};
-	int option, index = -1;
+	int option;
 
 	optind = 1;
 	opterr = 0; /* it would print what may be a password */
-	while ((option = getopt_long(argc, argv, ":", options, &index)) != -1) {
-		if (!strchr(allowed, option))
-			return cli_refuse_option(
-			    argv[0], option,
-			    index < 0 ? NULL : options[index].name, argv);
-		index = -1;
+	while ((option = cli_next_option(argc, argv, ":", options, allowed)) !=
+	       -1)
 		switch (option) {
 		case 'b':
 			arguments->backend = optarg;
@@ -132,7 +128,6 @@ static int parse(int argc, char **argv, const char *allowed,
 		default:
 			return -1;
 		}
-	}
 	arguments->words = argv + optind;
 	arguments->count = argc - optind;
 	return 0;

@@ -157,11 +157,14 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-int cli_refuse_option(const char *command, int option, const char *name,
-                      char *const *argv)
+/*
+ * Says what getopt_long() stumbled over: an option that the command does not
+ * take ('?', or a known one whose long name, or NULL, is given) or one without
+ * its value (':').
+ */
+static void refuse_option(const char *command, int option, const char *name,
+                          const char *given)
 {
-	const char *given = argv[optind - 1];
-
 	/* Not what stands behind "=": it may be a password. */
 	if (option == ':')
 		(void)fprintf(stderr, "turing-agent: %s needs a value\n",
@@ -172,7 +175,19 @@ int cli_refuse_option(const char *command, int option, const char *name,
 	else
 		(void)fprintf(stderr, "turing-agent: %s takes no %.*s\n",
 		              command, text_shown_length(given), given);
-	return -1;
+}
+
+int cli_next_option(int argc, char **argv, const char *letters,
+                    const struct option *options, const char *allowed)
+{
+	int index = -1;
+	int option = getopt_long(argc, argv, letters, options, &index);
+
+	if (option == -1 || strchr(allowed, option))
+		return option;
+	refuse_option(argv[0], option, index < 0 ? NULL : options[index].name,
+	              argv[optind - 1]);
+	return '?';
 }
 
 static bool is_help(const char *word)

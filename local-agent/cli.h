@@ -15,13 +15,16 @@
 /* The whole program: returns the exit status. */
 int cli_main(int argc, char **argv);
 
+struct option;
+
 /*
- * Says what getopt_long() stumbled over: an option that the command does not
- * take ('?', or a known one whose long name, or NULL, is given) or one without
- * its value (':'). Returns -1.
+ * The next option of argv, of which argv[0] is the command, by getopt_long():
+ * its letter, -1 at the end, or '?' after it was said what is wrong: the value
+ * is missing (letters begins with ":"), or it is none of those whose letters
+ * are allowed. optind is 1 and opterr 0 before the first.
  */
-int cli_refuse_option(const char *command, int option, const char *name,
-                      char *const *argv);
+int cli_next_option(int argc, char **argv, const char *letters,
+                    const struct option *options, const char *allowed);
 
 /*
  * "queue list|show|release|discard|retry": argv[0] is "queue". config is in
