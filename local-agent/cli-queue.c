@@ -36,20 +36,20 @@ struct action {
 	const char *done; /* "released" */
 };
 
-static const struct action actions[] = {
-    {"release",
-     SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) |
-         SPOOL_IN(SPOOL_FAILED),
-     SPOOL_QUEUED, "released"},
-    {"discard",
-     SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) |
-         SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) |
-         SPOOL_IN(SPOOL_FAILED),
-     SPOOL_DISCARDED, "discarded"},
-    {"retry",
-     SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) | SPOOL_IN(SPOOL_FAILED),
-     SPOOL_QUEUED, "due now"},
-};
+static const struct action release = {
+    "release",
+    SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) | SPOOL_IN(SPOOL_FAILED),
+    SPOOL_QUEUED, "released"};
+static const struct action discard = {
+    "discard",
+    SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) |
+        SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) |
+        SPOOL_IN(SPOOL_FAILED),
+    SPOOL_DISCARDED, "discarded"};
+static const struct action retry = {
+    "retry",
+    SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) | SPOOL_IN(SPOOL_FAILED),
+    SPOOL_QUEUED, "due now"};
 
 void cli_queue_usage(void)
 {
@@ -331,7 +331,7 @@ static int commit_move(struct spool *spool, const struct action *action,
 		change.move.next_hop =
 		    arguments->next_hop ? arguments->next_hop : "";
 	/* Who let it through stays on record while it goes the same way. */
-	if (strcmp(action->name, "retry") == 0 && !arguments->next_hop &&
+	if (action == &retry && !arguments->next_hop &&
 	    current->state != SPOOL_FAILED) {
 		change.move.by = current->by;
 		change.move.why = current->why;
@@ -468,62 +468,62 @@ static int change(struct spool *spool, const struct action *action,
 	return status;
 }
 
-static int run(struct spool *spool, const char *name,
-               struct arguments *arguments)
-{
-	size_t i = 0;
-
-	if (strcmp(name, "list") == 0)
-		return list(spool, arguments);
-	if (strcmp(name, "show") == 0)
-		return show(spool, arguments);
-	while (strcmp(name, actions[i].name) != 0)
-		i++;
-	return change(spool, &actions[i], arguments);
-}
-
 /* The commands, and what each takes. */
 static const struct queue_command {
 	const char *name;
 	const char *options; /* short names, see parse_arguments() */
 	bool ids;            /* it needs some */
+	int (*run)(struct spool *spool, struct arguments *arguments);
+	const struct action *action; /* where it is a change */
 } commands[] = {
-    {"list", "sfrnaj", false}, {"show", "", true},    {"release", "rh", true},
-    {"discard", "r", true},    {"retry", "rh", true},
+    {"list", "sfrnaj", false, list, NULL},
+    {"show", "", true, show, NULL},
+    {"release", "rh", true, NULL, &release},
+    {"discard", "r", true, NULL, &discard},
+    {"retry", "rh", true, NULL, &retry},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-/* Reads the words behind "queue": 0, or -1 after it was said what is wrong. */
-static int read_command(int argc, char **argv, struct arguments *arguments)
+static int run(struct spool *spool, const struct queue_command *command,
+               struct arguments *arguments)
+{
+	return command->action ? change(spool, command->action, arguments)
+	                       : command->run(spool, arguments);
+}
+
+/* Reads the words behind "queue"; NULL after it was said what is wrong. */
+static const struct queue_command *read_command(int argc, char **argv,
+                                                struct arguments *arguments)
 {
 	const char *name = argc >= 2 ? argv[1] : NULL;
-	size_t i;
+	const struct queue_command *command = commands;
 
 	if (!name) {
 		(void)fputs("turing-agent: queue: missing command\n", stderr);
-		return -1;
+		return NULL;
 	}
-	for (i = 0; i < COMMANDS && strcmp(name, commands[i].name) != 0; i++)
-		;
-	if (i == COMMANDS) {
+	while (command < commands + COMMANDS &&
+	       strcmp(name, command->name) != 0)
+		command++;
+	if (command == commands + COMMANDS) {
 		(void)fprintf(stderr,
 		              "turing-agent: unknown queue command \"%.*s\"\n",
 		              text_shown_length(name), name);
-		return -1;
+		return NULL;
 	}
-	if (parse_arguments(argc - 1, argv + 1, commands[i].options, arguments))
-		return -1;
-	if (commands[i].ids == (arguments->id_count > 0))
-		return 0;
-	if (commands[i].ids)
+	if (parse_arguments(argc - 1, argv + 1, command->options, arguments))
+		return NULL;
+	if (command->ids == (arguments->id_count > 0))
+		return command;
+	if (command->ids)
 		(void)fprintf(stderr, "turing-agent: queue %s: missing ID\n",
 		              name);
 	else
 		(void)fprintf(
 		    stderr, "turing-agent: queue %s takes no \"%.*s\"\n", name,
 		    text_shown_length(arguments->ids[0]), arguments->ids[0]);
-	return -1;
+	return NULL;
 }
 
 int cli_queue(const struct agent_config *config, int argc, char **argv)
@@ -536,14 +536,16 @@ int cli_queue(const struct agent_config *config, int argc, char **argv)
 	    .incoming = config->spool_incoming,
 	};
 	struct arguments arguments = {0};
+	const struct queue_command *command =
+	    read_command(argc, argv, &arguments);
 	struct spool *spool = NULL;
 	struct error err = {.text = ""};
 	int status = CLI_USAGE;
 
-	if (read_command(argc, argv, &arguments) == 0) {
+	if (command) {
 		status = spool_open_shared(&spool, &options, &err)
 		             ? fail("cannot open the spool", &err)
-		             : run(spool, argv[1], &arguments);
+		             : run(spool, command, &arguments);
 		spool_close(spool);
 	}
 	free(arguments.next_hop);
