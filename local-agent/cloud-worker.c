@@ -200,6 +200,11 @@ void cloud_worker_wake(struct cloud_worker *worker)
 		(void)pthread_cond_signal(&worker->changed);
 }
 
+const char *cloud_text(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
 /* Whether the cloud says that it read the request and found it wrong: others
  * answer 400 too, and the cloud itself does for what a proxy garbled. */
 static bool is_refusal(const struct http_answer *answer)
@@ -208,8 +213,7 @@ static bool is_refusal(const struct http_answer *answer)
 	    "urn:turing:problem:invalid-field",
 	    "urn:turing:problem:malformed-json",
 	};
-	const char *type =
-	    json_string_value(json_object_get(answer->body, "type"));
+	const char *type = cloud_text(answer->body, "type");
 	size_t i;
 
 	if (!type || (answer->status != 400 && answer->status != 422))
@@ -223,8 +227,7 @@ static bool is_refusal(const struct http_answer *answer)
 static int judge_status(struct cloud_worker *worker, const char *path,
                         const struct http_answer *answer)
 {
-	const char *detail =
-	    json_string_value(json_object_get(answer->body, "detail"));
+	const char *detail = cloud_text(answer->body, "detail");
 
 	if (answer->status >= 200 && answer->status < 300)
 		return 0;

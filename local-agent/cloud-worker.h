@@ -70,4 +70,7 @@ int cloud_worker_call(struct cloud_worker *worker, const char *method,
 int64_t cloud_worker_poll_pause_ms(const struct cloud_worker *worker,
                                    int64_t start_ms);
 
+/* The text of this name in an object of the cloud, or NULL; borrowed. */
+const char *cloud_text(const json_t *object, const char *name);
+
 #endif

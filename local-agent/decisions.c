@@ -62,20 +62,15 @@ static int store_cursor(struct decisions *decisions, int64_t cursor)
 	return result;
 }
 
-static const char *member(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
-}
-
 /* Adds one decision to the batch; mail that is not here any more is done. */
 static int add_decision(struct decisions *decisions, const json_t *item,
                         struct decision_batch *batch)
 {
-	const char *id_text = member(item, "message");
-	const char *recipient = member(item, "recipient");
-	const char *verdict = member(item, "verdict");
-	const char *by = member(item, "by");
-	const char *why = member(item, "why");
+	const char *id_text = cloud_text(item, "message");
+	const char *recipient = cloud_text(item, "recipient");
+	const char *verdict = cloud_text(item, "verdict");
+	const char *by = cloud_text(item, "by");
+	const char *why = cloud_text(item, "why");
 	struct spool_message message;
 	size_t before = batch->count;
 	struct id id;

@@ -110,24 +110,31 @@ static void add_page(struct report *report, const struct spool_page *page)
 /* The cloud itself does not take it: to be told again would not help. */
 static void give_up(struct events *events, const json_t *item, const char *why)
 {
-	const char *words[3] = {"message", "event", "recipient"};
-	size_t i;
-
-	for (i = 0; i < 3; i++)
-		words[i] = json_string_value(json_object_get(item, words[i]));
 	metric_add(events->refused, 1);
-	log_error(words[0], "the cloud refused to be told \"%s\" of %s: %s",
-	          words[1], words[2], why ? why : "no reason given");
+	log_error(cloud_text(item, "message"),
+	          "the cloud refused to be told \"%s\" of %s: %s",
+	          cloud_text(item, "event"), cloud_text(item, "recipient"),
+	          why ? why : "no reason given");
 }
 
-/* "ok", "ignored" and "unknown" settle an event alike, "refused" too. */
-static int read_results(struct events *events, const json_t *answer,
-                        const json_t *sent)
+/* Whether an event of this status need not be told again. */
+static bool is_settled(const char *status)
 {
 	static const char *const words[] = {"ok", "ignored", "unknown",
 	                                    "refused"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (status && strcmp(status, words[i]) == 0)
+			return true;
+	return false;
+}
+
+/* An answer that is not what was agreed gives nothing up. */
+static int read_results(struct events *events, const json_t *answer,
+                        const json_t *sent)
+{
 	const json_t *results = json_object_get(answer, "results"), *result;
-	size_t count = json_array_size(sent), i, j;
+	size_t count = json_array_size(sent), i;
 
 	if (json_array_size(results) != count) {
 		log_error("events", "%zu results for %zu events",
@@ -135,13 +142,8 @@ static int read_results(struct events *events, const json_t *answer,
 		return ERR_PROTOCOL;
 	}
 	for (i = 0; i < count; i++) {
-		const char *word;
-
 		result = json_array_get(results, i);
-		word = json_string_value(json_object_get(result, "status"));
-		for (j = 0; word && j < 4 && strcmp(word, words[j]) != 0; j++)
-			;
-		if (!word || j == 4) {
+		if (!is_settled(cloud_text(result, "status"))) {
 			log_error("events",
 			          "result %zu of %zu is not what was "
 			          "agreed",
@@ -151,11 +153,9 @@ static int read_results(struct events *events, const json_t *answer,
 	}
 	for (i = 0; i < count; i++) {
 		result = json_array_get(results, i);
-		if (strcmp(json_string_value(json_object_get(result, "status")),
-		           "refused") == 0)
+		if (strcmp(cloud_text(result, "status"), "refused") == 0)
 			give_up(events, json_array_get(sent, i),
-			        json_string_value(
-			            json_object_get(result, "error")));
+			        cloud_text(result, "error"));
 	}
 	return 0;
 }

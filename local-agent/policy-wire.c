@@ -5,11 +5,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-
-static const char *member(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
-}
+#include "local-agent/cloud-worker.h"
 
 static int bad(struct error *err, size_t index, const char *field)
 {
@@ -20,7 +16,7 @@ static int bad(struct error *err, size_t index, const char *field)
 static int word(const json_t *object, const char *name,
                 int (*parse)(const char *))
 {
-	const char *text = member(object, name);
+	const char *text = cloud_text(object, name);
 
 	return text ? parse(text) : -1;
 }
@@ -71,7 +67,7 @@ static int read_times(const json_t *object, size_t index, struct entry *entry,
                       struct error *err)
 {
 	const json_t *expires = json_object_get(object, "expires_at");
-	const char *created = member(object, "created_at");
+	const char *created = cloud_text(object, "created_at");
 
 	if (expires && !json_is_null(expires) &&
 	    (!json_is_string(expires) ||
@@ -86,10 +82,10 @@ static int read_times(const json_t *object, size_t index, struct entry *entry,
 static int read_entry(const json_t *object, size_t index, struct entry *entry,
                       struct error *err)
 {
-	const char *id = member(object, "id");
-	const char *value = member(object, "value");
-	const char *scope_value = member(object, "scope_value");
-	const char *note = member(object, "note");
+	const char *id = cloud_text(object, "id");
+	const char *value = cloud_text(object, "value");
+	const char *scope_value = cloud_text(object, "scope_value");
+	const char *note = cloud_text(object, "note");
 
 	entry->scope_value = mem_copy_string(scope_value ? scope_value : "");
 	entry->value = mem_copy_string(value ? value : "");

@@ -7,11 +7,7 @@
 #include "common/clock.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
-
-static const char *member(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
-}
+#include "local-agent/cloud-worker.h"
 
 bool registrar_can_ask(const struct spool_recipient *recipient)
 {
@@ -40,8 +36,8 @@ char *registrar_refusal(const struct spool_message *message,
 	buffer_init(&out, SPOOL_REFUSAL_MAXIMUM);
 	json_array_foreach((json_t *)(uintptr_t)refused, i, item)
 	{
-		const char *address = member(item, "address");
-		const char *why = member(item, "error");
+		const char *address = cloud_text(item, "address");
+		const char *why = cloud_text(item, "error");
 
 		add_refusal(&out, address ? address : "?", why ? why : "?");
 	}
@@ -167,10 +163,10 @@ static int read_verdicts(const json_t *result,
 
 	json_array_foreach((json_t *)(uintptr_t)list, i, item)
 	{
-		const char *address = member(item, "address");
-		const char *verdict = member(item, "verdict");
-		const char *by = member(item, "by");
-		const char *why = member(item, "why");
+		const char *address = cloud_text(item, "address");
+		const char *verdict = cloud_text(item, "verdict");
+		const char *by = cloud_text(item, "by");
+		const char *why = cloud_text(item, "why");
 
 		if (!address || !verdict)
 			return ERR_PROTOCOL;
@@ -190,15 +186,15 @@ int registrar_result(const json_t *answer, size_t index,
 {
 	const json_t *result =
 	    json_array_get(json_object_get(answer, "results"), index);
-	const char *id_text = member(result, "id");
-	const char *word = member(result, "status");
+	const char *id_text = cloud_text(result, "id");
+	const char *word = cloud_text(result, "status");
 	struct id id;
 
 	if (!id_text || !word || id_parse(id_text, &id) ||
 	    !id_equal(&id, &message->id))
 		return ERR_PROTOCOL;
 	if (strcmp(word, "refused") == 0) {
-		const char *why = member(result, "error");
+		const char *why = cloud_text(result, "error");
 
 		*status = REGISTRAR_REFUSED;
 		*refusal =
