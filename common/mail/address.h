@@ -77,6 +77,9 @@ void mail_sender_shown(const char *address, char shown[MAIL_ADDRESS_SIZE]);
  */
 bool mail_sender_unwrap(const char *folded, char inside[MAIL_ADDRESS_SIZE]);
 
+/* Whether domain is top or a name below it, both folded; never for "". */
+bool mail_domain_is_within(const char *domain, const char *top);
+
 /* Writes the domain in lower case and A-labels. 0, or ERR_INVALID. */
 int mail_domain_fold(const char *domain, char *folded, size_t folded_size);
 

@@ -224,17 +224,6 @@ static void copy_domain(const char *value, char domain[AUTHRES_DOMAIN_SIZE])
 		domain[0] = '\0';
 }
 
-/* Whether a is b or a subdomain of it, both folded. */
-static bool is_within(const char *a, const char *b)
-{
-	size_t longer = strlen(a), length = strlen(b);
-
-	if (length == 0 || longer < length ||
-	    strcmp(a + longer - length, b) != 0)
-		return false;
-	return longer == length || a[longer - length - 1] == '.';
-}
-
 /* Works the properties of a result that has been read into s->result. */
 static void finish_result(struct scan *s)
 {
@@ -253,7 +242,7 @@ static void finish_result(struct scan *s)
 	if (!s->given[SLOT_D])
 		(void)snprintf(result->signer, sizeof(result->signer), "%s",
 		               identity);
-	else if (!is_within(identity, result->signer))
+	else if (!mail_domain_is_within(identity, result->signer))
 		result->signer[0] = '\0';
 }
 

@@ -81,6 +81,16 @@ static int fold_unicode(const char *domain, char *folded, size_t folded_size)
 	return 0;
 }
 
+bool mail_domain_is_within(const char *domain, const char *top)
+{
+	size_t length = strlen(domain), top_length = strlen(top);
+
+	if (top_length == 0 || length < top_length ||
+	    strcmp(domain + length - top_length, top) != 0)
+		return false;
+	return length == top_length || domain[length - top_length - 1] == '.';
+}
+
 int mail_domain_fold(const char *domain, char *folded, size_t folded_size)
 {
 	char text[DOMAIN_SIZE];

@@ -30,16 +30,6 @@ static bool glob_matches(const char *pattern, const char *text)
 	return !*pattern;
 }
 
-static bool is_at_or_below(const char *domain, const char *top)
-{
-	size_t length = strlen(domain), top_length = strlen(top);
-
-	if (top_length == 0 || length < top_length ||
-	    strcmp(domain + length - top_length, top) != 0)
-		return false;
-	return length == top_length || domain[length - top_length - 1] == '.';
-}
-
 static bool identity_matches(const struct entry *entry, const char *identity)
 {
 	switch (entry->kind) {
@@ -48,8 +38,8 @@ static bool identity_matches(const struct entry *entry, const char *identity)
 	case ENTRY_DOMAIN:
 		return strcmp(mail_address_domain(identity), entry->value) == 0;
 	case ENTRY_SUBDOMAINS:
-		return is_at_or_below(mail_address_domain(identity),
-		                      entry->value);
+		return mail_domain_is_within(mail_address_domain(identity),
+		                             entry->value);
 	case ENTRY_PATTERN:
 		return glob_matches(entry->value, identity);
 	case ENTRY_NETWORK:

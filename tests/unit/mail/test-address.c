@@ -301,6 +301,19 @@ START_TEST(normalise_refuses)
 }
 END_TEST
 
+START_TEST(domains_below)
+{
+	ck_assert(mail_domain_is_within("example.org", "example.org"));
+	ck_assert(mail_domain_is_within("a.example.org", "example.org"));
+	ck_assert(!mail_domain_is_within("badexample.org", "example.org"));
+	ck_assert(!mail_domain_is_within("example.org", "a.example.org"));
+	ck_assert(!mail_domain_is_within("org", "example.org"));
+	ck_assert(!mail_domain_is_within("example.org", ""));
+	ck_assert(!mail_domain_is_within("", ""));
+	ck_assert(!mail_domain_is_within("", "example.org"));
+}
+END_TEST
+
 static const struct {
 	const char *address;
 	bool null;
@@ -475,6 +488,7 @@ int main(void)
 	tcase_add_loop_test(tests, unwrap, 0, COUNT(normal_rows));
 	tcase_add_loop_test(tests, normalise, 0, COUNT(mailbox_rows));
 	tcase_add_test(tests, normalise_refuses);
+	tcase_add_test(tests, domains_below);
 	tcase_add_loop_test(tests, null_senders, 0, COUNT(null_rows));
 	tcase_add_test(tests, isemail);
 	suite_add_tcase(suite, tests);
