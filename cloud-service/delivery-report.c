@@ -8,6 +8,7 @@
 #include "common/mail/address.h"
 #include "common/mail/header.h"
 #include "common/mail/lexical.h"
+#include "common/smtp/smtp-reply.h"
 
 #define BOUNDARY_SIZE 72 /* RFC 2046 section 5.1.1: 70 at most */
 #define WORD_SIZE     64
@@ -206,22 +207,16 @@ static bool names(const char *value, const char *folded)
 /* RFC 3463 section 2: class "." subject "." detail. */
 static bool read_status(const char *value, char status[12])
 {
-	static const char digits[] = "0123456789";
 	char word[WORD_SIZE];
-	size_t subject, detail;
+	size_t length;
 
 	if (!value)
 		return false;
 	(void)mail_read_word(mail_skip_cfws(value), "", word, sizeof(word));
-	if (!*word || !strchr("245", word[0]) || word[1] != '.')
+	length = smtp_enhanced_length(word);
+	if (length == 0 || word[length])
 		return false;
-	subject = strspn(word + 2, digits);
-	if (subject < 1 || subject > 3 || word[2 + subject] != '.')
-		return false;
-	detail = strspn(word + 3 + subject, digits);
-	if (detail < 1 || detail > 3 || word[3 + subject + detail])
-		return false;
-	memcpy(status, word, strlen(word) + 1);
+	memcpy(status, word, length + 1);
 	return true;
 }
 

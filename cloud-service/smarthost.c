@@ -26,6 +26,7 @@
 #include "common/mail/address.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/smtp/smtp-reply.h"
 
 /* The first pause after a refusal of us; the setting for mails is the limit. */
 #define FIRST_PAUSE_MS 5000
@@ -342,12 +343,10 @@ static void set_library_error(struct smarthost_reply *reply)
 
 static void copy_enhanced(const char *text, char enhanced[12])
 {
-	size_t length = strspn(text, "0123456789.");
+	size_t length = smtp_enhanced_length(text);
 
-	if (length >= 5 && length < 12 && text[1] == '.') {
-		memcpy(enhanced, text, length);
-		enhanced[length] = '\0';
-	}
+	memcpy(enhanced, text, length);
+	enhanced[length] = '\0';
 }
 
 static enum smarthost_outcome judge_refusal(const struct sending *sending,

@@ -9,6 +9,7 @@
 #include "common/mail/address.h"
 #include "common/mail/challenge-rule.h"
 #include "common/mail/identity.h"
+#include "common/smtp/smtp-reply.h"
 
 #define SHOWN_RECIPIENTS 50  /* in the text for people */
 #define REPLY_MAXIMUM    700 /* bytes of an answer in one line */
@@ -169,8 +170,8 @@ static void put_status(struct buffer *out, const char *reply)
 		return;
 	}
 	reply += reply[3] ? 4 : 3;
-	length = strspn(reply, "0123456789.");
-	if (length >= 5 && length <= 9 && reply[0] == '5' && reply[1] == '.' &&
+	length = smtp_enhanced_length(reply);
+	if (length > 0 && reply[0] == '5' &&
 	    (reply[length] == ' ' || !reply[length]))
 		(void)buffer_append(out, reply, length);
 	else

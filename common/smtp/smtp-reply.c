@@ -73,28 +73,33 @@ int smtp_reply_print(const struct smtp_reply *reply, struct buffer *out)
 	}
 }
 
-/* The length of an enhanced code of the reply's class at text, or 0. */
-static size_t enhanced_length(const char *text, int code)
+size_t smtp_enhanced_length(const char *text)
 {
 	size_t length = 1;
 
 	if (text[0] != '2' && text[0] != '4' && text[0] != '5')
 		return 0;
-	if (text[0] - '0' != code / 100)
-		return 0;
 	for (int part = 0; part < 2; part++) {
-		size_t digits = 0;
+		size_t digits;
 
 		if (text[length] != '.')
 			return 0;
 		length++;
-		while (digits < 4 && isdigit((unsigned char)text[length])) {
-			digits++;
-			length++;
-		}
+		digits = strspn(text + length, "0123456789");
 		if (digits < 1 || digits > 3)
 			return 0;
+		length += digits;
 	}
+	return length;
+}
+
+/* The length of an enhanced code of the reply's class at text, or 0. */
+static size_t enhanced_length(const char *text, int code)
+{
+	size_t length = smtp_enhanced_length(text);
+
+	if (length == 0 || text[0] - '0' != code / 100)
+		return 0;
 	return text[length] == ' ' || !text[length] ? length : 0;
 }
 

@@ -19,6 +19,13 @@ struct smtp_reply {
 	char text[SMTP_REPLY_TEXT_SIZE];
 };
 
+/*
+ * The length of the enhanced status code that text begins with, class "."
+ * subject "." detail (RFC 3463 section 2), at most 9; or 0. What follows it is
+ * the caller's to look at: no digit does.
+ */
+size_t smtp_enhanced_length(const char *text);
+
 /* Fills *reply with a formatted text; controls become '?'. */
 void smtp_reply_set(struct smtp_reply *reply, int code, const char *enhanced,
                     const char *format, ...)
