@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/text.h"
 
 #define LINE_MAXIMUM 76
 
@@ -75,16 +76,12 @@ static int append_base64(const char *bytes, size_t size, struct buffer *out)
 	return 0;
 }
 
-/* As many bytes as fit and do not cut a character. */
+/* As many bytes as fit and do not cut a character; one at the least. */
 static size_t word_size(const char *text, size_t room)
 {
-	size_t size = strlen(text);
-	if (size <= room)
-		return size;
-	size = room;
-	while (size > 1 && (text[size] & 0xc0) == 0x80)
-		size--;
-	return size;
+	size_t size = text_utf8_cut(text, room);
+
+	return size > 0 ? size : 1;
 }
 
 /* Whether text may stand as it is; in a phrase, specials may not. */

@@ -6,6 +6,7 @@
 
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/text.h"
 
 static void add(const char *domain, void *context)
 {
@@ -17,11 +18,6 @@ static void add(const char *domain, void *context)
 		    domains->names, domains->count ? domains->count * 2 : 1,
 		    sizeof(*domains->names));
 	domains->names[domains->count++] = mem_copy_string(domain);
-}
-
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 int tenant_domains_load(struct tenant_domains *domains,
@@ -38,7 +34,7 @@ int tenant_domains_load(struct tenant_domains *domains,
 	}
 	if (loaded.count > 1)
 		qsort(loaded.names, loaded.count, sizeof(*loaded.names),
-		      compare);
+		      text_compare);
 	*domains = loaded;
 	return 0;
 }
@@ -49,7 +45,7 @@ bool tenant_domains_include(const struct tenant_domains *domains,
 	if (!*domain || domains->count == 0)
 		return false;
 	return bsearch(&domain, domains->names, domains->count,
-	               sizeof(*domains->names), compare) != NULL;
+	               sizeof(*domains->names), text_compare) != NULL;
 }
 
 bool tenant_domains_have(const struct tenant_domains *domains,

@@ -51,6 +51,31 @@ size_t text_utf8_read(const char *bytes, size_t size, uint32_t *code)
 	return length;
 }
 
+bool text_is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x80)
+			return false;
+	return true;
+}
+
+size_t text_utf8_cut(const char *text, size_t maximum)
+{
+	size_t length = strnlen(text, maximum + 1);
+
+	if (length <= maximum)
+		return length;
+	length = maximum;
+	while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+		length--;
+	return length;
+}
+
+int text_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 size_t text_utf8_write(uint32_t code, char bytes[TEXT_UTF8_SIZE])
 {
 	static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/text.h"
 #include "local-agent/trouble.h"
 
 #define BY_MAXIMUM  64
@@ -39,13 +40,8 @@ static struct spool_change *add_change(struct decision_batch *batch)
 static const char *keep_text(struct decision_batch *batch, const char *text,
                              size_t maximum)
 {
-	size_t length = strnlen(text, maximum + 1);
+	size_t length = text_utf8_cut(text, maximum);
 
-	if (length > maximum)
-		for (length = maximum;
-		     length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;
-		     length--)
-			;
 	if (batch->text_count == batch->text_capacity) {
 		batch->text_capacity =
 		    batch->text_capacity ? batch->text_capacity * 2 : 64;

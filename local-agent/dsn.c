@@ -10,20 +10,13 @@
 #include "common/mail/challenge-rule.h"
 #include "common/mail/identity.h"
 #include "common/smtp/smtp-reply.h"
+#include "common/text.h"
 
 #define SHOWN_RECIPIENTS 50  /* in the text for people */
 #define REPLY_MAXIMUM    700 /* bytes of an answer in one line */
 #define LINE_MAXIMUM     998 /* RFC 5322 section 2.1.1 */
 
 /* --- who is told ------------------------------------------------------- */
-
-static bool is_ascii(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text > '~')
-			return false;
-	return true;
-}
 
 /* Whether a pass covers the address that MAIL FROM named. */
 static bool is_authenticated(const struct spool_message *message)
@@ -52,9 +45,9 @@ static bool is_automatic(const char *reason)
 static bool any_not_ascii(const struct spool_message *message)
 {
 	for (size_t i = 0; i < message->recipient_count; i++)
-		if (!is_ascii(message->recipients[i].address))
+		if (!text_is_ascii(message->recipients[i].address))
 			return true;
-	return !is_ascii(message->sender);
+	return !text_is_ascii(message->sender);
 }
 
 const char *dsn_forbidden(const struct spool_message *message,
@@ -95,14 +88,8 @@ static void put_ascii(struct buffer *out, const char *text, size_t maximum)
 /* Appends UTF-8 text, cut between letters, with controls as "?". */
 static void put_utf8(struct buffer *out, const char *text, size_t maximum)
 {
-	size_t length = strlen(text);
+	size_t length = text_utf8_cut(text, maximum);
 
-	if (length > maximum) {
-		length = maximum;
-		while (length > 0 &&
-		       ((unsigned char)text[length] & 0xc0) == 0x80)
-			length--;
-	}
 	for (size_t i = 0; i < length; i++) {
 		unsigned char byte = (unsigned char)text[i];
 
@@ -194,8 +181,8 @@ static void put_references(struct buffer *out, const char *message_id)
 	size_t length = strlen(message_id);
 
 	if (length < 3 || length > LINE_MAXIMUM - 20 || message_id[0] != '<' ||
-	    message_id[length - 1] != '>' || !is_ascii(message_id) ||
-	    strcspn(message_id, " \t\r\n") != length)
+	    message_id[length - 1] != '>' || !text_is_ascii(message_id) ||
+	    strcspn(message_id, " \t\r\n\x7f") != length)
 		return;
 	(void)buffer_append_format(out, "In-Reply-To: %s\r\nReferences: %s\r\n",
 	                           message_id, message_id);

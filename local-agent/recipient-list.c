@@ -8,6 +8,7 @@
 #include "common/fs.h"
 #include "common/mail/address.h"
 #include "common/mem.h"
+#include "common/text.h"
 
 #define FILE_MAXIMUM ((size_t)256 << 20)
 
@@ -15,11 +16,6 @@ struct recipient_list {
 	char **keys; /* folded, sorted */
 	size_t count, capacity;
 };
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 void recipient_list_free(struct recipient_list *list)
 {
@@ -127,15 +123,17 @@ int recipient_list_load(struct recipient_list **list, const char *path,
 		return result;
 	}
 	if (made->count)
-		qsort(made->keys, made->count, sizeof(*made->keys), by_text);
+		qsort(made->keys, made->count, sizeof(*made->keys),
+		      text_compare);
 	*list = made;
 	return 0;
 }
 
 static bool has_key(const struct recipient_list *list, const char *key)
 {
-	return list->count && bsearch(&key, list->keys, list->count,
-	                              sizeof(*list->keys), by_text) != NULL;
+	return list->count &&
+	       bsearch(&key, list->keys, list->count, sizeof(*list->keys),
+	               text_compare) != NULL;
 }
 
 bool recipient_list_has(const struct recipient_list *list, const char *folded,

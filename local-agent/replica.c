@@ -9,6 +9,7 @@
 #include "common/mail/address.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "common/text.h"
 
 #define DOMAIN_SIZE 256
 
@@ -93,17 +94,12 @@ void replica_release(struct replica *replica, const struct replica_view *view)
 		view_free(unused);
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 bool replica_view_has_domain(const struct replica_view *view,
                              const char *folded)
 {
 	return view->domain_count > 0 &&
 	       bsearch(&folded, view->domains, view->domain_count,
-	               sizeof(*view->domains), compare_texts) != NULL;
+	               sizeof(*view->domains), text_compare) != NULL;
 }
 
 static void install(struct replica *replica, struct counted_view *counted)
@@ -142,7 +138,7 @@ void replica_replace(struct replica *replica, struct entry_set *entries,
 	for (i = 0; i < domain_count; i++)
 		add_domain(view, domains[i]);
 	qsort(view->domains, view->domain_count, sizeof(*view->domains),
-	      compare_texts);
+	      text_compare);
 	install(replica, counted);
 }
 

@@ -53,14 +53,6 @@ static bool literal_plain(const char *text, size_t length)
 	return length > 2 && text[length - 1] == ']';
 }
 
-static bool is_ascii(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text >= 0x80)
-			return false;
-	return true;
-}
-
 static int fold_unicode(const char *domain, char *folded, size_t folded_size)
 {
 	uint8_t *ascii = NULL;
@@ -100,7 +92,7 @@ int mail_domain_fold(const char *domain, char *folded, size_t folded_size)
 		length--;
 	if (!lower_copy(domain, length, text, sizeof(text)))
 		return ERR_INVALID;
-	if (!is_ascii(text))
+	if (!text_is_ascii(text))
 		return fold_unicode(text, folded, folded_size);
 	if (*text == '[' ? !literal_plain(text, length) : !labels_valid(text))
 		return ERR_INVALID;

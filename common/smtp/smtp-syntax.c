@@ -59,10 +59,7 @@ bool smtp_address_valid(enum smtp_path_kind kind, const char *address)
 
 bool smtp_address_needs_utf8(const char *address)
 {
-	for (; *address; address++)
-		if ((unsigned char)*address >= 0x80)
-			return true;
-	return false;
+	return !text_is_ascii(address);
 }
 
 /*

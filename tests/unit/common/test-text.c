@@ -116,11 +116,47 @@ START_TEST(test_no_password_is_shown)
 }
 END_TEST
 
+START_TEST(ascii)
+{
+	ck_assert(text_is_ascii(""));
+	ck_assert(text_is_ascii("a\x7f"));
+	ck_assert(!text_is_ascii("a\x80"));
+	ck_assert(!text_is_ascii("\xc3\xa9"));
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	size_t maximum, length;
+} cut_rows[] = {
+    {"", 0, 0},
+    {"", 5, 0},
+    {"abc", 3, 3},
+    {"abc", 2, 2},
+    {"a\xc3\xa9", 3, 3},
+    {"a\xc3\xa9", 2, 1},
+    {"\xc3\xa9", 1, 0},
+    {"\xf0\x9f\x98\x80x", 4, 4},
+    {"\xf0\x9f\x98\x80x", 3, 0},
+    {"\xe2\x82\xac\xe2\x82\xac", 5, 3},
+};
+
+START_TEST(cuts_between_characters)
+{
+	ck_assert_uint_eq(
+	    text_utf8_cut(cut_rows[_i].text, cut_rows[_i].maximum),
+	    cut_rows[_i].length);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("text");
 	TCase *cases = tcase_create("cases");
 
+	tcase_add_test(cases, ascii);
+	tcase_add_loop_test(cases, cuts_between_characters, 0,
+	                    sizeof(cut_rows) / sizeof(*cut_rows));
 	tcase_add_test(cases, test_hex);
 	tcase_add_loop_test(cases, test_read, 0,
 	                    (int)(sizeof(rows) / sizeof(rows[0])));
