@@ -1,7 +1,9 @@
 /* Reads automatic.tab, which the assembler takes in, once. */
 #include "common/mail/automatic-table.h"
 
+#include <limits.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,14 @@ extern const char automatic_tab[];
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static struct automatic_rows table[AUTOMATIC_PLACE_COUNT];
+/* Places whose rows are compared with how a text begins, and where in them the
+ * rows with a first byte begin. */
+static const bool grouped[AUTOMATIC_PLACE_COUNT] = {
+    [AUTOMATIC_ROLE_NAME] = true,   [AUTOMATIC_ROLE_PREFIX] = true,
+    [AUTOMATIC_ROLE_DOMAIN] = true, [AUTOMATIC_PERSON] = true,
+    [AUTOMATIC_START] = true,       [AUTOMATIC_ANSWERING] = true,
+    [AUTOMATIC_TAG] = true};
+static size_t begins[AUTOMATIC_PLACE_COUNT][UCHAR_MAX + 2];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Kinds that are one word, and the second words of the others. */
@@ -162,6 +172,38 @@ static int compare_rows(const void *a, const void *b)
 	return strcmp(left->text, right->text);
 }
 
+/* A number is "#" in the address that a name is compared with. */
+static unsigned char first_byte(enum automatic_place place,
+                                const struct automatic_row *row)
+{
+	char byte = row->text[0];
+
+	if (place == AUTOMATIC_ROLE_NAME && byte >= '0' && byte <= '9')
+		byte = '#';
+	return (unsigned char)byte;
+}
+
+/* Sorts the rows of a place by their first byte; else their order stays. */
+static void group(enum automatic_place place)
+{
+	struct automatic_rows *rows = &table[place];
+	struct automatic_row *sorted =
+	    mem_alloc_array(rows->count, sizeof(*sorted));
+	size_t next[UCHAR_MAX + 1], *from = begins[place], i;
+
+	for (i = 0; i < rows->count; i++)
+		from[first_byte(place, &rows->rows[i]) + 1]++;
+	for (i = 0; i <= UCHAR_MAX; i++) {
+		from[i + 1] += from[i];
+		next[i] = from[i];
+	}
+	for (i = 0; i < rows->count; i++)
+		sorted[next[first_byte(place, &rows->rows[i])]++] =
+		    rows->rows[i];
+	free(rows->rows);
+	rows->rows = sorted;
+}
+
 static void read_table(void)
 {
 	const char *line = automatic_tab;
@@ -174,10 +216,25 @@ static void read_table(void)
 		line += length + (line[length] == '\n');
 	}
 	qsort(fields->rows, fields->count, sizeof(*fields->rows), compare_rows);
+	for (int place = 0; place < AUTOMATIC_PLACE_COUNT; place++)
+		if (grouped[place])
+			group((enum automatic_place)place);
 }
 
 const struct automatic_rows *automatic_rows(enum automatic_place place)
 {
 	(void)pthread_once(&once, read_table);
 	return &table[place];
+}
+
+struct automatic_rows automatic_rows_for(enum automatic_place place,
+                                         const char *text)
+{
+	const struct automatic_rows *rows = automatic_rows(place);
+	const size_t *from = &begins[place][(unsigned char)*text];
+
+	if (!grouped[place])
+		return *rows;
+	return (struct automatic_rows){.rows = rows->rows + from[0],
+	                               .count = from[1] - from[0]};
 }

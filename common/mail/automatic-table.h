@@ -43,9 +43,20 @@ struct automatic_rows {
 
 /*
  * The rows of a place, in the order of the file; those of AUTOMATIC_FIELD by
- * name, those with a "*" in it behind the others. The table is read at the
- * first call, from any thread; a row that cannot be read ends the process.
+ * name, those with a "*" in it behind the others; where rows are compared with
+ * how a text begins (AUTOMATIC_ROLE_NAME, _ROLE_PREFIX, _ROLE_DOMAIN, _PERSON,
+ * _START, _ANSWERING, _TAG) by their first byte before that. The table is read
+ * at the first call, from any thread; a row that cannot be read ends the
+ * process.
  */
 const struct automatic_rows *automatic_rows(enum automatic_place place);
+
+/*
+ * Those rows of a place that may match text, in the order of the file: where
+ * rows are compared with how a text begins, those with its first byte; else
+ * all. They are the table's. Threads as automatic_rows().
+ */
+struct automatic_rows automatic_rows_for(enum automatic_place place,
+                                         const char *text);
 
 #endif

@@ -197,11 +197,11 @@ static bool row_is_of(enum automatic_place place,
 
 static bool any_row(enum automatic_place place, const struct local *local)
 {
-	const struct automatic_rows *rows = automatic_rows(place);
+	struct automatic_rows rows = automatic_rows_for(place, local->plain);
 	size_t i;
 
-	for (i = 0; i < rows->count; i++)
-		if (row_is_of(place, &rows->rows[i], local))
+	for (i = 0; i < rows.count; i++)
+		if (row_is_of(place, &rows.rows[i], local))
 			return true;
 	return false;
 }
@@ -345,22 +345,22 @@ static bool subject_is(enum automatic_place place,
 static enum automatic_class find_subject(enum automatic_place place,
                                          const char *text)
 {
-	const struct automatic_rows *rows = automatic_rows(place);
+	struct automatic_rows rows = automatic_rows_for(place, text);
 	size_t i;
 
-	for (i = 0; i < rows->count; i++)
-		if (subject_is(place, &rows->rows[i], text))
-			return rows->rows[i].class;
+	for (i = 0; i < rows.count; i++)
+		if (subject_is(place, &rows.rows[i], text))
+			return rows.rows[i].class;
 	return AUTOMATIC_NONE;
 }
 
 static bool is_persons(const char *text)
 {
-	const struct automatic_rows *rows = automatic_rows(AUTOMATIC_PERSON);
+	struct automatic_rows rows = automatic_rows_for(AUTOMATIC_PERSON, text);
 	size_t i;
 
-	for (i = 0; i < rows->count; i++) {
-		const struct automatic_row *row = &rows->rows[i];
+	for (i = 0; i < rows.count; i++) {
+		const struct automatic_row *row = &rows.rows[i];
 		const char *rest = text + row->length;
 
 		if (strncmp(text, row->text, row->length) != 0)
@@ -375,13 +375,13 @@ static bool is_persons(const char *text)
 /* The class of a tag in brackets, "[" or U+3010 and their likes. */
 static enum automatic_class find_tag(const char *tag, size_t length)
 {
-	const struct automatic_rows *rows = automatic_rows(AUTOMATIC_TAG);
+	struct automatic_rows rows = automatic_rows_for(AUTOMATIC_TAG, tag);
 	size_t i;
 
-	for (i = 0; i < rows->count; i++)
-		if (rows->rows[i].length == length &&
-		    strncmp(rows->rows[i].text, tag, length) == 0)
-			return rows->rows[i].class;
+	for (i = 0; i < rows.count; i++)
+		if (rows.rows[i].length == length &&
+		    strncmp(rows.rows[i].text, tag, length) == 0)
+			return rows.rows[i].class;
 	return AUTOMATIC_NONE;
 }
 

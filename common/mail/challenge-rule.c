@@ -79,9 +79,10 @@ static bool is_content_type(const struct mail_header *header, const char *type)
 	return strcasecmp(word, type) == 0;
 }
 
-/* Calls is for the first mailbox of each field of this name. */
+/* Calls is for the first mailbox of each field of this name, but for known,
+ * which is not. */
 static bool any_mailbox(const struct mail_header *header, const char *name,
-                        bool (*is)(const char *address))
+                        bool (*is)(const char *address), const char *known)
 {
 	long at = -1;
 
@@ -90,7 +91,7 @@ static bool any_mailbox(const struct mail_header *header, const char *name,
 
 		if (mail_header_mailbox(header->fields[at].value, address,
 		                        sizeof(address)) == 0 &&
-		    is(address))
+		    strcasecmp(address, known) != 0 && is(address))
 			return true;
 	}
 	return false;
@@ -133,7 +134,8 @@ static bool is_null_sender(const struct message *message)
 
 	return mail_address_is_null_sender(f->sender) ||
 	       mail_address_is_null_sender(f->identity->person) ||
-	       any_mailbox(f->header, "From", mail_address_is_null_sender) ||
+	       any_mailbox(f->header, "From", mail_address_is_null_sender,
+	                   f->identity->person) ||
 	       has_null_from(f->header) || null_return_path(f->header) ||
 	       is_content_type(f->header, "multipart/report") ||
 	       is_content_type(f->header, "message/delivery-status") ||
@@ -190,12 +192,15 @@ static bool is_list(const struct message *message)
 static bool is_role_sender(const struct message *message)
 {
 	const struct challenge_facts *f = message->facts;
+	const char *person = f->identity->person;
 
-	return automatic_address(f->sender) ||
-	       mail_identity_is_role(f->identity) ||
-	       any_mailbox(f->header, "From", automatic_address) ||
-	       any_mailbox(f->header, "Sender", automatic_address) ||
-	       any_mailbox(f->header, "Reply-To", automatic_address);
+	/* Forms are there but for a sender that is no address. */
+	if (f->identity->form_count == 0 && automatic_address(f->sender))
+		return true;
+	return mail_identity_is_role(f->identity) ||
+	       any_mailbox(f->header, "From", automatic_address, person) ||
+	       any_mailbox(f->header, "Sender", automatic_address, person) ||
+	       any_mailbox(f->header, "Reply-To", automatic_address, person);
 }
 
 /* A pass of somebody else's domain would let him aim our challenges. */

@@ -110,12 +110,16 @@ void mail_identity_find(struct mail_identity *identity, const char *sender,
 
 bool mail_identity_is_role(const struct mail_identity *identity)
 {
+	bool asked = false; /* the person is one of the forms */
 	size_t i;
 
-	for (i = 0; i < identity->form_count; i++)
+	for (i = 0; i < identity->form_count; i++) {
 		if (automatic_address(identity->forms[i]))
 			return true;
-	return automatic_address(identity->person);
+		asked =
+		    asked || strcmp(identity->forms[i], identity->person) == 0;
+	}
+	return !asked && automatic_address(identity->person);
 }
 
 bool mail_identity_names(const struct mail_identity *identity,
