@@ -241,8 +241,9 @@ static void break_loop(struct verdict *verdict, const char *why)
 	(void)snprintf(verdict->why, sizeof(verdict->why), "%s", why);
 }
 
+/* All but its recipient is set in mail, which is the same for each. */
 static void judge_recipient(const struct letter *letter,
-                            const struct mail_identity *identity,
+                            const struct entry_subject *mail,
                             const struct agent_config *config,
                             const struct replica_view *view,
                             const char *loop_why,
@@ -250,18 +251,12 @@ static void judge_recipient(const struct letter *letter,
 {
 	const struct spool_message *message = &letter->message;
 	char folded[MAIL_ADDRESS_SIZE];
-	struct entry_subject subject = {
-	    .identity = identity,
-	    .recipient = folded,
-	    .client_address = message->client_address,
-	    .claims_own_domain = mail_identity_names(identity, own_domain,
-	                                             (void *)(uintptr_t)view),
-	    .now_ms = message->received_ms,
-	};
+	struct entry_subject subject = *mail;
 	struct verdict verdict;
 
 	if (mail_address_fold(recipient->address, folded))
 		folded[0] = '\0';
+	subject.recipient = folded;
 	verdict_decide(view, &subject, &verdict);
 	/* What cannot be sent as it came waits for somebody to look at it. */
 	if (letter->fault && verdict.state != SPOOL_DISCARDED) {
@@ -331,6 +326,7 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	struct spool_message *message = &letter->message;
 	char loop_why[VERDICT_WHY_SIZE];
 	struct mail_identity identity;
+	struct entry_subject subject = {.identity = &identity};
 	size_t i;
 
 	message->id = id_new();
@@ -343,8 +339,12 @@ void letter_judge(struct letter *letter, struct intake *intake,
 	keep_identity(message, &identity);
 	keep_challenge_reason(letter, &identity, config, view);
 	find_loop(letter, config, loop_why);
+	subject.client_address = message->client_address;
+	subject.claims_own_domain =
+	    mail_identity_names(&identity, own_domain, (void *)(uintptr_t)view);
+	subject.now_ms = message->received_ms;
 	for (i = 0; i < message->recipient_count; i++)
-		judge_recipient(letter, &identity, config, view, loop_why,
+		judge_recipient(letter, &subject, config, view, loop_why,
 		                &message->recipients[i]);
 	replica_release(intake->options.replica, view);
 	message->registered = letter_count(letter, SPOOL_HELD) == 0;
