@@ -13,24 +13,9 @@ struct touch {
 
 static const struct id *id_of(const struct spool_change *change)
 {
-	switch (change->kind) {
-	case SPOOL_ADD:
-	case SPOOL_COPY:
+	if (change->kind == SPOOL_ADD || change->kind == SPOOL_COPY)
 		return &change->add.message->id;
-	case SPOOL_MOVE:
-		return &change->move.id;
-	case SPOOL_REGISTERED:
-	case SPOOL_REPORTED:
-		return &change->mark.id;
-	case SPOOL_REFUSED:
-		return &change->refuse.id;
-	case SPOOL_RENEW:
-		return &change->renew.id;
-	case SPOOL_DSN:
-		return &change->dsn.id;
-	default:
-		return NULL;
-	}
+	return spool_mongodb_edited(change);
 }
 
 static int by_id(const void *a, const void *b)

@@ -140,7 +140,7 @@ static int by_group_id(const void *id, const void *group)
 	              sizeof(struct id));
 }
 
-static const struct id *id_of(const struct spool_change *change)
+const struct id *spool_mongodb_edited(const struct spool_change *change)
 {
 	switch (change->kind) {
 	case SPOOL_MOVE:
@@ -188,7 +188,7 @@ static int init_work(struct work *work, size_t first, size_t end)
 	if (!work->references || !work->groups || !work->ids || !work->edits)
 		return ERR_MEMORY;
 	for (size_t i = first; i < end; i++) {
-		const struct id *id = id_of(&work->changes[i]);
+		const struct id *id = spool_mongodb_edited(&work->changes[i]);
 
 		if (id && !work->done[i])
 			work->references[work->reference_count++] =

@@ -143,6 +143,9 @@ int spool_mongodb_edits_send(struct spool_mongodb *spool,
 bool spool_mongodb_edit_is_made(const struct spool_mongodb_record *record,
                                 const struct id *token);
 
+/* The message in which the change is made; NULL for ADD, COPY and SET. */
+const struct id *spool_mongodb_edited(const struct spool_change *change);
+
 /* Makes one change in the record; what the change gets as its result. */
 int spool_mongodb_apply(struct spool_mongodb_record *record,
                         const struct spool_change *change,
