@@ -30,7 +30,7 @@ static void summarise_recipient(const struct spool_message *message,
 
 	if (in & WAITING)
 		lower(&summary->hold_until_ms, message->expires_ms);
-	if (recipient->state == SPOOL_FAILED && recipient->keep_until_ms)
+	if (spool_recipient_is_kept(recipient))
 		lower(&summary->hold_until_ms, recipient->keep_until_ms);
 	if (!(in & QUEUE))
 		return;
@@ -91,8 +91,7 @@ void spool_mongodb_summarise(const struct spool_message *message,
 		reports = reports || recipient->event_pending;
 		dsn = dsn || recipient->dsn == SPOOL_DSN_DUE ||
 		      recipient->dsn == SPOOL_DSN_QUEUED;
-		kept += recipient->state == SPOOL_FAILED &&
-		        recipient->keep_until_ms;
+		kept += spool_recipient_is_kept(recipient);
 		claimed = claimed ||
 		          (recipient->lease_owner && *recipient->lease_owner);
 		summarise_recipient(message, recipient, summary);
@@ -177,7 +176,7 @@ static void append_lease(bson_t *document,
 static void append_failure(bson_t *document,
                            const struct spool_recipient *recipient)
 {
-	if (recipient->state == SPOOL_FAILED && recipient->keep_until_ms)
+	if (spool_recipient_is_kept(recipient))
 		(void)mongodb_append_time(document, "keep_until",
 		                          recipient->keep_until_ms);
 	if (recipient->dsn != SPOOL_DSN_NONE)

@@ -61,7 +61,7 @@ static int64_t waits_until(const struct spool_message *message,
 {
 	if (SPOOL_IN(recipient->state) & WAITING)
 		return message->expires_ms;
-	if (recipient->state == SPOOL_FAILED && recipient->keep_until_ms)
+	if (spool_recipient_is_kept(recipient))
 		return recipient->keep_until_ms;
 	return SPOOL_MONGODB_NEVER;
 }
@@ -75,7 +75,7 @@ static bool fits_recipient(const struct spool_query *query,
 	if (query->event_pending && !recipient->event_pending)
 		return false;
 	if (query->kept && recipient->state == SPOOL_FAILED &&
-	    !recipient->keep_until_ms)
+	    !spool_recipient_is_kept(recipient))
 		return false;
 	if (query->dsn && recipient->dsn != SPOOL_DSN_DUE &&
 	    recipient->dsn != SPOOL_DSN_QUEUED)

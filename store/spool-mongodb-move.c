@@ -39,7 +39,8 @@ static int judge(const struct spool_change *change,
 	if (!(SPOOL_IN(recipient->state) & change->move.from))
 		return ERR_CONFLICT;
 	if (!spool_state_may_become(recipient->state, change->move.to) ||
-	    (recipient->state == SPOOL_FAILED && !recipient->keep_until_ms))
+	    (recipient->state == SPOOL_FAILED &&
+	     !spool_recipient_is_kept(recipient)))
 		return ERR_INVALID;
 	if (owner && strcmp(owner, or_empty(recipient->lease_owner)) != 0)
 		return ERR_CONFLICT;

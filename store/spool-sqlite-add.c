@@ -166,8 +166,7 @@ static int insert_recipients(struct spool_sqlite_batch *batch,
 		if (result < 0)
 			return result;
 		batch->delta.recipients[recipient->state]++;
-		batch->delta.kept += recipient->state == SPOOL_FAILED &&
-		                     recipient->keep_until_ms;
+		batch->delta.kept += spool_recipient_is_kept(recipient);
 		over = over && spool_recipient_is_over(recipient);
 	}
 	if (over)

@@ -67,10 +67,15 @@ bool spool_state_is_final(enum spool_state state)
 	return (unsigned)state < SPOOL_STATE_COUNT && (SPOOL_IN(state) & FINAL);
 }
 
+bool spool_recipient_is_kept(const struct spool_recipient *recipient)
+{
+	return recipient->state == SPOOL_FAILED && recipient->keep_until_ms;
+}
+
 bool spool_recipient_is_over(const struct spool_recipient *recipient)
 {
 	return spool_state_is_final(recipient->state) &&
-	       (recipient->state != SPOOL_FAILED || !recipient->keep_until_ms);
+	       !spool_recipient_is_kept(recipient);
 }
 
 const char *spool_dsn_name(enum spool_dsn dsn)

@@ -164,6 +164,9 @@ int spool_dsn_parse(const char *name);
 /* Whether a recipient in this state stays in it unless somebody acts. */
 bool spool_state_is_final(enum spool_state state);
 
+/* Whether the recipient failed and its body is kept for somebody to act. */
+bool spool_recipient_is_kept(const struct spool_recipient *recipient);
+
 /*
  * Whether nothing can become of the recipient any more: it is final, and not
  * kept after a failure.
