@@ -206,17 +206,23 @@ int spool_sqlite_dsn(struct spool_sqlite_batch *batch,
 	           : 0;
 }
 
-static int message_exists(struct sqlite_db *db, const struct id *id,
-                          struct error *err)
+/* 1 when the statement finds something by the id, 0 when not. */
+static int exists(struct sqlite_db *db, const char *sql, const struct id *id,
+                  struct error *err)
 {
-	struct sqlite_query *query =
-	    sqlite_query(db, "SELECT 1 FROM message WHERE id = ?1");
+	struct sqlite_query *query = sqlite_query(db, sql);
 	int result;
 
 	sqlite_bind_id(query, 1, id);
 	result = sqlite_step(query, err);
 	sqlite_reset(query);
 	return result;
+}
+
+static int message_exists(struct sqlite_db *db, const struct id *id,
+                          struct error *err)
+{
+	return exists(db, "SELECT 1 FROM message WHERE id = ?1", id, err);
 }
 
 /* What was refused before is over; what is refused still is kept. */
@@ -283,26 +289,14 @@ int spool_sqlite_mark(struct spool_sqlite_batch *batch,
 	           : mark_reported(batch, change, err);
 }
 
-/* 1 where the cloud is still to hear of the message, 0 where not. */
-static int is_unregistered(struct sqlite_db *db, const struct id *id,
-                           struct error *err)
-{
-	struct sqlite_query *query =
-	    sqlite_query(db, "SELECT 1 FROM unregistered WHERE message = ?1");
-	int result;
-
-	sqlite_bind_id(query, 1, id);
-	result = sqlite_step(query, err);
-	sqlite_reset(query);
-	return result;
-}
-
 int spool_sqlite_refuse(struct spool_sqlite_batch *batch,
                         struct spool_change *change, struct error *err)
 {
 	const struct id *id = &change->refuse.id;
 	struct sqlite_query *query;
-	int result = is_unregistered(batch->db, id, err);
+	int result =
+	    exists(batch->db, "SELECT 1 FROM unregistered WHERE message = ?1",
+	           id, err);
 
 	if (!result) {
 		result = message_exists(batch->db, id, err);
