@@ -60,6 +60,14 @@ int registry_sqlite_challenge_unchanged(struct sqlite_db *db,
 /* In the order in which registry_sqlite_read_dead() reads them. */
 #define DEAD_COLUMNS "hash, marked_ms, challenge, reason"
 
+/* With the parameters that registry_sqlite_bind_dead() binds. */
+#define DEAD_INSERT                                                            \
+	"INSERT INTO dead_sender (" DEAD_COLUMNS ") VALUES (?1, ?2, ?3, ?4)"
+/* Behind it: the mark takes the place of an older one. */
+#define DEAD_REPLACE                                                           \
+	" ON CONFLICT (hash) DO UPDATE SET marked_ms = excluded.marked_ms,"    \
+	" challenge = excluded.challenge, reason = excluded.reason"
+
 /* Binds a dead sender's mark to the parameters 1 to 4. */
 void registry_sqlite_bind_dead(struct sqlite_query *query,
                                const struct registry_dead_sender *dead);

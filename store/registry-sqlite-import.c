@@ -12,10 +12,6 @@
 	(replace ? sqlite_query(db, insert otherwise)                          \
 	         : sqlite_query(db, insert))
 
-#define TENANT_INSERT                                                          \
-	"INSERT INTO tenant (" TENANT_COLUMNS ") VALUES (?1, ?2, ?3, ?4,"      \
-	" ?5, ?6, ?7, ?8, ?9)"
-
 static int import_tenant(struct sqlite_db *db,
                          const struct registry_record *record, bool replace,
                          struct error *err)
@@ -241,12 +237,7 @@ static int import_dead_sender(struct sqlite_db *db,
                               const struct registry_record *record,
                               bool replace, struct error *err)
 {
-	struct sqlite_query *query = CHOOSE(
-	    db,
-	    "INSERT INTO dead_sender (" DEAD_COLUMNS ")"
-	    " VALUES (?1, ?2, ?3, ?4)",
-	    " ON CONFLICT (hash) DO UPDATE SET marked_ms = excluded.marked_ms,"
-	    " challenge = excluded.challenge, reason = excluded.reason");
+	struct sqlite_query *query = CHOOSE(db, DEAD_INSERT, DEAD_REPLACE);
 
 	registry_sqlite_bind_dead(query, &record->dead_sender);
 	return sqlite_run(query, err);

@@ -124,11 +124,7 @@ int registry_sqlite_challenge_mail_done(struct registry *registry,
 static int mark_sender(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct registry_dead_sender *dead = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, "INSERT INTO dead_sender (" DEAD_COLUMNS ")"
-	        " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO UPDATE"
-	        " SET marked_ms = excluded.marked_ms,"
-	        " challenge = excluded.challenge, reason = excluded.reason");
+	struct sqlite_query *query = sqlite_query(db, DEAD_INSERT DEAD_REPLACE);
 
 	registry_sqlite_bind_dead(query, dead);
 	return sqlite_run(query, err);

@@ -20,7 +20,12 @@
 /* How many keys of an agent may be valid at once, for rotation. */
 #define REGISTRY_SQLITE_VALID_KEYS 2
 
-/* Binds the tenant's fields to the parameters 1 to 7, in the same order. */
+/* With the parameters that registry_sqlite_bind_tenant() binds. */
+#define TENANT_INSERT                                                          \
+	"INSERT INTO tenant (" TENANT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5,"  \
+	" ?6, ?7, ?8, ?9)"
+
+/* Binds the tenant's fields to the parameters 1 to 9, in the same order. */
 void registry_sqlite_bind_tenant(struct sqlite_query *query,
                                  const struct registry_tenant *tenant);
 

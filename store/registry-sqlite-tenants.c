@@ -24,9 +24,7 @@ void registry_sqlite_bind_tenant(struct sqlite_query *query,
 static int add_tenant(struct sqlite_db *db, void *context, struct error *err)
 {
 	const struct registry_tenant *tenant = context;
-	struct sqlite_query *query =
-	    sqlite_query(db, "INSERT INTO tenant (" TENANT_COLUMNS ")"
-	                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+	struct sqlite_query *query = sqlite_query(db, TENANT_INSERT);
 
 	registry_sqlite_bind_tenant(query, tenant);
 	return sqlite_run(query, err);
