@@ -155,7 +155,7 @@ static void on_recipient(void *context, size_t index, enum smtp_outcome outcome,
 	struct question *question = session->asked[index];
 	bool lost = outcome == SMTP_DEFERRED &&
 	            (reply->code == 0 || reply->code == 421);
-	char words[SMTP_REPLY_TEXT_SIZE + 16];
+	char *words;
 
 	session->asked[index] = NULL;
 	/* A session that was kept may have ended meanwhile: no fault of it. */
@@ -165,11 +165,9 @@ static void on_recipient(void *context, size_t index, enum smtp_outcome outcome,
 		put(call_ahead, question);
 		return;
 	}
-	(void)snprintf(words, sizeof(words), "%d %s%s%s", reply->code,
-	               reply->enhanced, *reply->enhanced ? " " : "",
-	               reply->text);
-	answer(call_ahead, question, call_ahead_judge(outcome, reply),
-	       reply->code ? words : reply->text);
+	words = smtp_reply_line(reply);
+	answer(call_ahead, question, call_ahead_judge(outcome, reply), words);
+	free(words);
 }
 
 static void on_done(void *context)

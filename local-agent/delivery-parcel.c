@@ -214,19 +214,6 @@ static long read_bytes(void *context, char *bytes, size_t size)
 
 /* --- the outcome -------------------------------------------------------- */
 
-static char *reply_text(const struct smtp_reply *reply)
-{
-	char *text, *end;
-
-	if (reply->code == 0)
-		return mem_copy_string(reply->text);
-	text = mem_format("%d %s%s%s", reply->code, reply->enhanced,
-	                  *reply->enhanced ? " " : "", reply->text);
-	for (end = text; (end = strchr(end, '\n'));)
-		*end = ' ';
-	return text;
-}
-
 static enum spool_state state_after(const struct parcel *parcel,
                                     enum smtp_outcome outcome,
                                     unsigned attempts)
@@ -297,7 +284,7 @@ static void on_recipient(void *context, size_t index, enum smtp_outcome outcome,
 	struct parcel *parcel = context;
 
 	free(parcel->replies[index]);
-	parcel->replies[index] = reply_text(reply);
+	parcel->replies[index] = smtp_reply_line(reply);
 	parcel->ended[index] = reply->code == 421;
 	if ((reply->code != 0 && reply->code != 421) ||
 	    outcome != SMTP_DEFERRED)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/mem.h"
+
 /* RFC 5321 section 4.5.3.1.5: 512 bytes a line, with code and CRLF. */
 #define PRINTED_TEXT_MAXIMUM 490
 #define PARSED_LINE_MAXIMUM  1000
@@ -71,6 +73,19 @@ int smtp_reply_print(const struct smtp_reply *reply, struct buffer *out)
 			return result;
 		at = next;
 	}
+}
+
+char *smtp_reply_line(const struct smtp_reply *reply)
+{
+	char *line, *end;
+
+	if (reply->code == 0)
+		return mem_copy_string(reply->text);
+	line = mem_format("%d %s%s%s", reply->code, reply->enhanced,
+	                  *reply->enhanced ? " " : "", reply->text);
+	for (end = line; (end = strchr(end, '\n'));)
+		*end = ' ';
+	return line;
 }
 
 size_t smtp_enhanced_length(const char *text)

@@ -34,6 +34,12 @@ void smtp_reply_set(struct smtp_reply *reply, int code, const char *enhanced,
 /* Appends the reply's wire form, each line with code and enhanced code. */
 int smtp_reply_print(const struct smtp_reply *reply, struct buffer *out);
 
+/*
+ * "550 5.1.1 text" on the heap, its lines joined by spaces; of a reply without
+ * a code, which no server gave, the text alone.
+ */
+char *smtp_reply_line(const struct smtp_reply *reply);
+
 /* Incremental parser of replies; zeroed memory is its start. */
 struct smtp_reply_parser {
 	struct smtp_reply reply; /* grows line by line; a long text is cut */

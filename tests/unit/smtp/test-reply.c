@@ -186,6 +186,31 @@ START_TEST(tells_a_full_buffer)
 }
 END_TEST
 
+/* Rows: a reply, and how it stands in one line. */
+static const struct {
+	int code;
+	const char *enhanced, *text, *line;
+} line_rows[] = {
+    {550, "5.1.1", "nobody", "550 5.1.1 nobody"},
+    {550, "", "nobody", "550 nobody"},
+    {421, "4.3.2", "shutting\ndown\n", "421 4.3.2 shutting down "},
+    {250, "", "", "250 "},
+    {0, "", "cannot connect", "cannot connect"},
+};
+
+START_TEST(stands_in_one_line)
+{
+	struct smtp_reply reply;
+	char *line;
+
+	smtp_reply_set(&reply, line_rows[_i].code, line_rows[_i].enhanced, "%s",
+	               line_rows[_i].text);
+	line = smtp_reply_line(&reply);
+	ck_assert_str_eq(line, line_rows[_i].line);
+	free(line);
+}
+END_TEST
+
 #define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))
 
 int main(void)
@@ -198,6 +223,7 @@ int main(void)
 	tcase_add_test(tests, refuses_what_is_too_long);
 	tcase_add_test(tests, starts_again_after_a_reset);
 	tcase_add_loop_test(tests, prints, 0, COUNT(print_rows));
+	tcase_add_loop_test(tests, stands_in_one_line, 0, COUNT(line_rows));
 	tcase_add_test(tests, breaks_long_lines);
 	tcase_add_test(tests, tells_a_full_buffer);
 	suite_add_tcase(suite, tests);
