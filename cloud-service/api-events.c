@@ -41,32 +41,37 @@ static int state_of(const char *name)
 	return -1;
 }
 
-static int read_event(const json_t *item, struct event *event,
+/* 0, or ERR_INVALID with a text that names the event and the field. */
+static int read_event(const json_t *item, size_t index, struct event *event,
                       struct error *err)
 {
+	struct error why = {0};
 	const char *recipient;
 	int result;
 
 	memset(event, 0, sizeof(*event));
 	event->name = "";
 	if (!json_is_object(item))
-		return error_set(err, ERR_INVALID, ": not an object");
-	result = json_field_id(item, "message", &event->message, err);
+		return error_set(err, ERR_INVALID, "events[%zu]: not an object",
+		                 index);
+	result = json_field_id(item, "message", &event->message, &why);
 	if (!result)
 		result = json_field_text(item, "recipient", 320, true,
-		                         &recipient, err);
+		                         &recipient, &why);
 	if (!result && (!mail_address_valid(recipient, true) ||
 	                mail_address_fold(recipient, event->recipient)))
 		event->recipient[0] = '\0';
 	if (!result)
-		result =
-		    json_field_text(item, "event", 32, true, &event->name, err);
+		result = json_field_text(item, "event", 32, true, &event->name,
+		                         &why);
 	if (!result)
-		result = json_field_time(item, "at", &event->at_ms, err);
+		result = json_field_time(item, "at", &event->at_ms, &why);
 	if (!result)
 		result = json_field_shown(item, "detail", MAXIMUM_DETAIL,
-		                          &event->detail, err);
-	return result;
+		                          &event->detail, &why);
+	return result ? error_set(err, ERR_INVALID, "events[%zu].%.400s", index,
+	                          why.text)
+	              : 0;
 }
 
 /* The agent's admin released it: the cloud's copy follows. */
@@ -129,14 +134,9 @@ static int run_event(struct cloud *cloud, const struct api_caller *caller,
 	const char *word = "refused";
 	json_t *told = json_object();
 
-	if (read_event(item, &event, &why)) {
-		const char *dot = *why.text == ':' ? "" : ".";
-
-		log_warning(caller->agent, "events[%zu]%s%s", index, dot,
-		            why.text);
-		json_object_set_new(
-		    told, "error",
-		    json_sprintf("events[%zu]%s%s", index, dot, why.text));
+	if (read_event(item, index, &event, &why)) {
+		log_warning(caller->agent, "%s", why.text);
+		json_object_set_new(told, "error", json_string(why.text));
 	} else {
 		word = apply(cloud, caller, &event, err);
 	}
