@@ -5,17 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const char *cases_folder(void)
+{
+	const char *folder = getenv("TURING_CASES");
+
+	return folder ? folder : "../shared/cases";
+}
+
 size_t cases_each(const char *kind,
                   void (*each)(const json_t *item, void *context),
                   void *context)
 {
-	const char *folder = getenv("TURING_CASES");
 	char path[1024], *line = NULL;
 	size_t capacity = 0, count = 0;
 	FILE *file;
 
-	(void)snprintf(path, sizeof(path), "%s/%s.jsonl",
-	               folder ? folder : "../shared/cases", kind);
+	(void)snprintf(path, sizeof(path), "%s/%s.jsonl", cases_folder(), kind);
 	file = fopen(path, "r");
 	if (!file) {
 		printf("cases absent: no %s\n", path);

@@ -15,6 +15,9 @@ size_t cases_each(const char *kind,
                   void (*each)(const json_t *item, void *context),
                   void *context);
 
+/* The folder of the collections, which may be absent. */
+const char *cases_folder(void);
+
 /* The string at a path of member names ("in", "mail", NULL); or "". */
 const char *case_text(const json_t *item, ...);
 

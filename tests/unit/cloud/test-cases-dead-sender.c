@@ -148,11 +148,12 @@ static void play(const json_t *item, void *context)
 	struct registry_message other;
 	struct registry_challenge challenge;
 
+	(void)context;
 	ck_assert(!id_is_none(&first.challenge));
 	if (json_object_get(before, "solved"))
 		solve(&first.challenge);
 	if (*eml) {
-		char *name = mem_format("%s/%s", (const char *)context, eml);
+		char *name = mem_format("%s/%s", cases_folder(), eml);
 
 		bounce(&first.challenge, name, sender);
 		free(name);
@@ -179,16 +180,11 @@ static void play(const json_t *item, void *context)
 
 START_TEST(cases)
 {
-	const char *folder = getenv("TURING_CASES");
-	char path[1024];
-
-	(void)snprintf(path, sizeof(path), "%s",
-	               folder ? folder : "../shared/cases");
 	cloud_fixture_open(&fixture, NULL);
 	memset(fixture.config.cap_hour, 0, sizeof(fixture.config.cap_hour));
 	memset(fixture.config.cap_day, 0, sizeof(fixture.config.cap_day));
 	other_tenant = cloud_fixture_tenant(&fixture, "beta", "beta.test");
-	(void)cases_each("dead-sender", play, path);
+	(void)cases_each("dead-sender", play, NULL);
 	cloud_fixture_close(&fixture);
 }
 END_TEST
