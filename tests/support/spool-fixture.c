@@ -176,15 +176,36 @@ int fixture_move(struct spool_fixture *fixture, struct id id, size_t recipient,
 	return fixture_commit(fixture, fixture_move_change(id, recipient, to));
 }
 
-enum spool_state fixture_state(struct spool_fixture *fixture, struct id id,
-                               size_t recipient)
+struct spool_message fixture_read(struct spool_fixture *fixture, struct id id)
 {
 	struct spool_message message = {.recipient_count = 0};
 	struct error err = {.text = ""};
-	enum spool_state state;
 
 	ck_assert_msg(!spool_read(fixture->spool, &id, &message, &err), "%s",
 	              err.text);
+	return message;
+}
+
+size_t fixture_count(struct spool_fixture *fixture, struct spool_query query)
+{
+	struct spool_page page = {.count = 0};
+	struct error err = {.text = ""};
+	size_t found;
+
+	query.limit = 1000;
+	ck_assert_msg(!spool_list(fixture->spool, &query, &page, &err), "%s",
+	              err.text);
+	found = page.count;
+	spool_page_release(&page);
+	return found;
+}
+
+enum spool_state fixture_state(struct spool_fixture *fixture, struct id id,
+                               size_t recipient)
+{
+	struct spool_message message = fixture_read(fixture, id);
+	enum spool_state state;
+
 	ck_assert_uint_lt(recipient, message.recipient_count);
 	state = message.recipients[recipient].state;
 	spool_message_release(&message);

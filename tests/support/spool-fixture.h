@@ -57,6 +57,12 @@ int fixture_move(struct spool_fixture *fixture, struct id id, size_t recipient,
 /* Commits one change; returns its result. */
 int fixture_commit(struct spool_fixture *fixture, struct spool_change change);
 
+/* Reads a message, which the caller releases. */
+struct spool_message fixture_read(struct spool_fixture *fixture, struct id id);
+
+/* How many messages the query finds, whatever its limit is. */
+size_t fixture_count(struct spool_fixture *fixture, struct spool_query query);
+
 /* The state of a recipient. */
 enum spool_state fixture_state(struct spool_fixture *fixture, struct id id,
                                size_t recipient);

@@ -31,17 +31,6 @@ static void expect_files(size_t count)
 		ck_assert_uint_eq(fixture_count_files(&to, "bodies"), count);
 }
 
-static struct spool_message read_one(struct spool_fixture *fixture,
-                                     struct id id)
-{
-	struct spool_message message;
-	struct error err = {.text = ""};
-
-	ck_assert_msg(!spool_read(fixture->spool, &id, &message, &err), "%s",
-	              err.text);
-	return message;
-}
-
 static struct spool_change copy_change(const struct spool_message *message,
                                        const char *body, size_t size)
 {
@@ -81,21 +70,21 @@ static struct id add_eventful(void)
 START_TEST(reads_the_same_and_goes_on_the_same)
 {
 	struct id id = add_eventful();
-	struct spool_message source = read_one(&from, id), copied;
+	struct spool_message source = fixture_read(&from, id), copied;
 	size_t size;
 	char *body = fixture_body(&from, id, &size);
 
 	ck_assert_int_eq(fixture_commit(&to, copy_change(&source, body, size)),
 	                 0);
-	copied = read_one(&to, id);
+	copied = fixture_read(&to, id);
 	expect_same_message(&source, &copied);
 	spool_message_release(&copied);
 	spool_message_release(&source);
 	for (size_t i = 0; i < 6; i++)
 		ck_assert_int_eq(fixture_move(&from, id, i, SPOOL_DISCARDED),
 		                 fixture_move(&to, id, i, SPOOL_DISCARDED));
-	source = read_one(&from, id);
-	copied = read_one(&to, id);
+	source = fixture_read(&from, id);
+	copied = fixture_read(&to, id);
 	expect_same_message(&source, &copied);
 	ck_assert(!copied.body_present);
 	spool_message_release(&copied);
@@ -130,7 +119,7 @@ START_TEST(history_stays_as_it_is)
 	ck_assert_int_eq(fixture_commit(&to, copy_change(&message, "b\r\n", 3)),
 	                 histories[_i].result);
 	if (!histories[_i].result) {
-		struct spool_message copied = read_one(&to, message.id);
+		struct spool_message copied = fixture_read(&to, message.id);
 
 		ck_assert_str_eq(copied.recipients[0].history,
 		                 histories[_i].history);
@@ -157,7 +146,7 @@ START_TEST(history_is_bounded)
 	history[SPOOL_HISTORY_MAXIMUM] = '\0';
 	ck_assert_int_eq(fixture_commit(&to, copy_change(&message, "b\r\n", 3)),
 	                 0);
-	copied = read_one(&to, message.id);
+	copied = fixture_read(&to, message.id);
 	ck_assert_str_eq(copied.recipients[0].history, history);
 	spool_message_release(&copied);
 	spool_message_release(&message);
@@ -176,7 +165,7 @@ START_TEST(leases_are_dropped)
 	message.recipients[0].lease_until_ms = FIXTURE_NOW_MS + 99999;
 	ck_assert_int_eq(fixture_commit(&to, copy_change(&message, "b\r\n", 3)),
 	                 0);
-	copied = read_one(&to, message.id);
+	copied = fixture_read(&to, message.id);
 	ck_assert_str_eq(copied.recipients[0].lease_owner, "");
 	ck_assert_int_eq(copied.recipients[0].lease_until_ms, 0);
 	ck_assert_int_eq(spool_next_due(to.spool, &due_ms, NULL), 0);
@@ -206,7 +195,7 @@ START_TEST(replaces_what_is_there)
 	message.recipients[1].attempts = 12;
 	ck_assert_int_eq(fixture_commit(&to, change), 0);
 	expect_files(0);
-	copied = read_one(&to, message.id);
+	copied = fixture_read(&to, message.id);
 	ck_assert(copied.registered);
 	ck_assert_uint_eq(copied.recipients[1].attempts, 12);
 	spool_message_release(&copied);

@@ -19,16 +19,6 @@ static void teardown(void)
 	fixture_close(&fixture);
 }
 
-static struct spool_message read_message(struct id id)
-{
-	struct spool_message message = {.recipient_count = 0};
-	struct error err = {.text = ""};
-
-	ck_assert_msg(!spool_read(fixture.spool, &id, &message, &err), "%s",
-	              err.text);
-	return message;
-}
-
 /* Fails a recipient, kept, with a DSN due or not. */
 static void fail_kept(struct id id, size_t recipient, bool dsn)
 {
@@ -56,7 +46,7 @@ static int set_dsn(struct id id, size_t recipient, enum spool_dsn from,
 
 static bool has_body(struct id id)
 {
-	struct spool_message message = read_message(id);
+	struct spool_message message = fixture_read(&fixture, id);
 	bool present = message.body_present;
 
 	spool_message_release(&message);
@@ -65,16 +55,7 @@ static bool has_body(struct id id)
 
 static size_t count(struct spool_query query)
 {
-	struct spool_page page = {.count = 0};
-	struct error err = {.text = ""};
-	size_t found;
-
-	query.limit = 100;
-	ck_assert_msg(!spool_list(fixture.spool, &query, &page, &err), "%s",
-	              err.text);
-	found = page.count;
-	spool_page_release(&page);
-	return found;
+	return fixture_count(&fixture, query);
 }
 
 static int64_t kept(void)
@@ -96,7 +77,7 @@ START_TEST(body_is_kept_until_the_end)
 
 		fail_kept(id, 0, false);
 		fixture_reopen(&fixture);
-		message = read_message(id);
+		message = fixture_read(&fixture, id);
 		ck_assert(message.body_present);
 		ck_assert_int_eq(message.recipients[0].state, SPOOL_FAILED);
 		ck_assert_int_eq(message.recipients[0].keep_until_ms,
@@ -198,7 +179,7 @@ START_TEST(a_dsn_is_due_once)
 	ck_assert_int_eq(set_dsn(id, 1, SPOOL_DSN_QUEUED, SPOOL_DSN_SENT, none),
 	                 ERR_INVALID);
 	ck_assert_uint_eq(count(open), 1);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert_int_eq(message.recipients[1].dsn, SPOOL_DSN_QUEUED);
 	ck_assert(id_equal(&message.recipients[1].dsn_id, &first));
 	ck_assert_int_eq(message.recipients[0].dsn, SPOOL_DSN_NONE);
@@ -275,7 +256,7 @@ START_TEST(copies_have_it_all)
 	change.kind = SPOOL_COPY;
 	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
 	ck_assert_int_eq(kept(), 2);
-	got = read_message(message.id);
+	got = fixture_read(&fixture, message.id);
 	expect_same_message(&message, &got);
 	spool_message_release(&got);
 	/* In the place of itself, with one that is kept no longer. */
@@ -296,12 +277,12 @@ START_TEST(another_next_hop)
 	change.move.next_hop = "192.0.2.9:25";
 	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
 	ck_assert_int_eq(fixture_move(&fixture, id, 0, SPOOL_DEFERRED), 0);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert_str_eq(message.recipients[0].next_hop, "192.0.2.9:25");
 	spool_message_release(&message);
 	change.move.next_hop = "";
 	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert_str_eq(message.recipients[0].next_hop, "");
 	spool_message_release(&message);
 }

@@ -26,14 +26,7 @@ static struct spool_page list(const struct spool_query *query)
 
 static size_t count(struct spool_query query)
 {
-	struct spool_page page;
-	size_t found;
-
-	query.limit = 1000;
-	page = list(&query);
-	found = page.count;
-	spool_page_release(&page);
-	return found;
+	return fixture_count(&fixture, query);
 }
 
 /* Walks all pages; checks the order and that every id comes once. */

@@ -75,16 +75,6 @@ START_TEST(only_from_the_states_named)
 }
 END_TEST
 
-static struct spool_message read_message(struct id id)
-{
-	struct spool_message message = {.recipient_count = 0};
-	struct error err = {.text = ""};
-
-	ck_assert_msg(!spool_read(fixture.spool, &id, &message, &err), "%s",
-	              err.text);
-	return message;
-}
-
 START_TEST(what_a_move_records)
 {
 	struct id id = fixture_add(&fixture, 1, SPOOL_QUEUED);
@@ -101,7 +91,7 @@ START_TEST(what_a_move_records)
 	change.move.why = NULL;
 	change.move.now_ms += 10;
 	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert_uint_eq(message.recipients[0].attempts, 1);
 	ck_assert_int_eq(message.recipients[0].changed_ms, FIXTURE_NOW_MS + 15);
 	ck_assert_int_eq(message.recipients[0].next_attempt_ms,
@@ -126,7 +116,7 @@ static void move_and_compare(struct id id, enum spool_state to, int64_t now_ms,
 	change.move.by = by;
 	change.move.why = why;
 	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert_str_eq(message.recipients[0].history, expected);
 	ck_assert_str_eq(message.recipients[0].by, by ? by : "");
 	ck_assert_str_eq(message.recipients[0].why, why ? why : "");
@@ -140,7 +130,7 @@ static void move_and_compare(struct id id, enum spool_state to, int64_t now_ms,
 START_TEST(history_has_every_state_before)
 {
 	struct id id = fixture_add(&fixture, 2, SPOOL_HELD);
-	struct spool_message message = read_message(id);
+	struct spool_message message = fixture_read(&fixture, id);
 	int64_t now_ms = FIXTURE_NOW_MS + 1000;
 
 	ck_assert_str_eq(message.recipients[0].history, "");
@@ -166,7 +156,7 @@ START_TEST(history_has_every_state_before)
 	                 " (3 times)\n"
 	                 "2026-11-21T08:00:02.003Z deferred admin: \n"
 	                 "2026-11-21T08:00:02.004Z queued : \n");
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert_str_eq(message.recipients[1].history, "");
 	spool_message_release(&message);
 }
@@ -182,7 +172,7 @@ START_TEST(history_is_that_of_the_changes_made)
 	ck_assert_int_eq(fixture_commit(&fixture, change), ERR_CONFLICT);
 	ck_assert_int_eq(fixture_move(&fixture, id, 0, SPOOL_DELIVERED),
 	                 ERR_INVALID);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert_str_eq(message.recipients[0].history, "");
 	spool_message_release(&message);
 }
@@ -220,7 +210,7 @@ START_TEST(history_keeps_to_its_lines)
 	/* The same again, so that the record could leave it out. */
 	change.move.to = SPOOL_FAILED;
 	ck_assert_int_eq(fixture_commit(&fixture, change), 0);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	line = strchr(message.recipients[0].history, '\n') + 1;
 	ck_assert_uint_eq((size_t)(line - message.recipients[0].history),
 	                  strlen(HELD) + strlen("queued") - strlen("held"));
@@ -269,7 +259,7 @@ START_TEST(history_is_bounded)
 		(void)snprintf(by, sizeof(by), "number-%d", i);
 		change.move.now_ms = FIXTURE_NOW_MS + i;
 		ck_assert_int_eq(fixture_commit(&fixture, change), 0);
-		message = read_message(id);
+		message = fixture_read(&fixture, id);
 		check_lines(message.recipients[0].history, &lines, &gaps);
 		ck_assert_uint_le(strlen(message.recipients[0].history),
 		                  SPOOL_HISTORY_MAXIMUM);
@@ -302,13 +292,13 @@ START_TEST(body_goes_with_the_last_recipient)
 	ck_assert_int_eq(spool_body_open(fixture.spool, &id, &body, &err), 0);
 	spool_body_close(body);
 	ck_assert_int_eq(fixture_move(&fixture, id, 1, SPOOL_DEFERRED), 0);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert(message.body_present);
 	spool_message_release(&message);
 	ck_assert_int_eq(fixture_move(&fixture, id, 1, SPOOL_DISCARDED), 0);
 	ck_assert_int_eq(spool_body_open(fixture.spool, &id, &body, &err),
 	                 ERR_NOT_FOUND);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert(!message.body_present);
 	spool_message_release(&message);
 	ck_assert_int_eq(spool_count(fixture.spool, &totals, &err), 0);
@@ -319,7 +309,7 @@ END_TEST
 START_TEST(final_at_once_keeps_no_body)
 {
 	struct id id = fixture_add(&fixture, 2, SPOOL_DISCARDED);
-	struct spool_message message = read_message(id);
+	struct spool_message message = fixture_read(&fixture, id);
 	size_t deleted = 9;
 	struct error err;
 
@@ -334,15 +324,8 @@ END_TEST
 
 static size_t count_events(void)
 {
-	struct spool_query query = {.event_pending = true, .limit = 10};
-	struct spool_page page;
-	struct error err;
-	size_t count;
-
-	ck_assert_int_eq(spool_list(fixture.spool, &query, &page, &err), 0);
-	count = page.count;
-	spool_page_release(&page);
-	return count;
+	return fixture_count(&fixture,
+	                     (struct spool_query){.event_pending = true});
 }
 
 START_TEST(ends_are_told_once)
@@ -373,7 +356,7 @@ START_TEST(registered_once)
 
 	ck_assert_int_eq(fixture_commit(&fixture, registered), 0);
 	ck_assert_int_eq(fixture_commit(&fixture, registered), 0);
-	message = read_message(id);
+	message = fixture_read(&fixture, id);
 	ck_assert(message.registered);
 	spool_message_release(&message);
 }
@@ -381,23 +364,15 @@ END_TEST
 
 static size_t count_unregistered(int64_t retry_until_ms)
 {
-	struct spool_query query = {.unregistered = true,
-	                            .retry_until_ms = retry_until_ms,
-	                            .limit = 10};
-	struct spool_page page;
-	struct error err;
-	size_t count;
-
-	ck_assert_int_eq(spool_list(fixture.spool, &query, &page, &err), 0);
-	count = page.count;
-	spool_page_release(&page);
-	return count;
+	return fixture_count(
+	    &fixture, (struct spool_query){.unregistered = true,
+	                                   .retry_until_ms = retry_until_ms});
 }
 
 static void expect_refusal(struct id id, unsigned attempts, int64_t retry_ms,
                            const char *refusal)
 {
-	struct spool_message message = read_message(id);
+	struct spool_message message = fixture_read(&fixture, id);
 
 	ck_assert_uint_eq(message.registration_attempts, attempts);
 	ck_assert_int_eq(message.registration_retry_ms, retry_ms);
