@@ -184,6 +184,35 @@ struct registry_message cloud_fixture_message(const struct id *tenant,
 	return message;
 }
 
+enum register_status cloud_fixture_register(struct cloud_fixture *fixture,
+                                            struct registry_message *message)
+{
+	struct tenant_domains domains = {0};
+	enum register_status status;
+	struct error err = {0};
+
+	ck_assert_msg(!tenant_domains_load(&domains, fixture->cloud.registry,
+	                                   &message->tenant, &err),
+	              "%s", err.text);
+	ck_assert_msg(!register_messages(&fixture->cloud, &domains, message, 1,
+	                                 &status, &err),
+	              "%s", err.text);
+	tenant_domains_release(&domains);
+	return status;
+}
+
+bool cloud_fixture_is_dead(struct cloud_fixture *fixture,
+                           const uint8_t hash[CRYPTO_HASH_SIZE])
+{
+	struct error err = {0};
+	bool dead;
+
+	ck_assert_msg(!registry_sender_is_dead(fixture->cloud.registry, hash,
+	                                       &dead, &err),
+	              "%s", err.text);
+	return dead;
+}
+
 void cloud_fixture_entry(struct cloud_fixture *fixture, const struct id *tenant,
                          enum entry_colour colour, const char *address)
 {

@@ -3,6 +3,7 @@
 #define TESTS_SUPPORT_CLOUD_FIXTURE_H
 
 #include "cloud-service/cloud.h"
+#include "cloud-service/register.h"
 #include "cloud-service/tenant-domains.h"
 
 /* The tenant "acme" has the domain acme.test. */
@@ -44,6 +45,15 @@ void cloud_fixture_key(struct cloud_fixture *fixture, const struct id *tenant,
 struct registry_message cloud_fixture_message(const struct id *tenant,
                                               const char *sender,
                                               const char *recipient);
+
+/* Registers it for its tenant, and leaves in it what the registry knows then.
+ * Fails the test when it cannot. */
+enum register_status cloud_fixture_register(struct cloud_fixture *fixture,
+                                            struct registry_message *message);
+
+/* Whether the sender with this hash is marked as dead. */
+bool cloud_fixture_is_dead(struct cloud_fixture *fixture,
+                           const uint8_t hash[CRYPTO_HASH_SIZE]);
 
 /* Puts an entry of the tenant's scope; kind ENTRY_ADDRESS. */
 void cloud_fixture_entry(struct cloud_fixture *fixture, const struct id *tenant,

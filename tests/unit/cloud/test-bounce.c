@@ -9,7 +9,6 @@
 
 #include "cloud-service/bounce.h"
 #include "cloud-service/challenge-end.h"
-#include "cloud-service/register.h"
 #include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/suite.h"
@@ -106,12 +105,8 @@ static struct registry_challenge open_challenge(void)
 {
 	struct registry_message message = cloud_fixture_message(
 	    &fixture.tenant, "person@example.org", "bob@acme.test");
-	enum register_status status;
-	struct error err = {0};
 
-	ck_assert_int_eq(register_messages(&fixture.cloud, &fixture.domains,
-	                                   &message, 1, &status, &err),
-	                 0);
+	(void)cloud_fixture_register(&fixture, &message);
 	registry_message_release(&message);
 	return cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
 }
@@ -119,17 +114,11 @@ static struct registry_challenge open_challenge(void)
 static void check_outcome(const struct registry_challenge *challenge,
                           const struct report_row *row)
 {
-	struct error err = {0};
-	bool dead;
-
 	ck_assert_uint_eq(
 	    cloud_fixture_challenges(&fixture, CHALLENGE_STATE_BOUNCED),
 	    row->bounced ? 1 : 0);
-	ck_assert_int_eq(registry_sender_is_dead(fixture.cloud.registry,
-	                                         challenge->sender_hash, &dead,
-	                                         &err),
-	                 0);
-	ck_assert_int_eq(dead, row->dead);
+	ck_assert_int_eq(
+	    cloud_fixture_is_dead(&fixture, challenge->sender_hash), row->dead);
 }
 
 static void apply(const struct registry_challenge *challenge, const char *text)

@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "cloud-service/bounce.h"
-#include "cloud-service/register.h"
 #include "cloud-service/settle.h"
 #include "common/buffer.h"
 #include "common/clock.h"
@@ -26,17 +25,8 @@ static struct registry_message write_to(const struct id *tenant,
 	    tenant, sender,
 	    id_equal(tenant, &other_tenant) ? "bob@beta.test"
 	                                    : "bob@acme.test");
-	struct tenant_domains domains = {0};
-	enum register_status status;
-	struct error err = {0};
 
-	ck_assert_int_eq(
-	    tenant_domains_load(&domains, fixture.cloud.registry, tenant, &err),
-	    0);
-	ck_assert_msg(!register_messages(&fixture.cloud, &domains, &message, 1,
-	                                 &status, &err),
-	              "%s", err.text);
-	tenant_domains_release(&domains);
+	(void)cloud_fixture_register(&fixture, &message);
 	return message;
 }
 
@@ -67,14 +57,9 @@ static void solve(const struct id *id)
 static bool is_dead(const char *sender)
 {
 	uint8_t hash[CRYPTO_HASH_SIZE];
-	struct error err = {0};
-	bool dead;
 
 	cloud_sender_hash(&fixture.cloud, sender, hash);
-	ck_assert_int_eq(
-	    registry_sender_is_dead(fixture.cloud.registry, hash, &dead, &err),
-	    0);
-	return dead;
+	return cloud_fixture_is_dead(&fixture, hash);
 }
 
 static void append_filled(struct buffer *mail, const char *text,

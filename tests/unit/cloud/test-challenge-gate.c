@@ -46,18 +46,8 @@ static struct registry_message message_to(const struct id *tenant,
 
 static void register_it(struct registry_message *message)
 {
-	struct tenant_domains domains = {0};
-	enum register_status status;
-	struct error err = {0};
-
-	ck_assert_int_eq(tenant_domains_load(&domains, fixture.cloud.registry,
-	                                     &message->tenant, &err),
-	                 0);
-	ck_assert_msg(!register_messages(&fixture.cloud, &domains, message, 1,
-	                                 &status, &err),
-	              "%s", err.text);
-	ck_assert_int_eq(status, REGISTER_NEW);
-	tenant_domains_release(&domains);
+	ck_assert_int_eq(cloud_fixture_register(&fixture, message),
+	                 REGISTER_NEW);
 }
 
 /* --- dead senders --------------------------------------------------------- */
@@ -118,8 +108,6 @@ START_TEST(dead_sender_writes_again)
 	const struct row *row = &rows[_i];
 	struct registry_message message;
 	uint8_t hash[CRYPTO_HASH_SIZE];
-	struct error err = {0};
-	bool dead;
 
 	make_dead(row->marked_ago, row->had);
 	message = message_to(row->other ? &other_tenant : &fixture.tenant,
@@ -135,10 +123,8 @@ START_TEST(dead_sender_writes_again)
 	    "%s: %s", row->what, message.challenge_reason);
 	ck_assert(id_is_none(&message.challenge) == row->dead);
 	cloud_sender_hash(&fixture.cloud, "gone@example.org", hash);
-	ck_assert_int_eq(
-	    registry_sender_is_dead(fixture.cloud.registry, hash, &dead, &err),
-	    0);
-	ck_assert_msg(dead == row->dead, "%s", row->what);
+	ck_assert_msg(cloud_fixture_is_dead(&fixture, hash) == row->dead, "%s",
+	              row->what);
 	registry_message_release(&message);
 }
 END_TEST
@@ -150,7 +136,6 @@ START_TEST(solution_clears_the_mark)
 	struct registry_dead_sender mark = {.marked_ms = clock_wall_ms() - 5};
 	struct registry_challenge challenge;
 	struct error err = {0};
-	bool dead;
 
 	register_it(&message);
 	challenge = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
@@ -164,10 +149,7 @@ START_TEST(solution_clears_the_mark)
 	challenge.state = CHALLENGE_STATE_SOLVED;
 	ck_assert_msg(!settle_challenge(&fixture.cloud, &challenge, &err), "%s",
 	              err.text);
-	ck_assert_int_eq(registry_sender_is_dead(fixture.cloud.registry,
-	                                         mark.hash, &dead, &err),
-	                 0);
-	ck_assert(!dead);
+	ck_assert(!cloud_fixture_is_dead(&fixture, mark.hash));
 	registry_challenge_release(&challenge);
 	registry_message_release(&message);
 }

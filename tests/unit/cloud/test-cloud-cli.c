@@ -7,7 +7,6 @@
 #include "cloud-service/api-auth.h"
 #include "cloud-service/challenge-end.h"
 #include "cloud-service/cli.h"
-#include "cloud-service/register.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/mem.h"
@@ -230,14 +229,11 @@ START_TEST(marks_are_shown_and_cleared)
 	                                    .marked_ms = clock_wall_ms(),
 	                                    .reason = (char *)"old\n"};
 	struct registry_challenge challenge;
-	enum register_status status;
 	struct error err = {0};
 	bool ended;
 	char text[ID_TEXT_SIZE], *line;
 
-	ck_assert_int_eq(register_messages(&fixture.cloud, &fixture.domains,
-	                                   &message, 1, &status, &err),
-	                 0);
+	(void)cloud_fixture_register(&fixture, &message);
 	challenge = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
 	ck_assert_int_eq(challenge_bounced(&fixture.cloud, &challenge,
 	                                   "550 5.1.1 unknown", true, &ended,

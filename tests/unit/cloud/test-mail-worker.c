@@ -6,7 +6,6 @@
 
 #include "cloud-service/mail-leases.h"
 #include "cloud-service/mail-worker.h"
-#include "cloud-service/register.h"
 #include "cloud-service/settle.h"
 #include "cloud-service/smarthost.h"
 #include "common/clock.h"
@@ -124,12 +123,8 @@ static void challenge_person(void)
 {
 	struct registry_message message = cloud_fixture_message(
 	    &fixture.tenant, "person@example.org", "bob@acme.test");
-	enum register_status status;
-	struct error err = {0};
 
-	ck_assert_int_eq(register_messages(&fixture.cloud, &fixture.domains,
-	                                   &message, 1, &status, &err),
-	                 0);
+	(void)cloud_fixture_register(&fixture, &message);
 	registry_message_release(&message);
 }
 
@@ -153,18 +148,6 @@ static struct mail_leases *start_leases(int64_t lease_ms)
 	    !mail_leases_start(&leases, fixture.cloud.registry, lease_ms, &err),
 	    "%s", err.text);
 	return leases;
-}
-
-static void check_dead(const struct registry_challenge *challenge, bool dead)
-{
-	struct error err = {0};
-	bool is_dead;
-
-	ck_assert_int_eq(registry_sender_is_dead(fixture.cloud.registry,
-	                                         challenge->sender_hash,
-	                                         &is_dead, &err),
-	                 0);
-	ck_assert_int_eq(is_dead, dead);
 }
 
 START_TEST(outcomes)
@@ -194,7 +177,8 @@ START_TEST(outcomes)
 	if (row->mail == MAIL_STATE_PENDING && row->attempts)
 		ck_assert_int_gt(challenge.mail_next_ms,
 		                 clock_wall_ms() + 50000);
-	check_dead(&challenge, row->dead);
+	ck_assert_int_eq(cloud_fixture_is_dead(&fixture, challenge.sender_hash),
+	                 row->dead);
 	ck_assert_int_eq(report.message_whole, row->mail == MAIL_STATE_SENT);
 	registry_challenge_release(&challenge);
 	mail_leases_stop(leases);

@@ -22,16 +22,9 @@ static void tear_down(void)
 	cloud_fixture_close(&fixture);
 }
 
-/* Registers it and leaves in it what the registry knows then. */
 static enum register_status register_it(struct registry_message *message)
 {
-	enum register_status status;
-	struct error err = {0};
-
-	ck_assert_msg(!register_messages(&fixture.cloud, &fixture.domains,
-	                                 message, 1, &status, &err),
-	              "%s", err.text);
-	return status;
+	return cloud_fixture_register(&fixture, message);
 }
 
 static struct registry_message copy_of(const struct registry_message *message)

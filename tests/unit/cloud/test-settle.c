@@ -200,16 +200,12 @@ static struct id take(struct registry_message *message)
 {
 	struct mail_identity identity;
 	struct id id = message->id;
-	enum register_status status;
-	struct error err = {0};
 
 	mail_identity_find(&identity, message->sender, message->header_from,
 	                   &message->auth);
 	free(message->sender_normal);
 	message->sender_normal = mem_copy_string(identity.person);
-	ck_assert_msg(!register_messages(&fixture.cloud, &fixture.domains,
-	                                 message, 1, &status, &err),
-	              "%s", err.text);
+	(void)cloud_fixture_register(&fixture, message);
 	registry_message_release(message);
 	return id;
 }
