@@ -1,4 +1,4 @@
-/* IP networks, by prefix. */
+/* IP networks, by prefix, and addresses of sockets. */
 #include "common/network.h"
 
 #include <arpa/inet.h>
@@ -103,4 +103,24 @@ bool network_contains(const struct network *network,
 		return false;
 	return rest == 0 || ((network->bytes[whole] ^ address->bytes[whole]) &
 	                     (0xff00U >> rest) & 0xffU) == 0;
+}
+
+socklen_t network_socket_address(const char *address, uint16_t port,
+                                 struct sockaddr_storage *storage)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET,
+	                         .sin_port = htons(port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
+	                          .sin6_port = htons(port)};
+
+	*storage = (struct sockaddr_storage){0};
+	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1) {
+		memcpy(storage, &v4, sizeof(v4));
+		return sizeof(v4);
+	}
+	if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1) {
+		memcpy(storage, &v6, sizeof(v6));
+		return sizeof(v6);
+	}
+	return 0;
 }

@@ -1,9 +1,11 @@
-/* IP networks: parsed, printed in one form, and compared. */
+/* IP networks: parsed, printed in one form, and compared; numeric addresses of
+ * sockets. */
 #ifndef COMMON_NETWORK_H
 #define COMMON_NETWORK_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define NETWORK_TEXT_SIZE 50 /* an IPv6 address, "/128" and the NUL */
 
@@ -27,5 +29,12 @@ char *network_format(const struct network *network,
 /* Whether the address (a network of full length) is in network. */
 bool network_contains(const struct network *network,
                       const struct network *address);
+
+/*
+ * Writes the socket address of a numeric address and a port: its size, or 0
+ * when the text is no such address.
+ */
+socklen_t network_socket_address(const char *address, uint16_t port,
+                                 struct sockaddr_storage *storage);
 
 #endif

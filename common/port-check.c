@@ -1,33 +1,21 @@
 /* Looks whether ports are free, or taken by a daemon of ours. */
 #include "common/port-check.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/network.h"
+
 /* A socket of the address's family, with the address; -1 for none. */
 static int open_for(const char *address, uint16_t port,
                     struct sockaddr_storage *storage, socklen_t *size)
 {
-	struct sockaddr_in v4 = {.sin_family = AF_INET,
-	                         .sin_port = htons(port)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
-	                          .sin6_port = htons(port)};
-
-	memset(storage, 0, sizeof(*storage));
-	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1) {
-		memcpy(storage, &v4, sizeof(v4));
-		*size = sizeof(v4);
-	} else if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1) {
-		memcpy(storage, &v6, sizeof(v6));
-		*size = sizeof(v6);
-	} else {
-		return -1;
-	}
-	return socket(storage->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*size = network_socket_address(address, port, storage);
+	return *size ? socket(storage->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0)
+	             : -1;
 }
 
 int port_check(const char *address, uint16_t port, struct error *err)

@@ -16,6 +16,7 @@
 #include "common/http/http-server-private.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/network.h"
 
 #define BACKLOG              1024
 #define CONNECTION_BYTES     16384
@@ -37,28 +38,6 @@ static void raise_file_limit(rlim_t wanted)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Reads a numeric address. */
-static int read_address(const char *text, uint16_t port,
-                        struct sockaddr_storage *storage, socklen_t *size)
-{
-	struct sockaddr_in v4 = {.sin_family = AF_INET,
-	                         .sin_port = htons(port)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
-	                          .sin6_port = htons(port)};
-
-	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
-		memcpy(storage, &v4, sizeof(v4));
-		*size = sizeof(v4);
-		return 0;
-	}
-	if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
-		memcpy(storage, &v6, sizeof(v6));
-		*size = sizeof(v6);
-		return 0;
-	}
-	return ERR_INVALID;
-}
-
 /* The port that the kernel chose, or 0. */
 static uint16_t bound_port(int fd)
 {
@@ -77,11 +56,12 @@ static int open_socket(struct http_server *server,
                        const struct http_server_options *options,
                        struct error *err)
 {
-	struct sockaddr_storage address = {0};
-	socklen_t size;
+	struct sockaddr_storage address;
+	socklen_t size =
+	    network_socket_address(options->address, options->port, &address);
 	int one = 1, fd;
 
-	if (read_address(options->address, options->port, &address, &size))
+	if (!size)
 		return error_set(err, ERR_INVALID, "%s is no numeric address",
 		                 options->address);
 	fd = socket(address.ss_family,

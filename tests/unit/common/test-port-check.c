@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/network.h"
 #include "common/port-check.h"
 #include "tests/support/suite.h"
 
@@ -42,6 +43,29 @@ START_TEST(test_ports)
 }
 END_TEST
 
+START_TEST(test_socket_addresses)
+{
+	struct sockaddr_storage storage;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	ck_assert_uint_eq(network_socket_address("192.0.2.1", 25, &storage),
+	                  sizeof(v4));
+	memcpy(&v4, &storage, sizeof(v4));
+	ck_assert_int_eq(v4.sin_family, AF_INET);
+	ck_assert_int_eq(v4.sin_port, htons(25));
+	ck_assert_int_eq(v4.sin_addr.s_addr, htonl(0xc0000201));
+	ck_assert_uint_eq(network_socket_address("::1", 25, &storage),
+	                  sizeof(v6));
+	memcpy(&v6, &storage, sizeof(v6));
+	ck_assert_int_eq(v6.sin6_family, AF_INET6);
+	ck_assert_int_eq(v6.sin6_port, htons(25));
+	ck_assert(IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr));
+	ck_assert_uint_eq(network_socket_address("::1%lo", 25, &storage), 0);
+	ck_assert_uint_eq(network_socket_address("localhost", 25, &storage), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("port check");
@@ -49,6 +73,7 @@ int main(void)
 
 	tcase_set_timeout(tests, 30); /* one that says nothing takes five */
 	tcase_add_test(tests, test_ports);
+	tcase_add_test(tests, test_socket_addresses);
 	suite_add_tcase(suite, tests);
 	return suite_main(suite, NULL);
 }
