@@ -2,6 +2,7 @@
 import grp
 import os
 import pwd
+import re
 import shutil
 import smtplib
 import subprocess
@@ -10,15 +11,15 @@ import tempfile
 from harness import free_port, wait_for
 
 
-def main_cf(defaults, settings):
-    """The lines of both, without a default that is set again: each program of
-    Postfix warns of a second one, and postlogd, which warns through its own
-    socket, stands still when that is full."""
-    again = {line.split("=")[0].strip() for line in settings.splitlines()
-             if "=" in line and line[0] not in " \t#"}
-    kept = [line for line in defaults.splitlines()
-            if line.split("=")[0].strip() not in again]
-    return "\n".join(kept) + "\n" + settings + "\n"
+def main_cf(text):
+    """The lines without a setting that is set again below: each program of
+    Postfix warns of it, and postlogd, which warns through its own socket,
+    stands still when that is full."""
+    settings = {}
+    for setting in re.findall(r"^[^\s#].*\n(?:[ \t].*\n)*", text, re.M):
+        settings.pop(setting.split("=")[0].strip(), None)
+        settings[setting.split("=")[0].strip()] = setting
+    return "".join(settings.values())
 
 
 class Postfix:
@@ -63,7 +64,8 @@ default_database_type = texthash
 maillog_file = /dev/stdout
 maillog_file_prefixes = /var, /dev/stdout
 smtp_dns_support_level = disabled
-""", self.settings))
+{self.settings}
+"""))
         with open(self.path("etc/master.cf"), "w", encoding="utf-8") as out:
             out.write(f"""
 127.0.0.1:{self.port} inet n - n - - smtpd

@@ -63,21 +63,41 @@ def choose_kind(private=False):
     return "h2" if private else "memory"
 
 
-GIVEN_PORTS = set()
+# A byte of it is locked for each port that was given, until its process ends.
+GIVEN_PORTS = os.path.join(tempfile.gettempdir(), "turing-test-ports")
+OWN_PORTS = set()
+
+
+@functools.cache
+def given_ports():
+    """The descriptor of GIVEN_PORTS: opened once, for closing any other one of
+    the same file would drop the locks."""
+    return os.open(GIVEN_PORTS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def take_port(port):
+    """Whether the port is this process's from now on, and nobody listens."""
+    try:
+        fcntl.lockf(given_ports(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
 
 
 def free_port(first=26000, end=32000):
-    """A port from first to below end that nobody listens on or was given: not
-    one of those that the system takes for connections, for it is bound some
-    time later, and again after a kill."""
+    """A port from first to below end that nobody listens on, and that no run of
+    the tests beside this one was given: not one of those that the system takes
+    for connections, for it is bound some time later, and again after a kill."""
     while True:
         port = random.randrange(first, end)
-        with socket.socket() as probe:
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                if port not in GIVEN_PORTS:
-                    GIVEN_PORTS.add(port)
-                    return port
+        if port not in OWN_PORTS and take_port(port):
+            OWN_PORTS.add(port)
+            return port
 
 
 @functools.cache
