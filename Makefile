@@ -52,24 +52,26 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG
 PKG_LIBS   = $(eval PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)))$(PKG_LIBS)
 CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 
-# A folder is a library; lower ones come later in link order.
-LIBRARY_FOLDERS := local-agent cloud-service sandbox captcha store \
-                   common/policy common/smtp common/mail common/http common
+# A folder with sources is a library.
+DAEMONS         := local-agent cloud-service sandbox
+SOURCE_FOLDERS  := $(sort $(patsubst %/,%,$(dir $(foreach f,common captcha \
+                     store $(DAEMONS),$(wildcard $(f)/*.c $(f)/*/*.c \
+                     $(f)/*/*/*.c)))))
 PROGRAMS := turing-agent turing-cloud turing-sandbox
 
 sources_of = $(filter-out %/main.c,$(wildcard $(1)/*.c))
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(call sources_of,$(1)))
 library_of = $(BUILD)/lib$(subst /,-,$(1)).a
-COMMON_LIBRARIES := $(foreach f,captcha store common/policy common/smtp \
-                      common/mail common/http common,$(call library_of,$(f)))
-ALL_LIBRARIES := $(foreach f,$(LIBRARY_FOLDERS),$(call library_of,$(f)))
+libraries_of = $(foreach f,$(filter $(1) $(1)/%,$(SOURCE_FOLDERS)),\
+                 $(call library_of,$(f)))
+COMMON_LIBRARIES := $(foreach f,common captcha store,$(call libraries_of,$(f)))
+ALL_LIBRARIES    := $(foreach f,$(SOURCE_FOLDERS),$(call library_of,$(f)))
 
 BENCHES    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/bench-*.c))
 FUZZERS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
 FAULT_SHIM := $(BUILD)/tests/fault/fault-shim.so
-HEADERS    := $(wildcard common/*.h common/*/*.h store/*.h captcha/*.h \
-                local-agent/*.h cloud-service/*.h sandbox/*.h)
-ASSETS     := $(wildcard cloud-service/pages/*)
+HEADERS    := $(wildcard $(addsuffix /*.h,$(SOURCE_FOLDERS)) store/*.h)
+ASSETS     := $(wildcard cloud-service/challenge/pages/*)
 
 .PHONY: all help deps test-deps run test test-debian12 test-debian13 unit \
         check bench soak fuzz benches fuzzers fault-shim install uninstall \
@@ -92,8 +94,8 @@ $(BUILD)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Files that are embedded by .incbin: their objects follow them.
-$(BUILD)/cloud-service/assets.o: $(ASSETS)
-$(BUILD)/cloud-service/api-health.o: docs/openapi.yaml
+$(BUILD)/cloud-service/challenge/assets.o: $(ASSETS)
+$(BUILD)/cloud-service/api/health.o: docs/openapi.yaml
 $(BUILD)/common/mail/automatic-table.o: common/mail/automatic.tab
 
 define library_rule
@@ -102,24 +104,26 @@ $(call library_of,$(1)): $(call objects_of,$(1))
 	@mkdir -p $$(@D)
 	ar rcs $$@ $$^
 endef
-$(foreach f,$(LIBRARY_FOLDERS),$(eval $(call library_rule,$(f))))
+$(foreach f,$(SOURCE_FOLDERS),$(eval $(call library_rule,$(f))))
 
 LINK = $(CC) $(ALL_CFLAGS) $(LINK_HARDENING) $(LDFLAGS) -o $@
+# Rooms of the store know each other by tables of functions, both ways.
+group = -Wl,--start-group $(1) -Wl,--end-group
 
 $(BUILD)/turing-agent: $(BUILD)/local-agent/main.o \
-    $(call library_of,local-agent) $(COMMON_LIBRARIES)
-	$(LINK) $^ $(PKG_LIBS)
+    $(call libraries_of,local-agent) $(COMMON_LIBRARIES)
+	$(LINK) $(call group,$^) $(PKG_LIBS)
 $(BUILD)/turing-cloud: $(BUILD)/cloud-service/main.o \
-    $(call library_of,cloud-service) $(COMMON_LIBRARIES)
-	$(LINK) $^ $(PKG_LIBS) -lm
+    $(call libraries_of,cloud-service) $(COMMON_LIBRARIES)
+	$(LINK) $(call group,$^) $(PKG_LIBS) -lm
 $(BUILD)/turing-sandbox: $(BUILD)/sandbox/main.o \
-    $(call library_of,sandbox) $(COMMON_LIBRARIES)
-	$(LINK) $^ $(PKG_LIBS)
+    $(call libraries_of,sandbox) $(COMMON_LIBRARIES)
+	$(LINK) $(call group,$^) $(PKG_LIBS)
 
 # Files beside the tests that several of them use.
 SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(ALL_LIBRARIES)
-	$(LINK) $< $(SUPPORT) $(ALL_LIBRARIES) $(PKG_LIBS) $(CHECK_LIBS) -lm
+	$(LINK) $< $(SUPPORT) $(call group,$(ALL_LIBRARIES)) $(PKG_LIBS) $(CHECK_LIBS) -lm
 $(BUILD)/tests/fault/%.so: tests/fault/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra $(CFLAGS) -fPIC -shared \
@@ -127,7 +131,7 @@ $(BUILD)/tests/fault/%.so: tests/fault/%.c
 # With libFuzzer's main: built with CC=clang SANITIZER=fuzzer,..., see
 # tests/fuzz/run.
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(ALL_LIBRARIES)
-	$(LINK) $< $(ALL_LIBRARIES) $(PKG_LIBS) -lm
+	$(LINK) $< $(call group,$(ALL_LIBRARIES)) $(PKG_LIBS) -lm
 .SECONDARY:
 
 deps:

@@ -13,7 +13,7 @@
 #include "common/mail/suffix.h"
 #include "common/mem.h"
 #include "common/network.h"
-#include "store/registry.h"
+#include "store/registry/registry.h"
 
 static int check_network(const char *text, struct error *err)
 {

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "common/config.h"
-#include "store/registry.h"
+#include "common/config/config.h"
+#include "store/registry/registry.h"
 
 enum cloud_return_path { RETURN_PATH_NULL, RETURN_PATH_VERP };
 enum cloud_starttls { STARTTLS_NO, STARTTLS_REQUIRED };

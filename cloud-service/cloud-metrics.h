@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "store/registry.h"
+#include "store/registry/registry.h"
 
 /* A message was handled: status is "registered", "known", "refused" or
  * "over-quota". */

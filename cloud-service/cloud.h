@@ -8,8 +8,8 @@
 
 #include "cloud-service/cloud-config.h"
 #include "common/error.h"
-#include "common/http/http-server.h"
-#include "store/registry.h"
+#include "common/http/server.h"
+#include "store/registry/registry.h"
 
 struct bounce_listener;
 struct challenge_page_context;

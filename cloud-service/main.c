@@ -1,5 +1,5 @@
 /* The main of turing-cloud. */
-#include "cloud-service/cli.h"
+#include "cloud-service/cli/cli.h"
 
 int main(int argc, char **argv)
 {

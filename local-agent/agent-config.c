@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "common/fs.h"
-#include "common/http/http-client.h"
+#include "common/http/client.h"
 #include "common/mail/address.h"
 #include "common/mail/suffix.h"
 #include "common/mem.h"
-#include "store/spool.h"
+#include "store/spool/spool.h"
 
 #define MINUTE_MS    INT64_C(60000)
 #define HOUR_MS      (60 * MINUTE_MS)

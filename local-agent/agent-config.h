@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 /* Where mail or a request goes to, or where it is taken. */
 struct agent_endpoint {

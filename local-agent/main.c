@@ -1,5 +1,5 @@
 /* The main function of turing-agent. */
-#include "local-agent/cli.h"
+#include "local-agent/cli/cli.h"
 
 int main(int argc, char **argv)
 {

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "common/http/http-server.h"
+#include "common/http/server.h"
 #include "common/mem.h"
 
 #define MAXIMUM_CONNECTIONS 64

@@ -6,7 +6,7 @@
 #include "common/fs.h"
 #include "common/loop.h"
 #include "common/mem.h"
-#include "common/smtp/smtp-listener.h"
+#include "common/smtp/listener.h"
 #include "sandbox/maildir.h"
 
 #define LOOPS           4

@@ -9,9 +9,9 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "store/sqlite-backup.h"
-#include "store/sqlite-checkpoint.h"
-#include "store/sqlite-db.h"
+#include "store/sqlite/backup.h"
+#include "store/sqlite/checkpoint.h"
+#include "store/sqlite/db.h"
 
 #define ROW_SIZE        5120
 #define ROWS_PER_COMMIT 4

@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "common/crypto.h"
 #include "common/mem.h"
-#include "store/spool.h"
+#include "store/spool/spool.h"
 
 #define BODY_SIZE 5120
 #define BATCH     500

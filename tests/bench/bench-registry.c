@@ -19,7 +19,7 @@
 #include "common/clock.h"
 #include "common/crypto.h"
 #include "common/mem.h"
-#include "store/registry.h"
+#include "store/registry/registry.h"
 
 #define IMPORT_BATCH   1000
 #define REGISTER_BATCH 100

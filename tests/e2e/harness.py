@@ -438,7 +438,7 @@ metrics {{ listen = "127.0.0.1:{metrics_port}" }}
         return self.store.count_messages()
 
     def messages(self):
-        """The registered messages by id: the fields of store/registry.h;
+        """The registered messages by id: the fields of store/registry/registry.h;
         recipients as {address: {"state": word, ...}}."""
         return self.store.messages()
 

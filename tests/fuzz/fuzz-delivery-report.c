@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cloud-service/delivery-report.h"
+#include "cloud-service/mail/delivery-report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

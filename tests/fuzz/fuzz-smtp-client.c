@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/smtp/smtp-client.h"
+#include "common/smtp/client.h"
 
 static const char message[] = "Subject: x\r\n\r\n.dot\r\n";
 static const char wire[] = "Subject: x\r\n\r\n..dot\r\n.\r\n";

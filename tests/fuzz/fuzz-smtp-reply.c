@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/smtp/smtp-reply.h"
+#include "common/smtp/reply.h"
 
 /* Parses in pieces up to one reply; what ends it is returned. */
 static int parse(struct smtp_reply_parser *parser, const char *bytes,

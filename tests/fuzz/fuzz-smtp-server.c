@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/smtp/smtp-server.h"
+#include "common/smtp/server.h"
 
 /* What the callbacks may do next. */
 struct order {

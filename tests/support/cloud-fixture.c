@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cloud-service/api-auth.h"
+#include "cloud-service/api/auth.h"
 #include "common/clock.h"
 #include "common/crypto.h"
 #include "common/log.h"

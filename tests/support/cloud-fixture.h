@@ -3,8 +3,8 @@
 #define TESTS_SUPPORT_CLOUD_FIXTURE_H
 
 #include "cloud-service/cloud.h"
-#include "cloud-service/register.h"
-#include "cloud-service/tenant-domains.h"
+#include "cloud-service/decide/register.h"
+#include "cloud-service/decide/tenant-domains.h"
 
 /* The tenant "acme" has the domain acme.test. */
 struct cloud_fixture {

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "store/spool-private.h"
+#include "store/spool/ops.h"
 
 struct failing_spool {
 	struct spool spool; /* first: what is tested is given its address */

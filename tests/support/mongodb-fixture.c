@@ -9,7 +9,7 @@
 
 #include "common/crypto.h"
 #include "common/mem.h"
-#include "store/mongodb-db.h"
+#include "store/mongodb/db.h"
 #include "tests/support/mongodb-shards.h"
 
 #define VARIABLE "TURING_TEST_MONGODB_URI"

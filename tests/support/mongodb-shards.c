@@ -9,7 +9,7 @@
 #include "common/buffer.h"
 #include "common/fs.h"
 #include "common/mem.h"
-#include "store/mongodb-db.h"
+#include "store/mongodb/db.h"
 
 #define DOCUMENT "docs/mongodb.md"
 #define COMMAND  "    sh.shardCollection(\"turing_"

@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_SAME_MESSAGE_H
 #define TESTS_SUPPORT_SAME_MESSAGE_H
 
-#include "store/spool.h"
+#include "store/spool/spool.h"
 
 /* Everything but the recipients. */
 void expect_same_head(const struct spool_message *a,

@@ -6,7 +6,7 @@
 #ifndef TESTS_SUPPORT_SPOOL_FIXTURE_H
 #define TESTS_SUPPORT_SPOOL_FIXTURE_H
 
-#include "store/spool.h"
+#include "store/spool/spool.h"
 
 #define FIXTURE_NOW_MS 1795248000000LL /* 2026-11-21T08:00:00Z */
 #define FIXTURE_LARGE  8192            /* bodies above go to a file */

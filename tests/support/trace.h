@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "store/registry.h"
+#include "store/registry/registry.h"
 #include "tests/support/spool-fixture.h"
 
 /* The moment of a trace's first step; each later one is a second later. */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "common/crypto.h"
-#include "store/registry.h"
+#include "store/registry/registry.h"
 #include "tests/support/mongodb-fixture.h"
 #include "tests/support/ok.h"
 #include "tests/support/suite.h"

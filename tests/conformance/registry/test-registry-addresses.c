@@ -8,7 +8,7 @@
 #include <sqlite3.h>
 
 #include "common/mem.h"
-#include "store/registry-sqlite-addresses.h"
+#include "store/registry/sqlite/addresses.h"
 #include "tests/conformance/registry/fixture.h"
 
 #define PEOPLE    7

@@ -3,7 +3,7 @@
  * nothing changes by it, and no output is touched.
  */
 #include "common/mem.h"
-#include "store/copy-registry.h"
+#include "store/copy/registry.h"
 #include "tests/conformance/registry/fixture.h"
 
 /* One byte more than any text may have. */

@@ -5,7 +5,7 @@
  */
 #include <sqlite3.h>
 
-#include "store/registry-sqlite-addresses.h"
+#include "store/registry/sqlite/addresses.h"
 #include "tests/conformance/registry/fixture.h"
 
 #define MAXIMUM 200

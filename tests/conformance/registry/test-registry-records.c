@@ -3,7 +3,7 @@
  * pages, stopped in the middle, once more, and replaced.
  */
 
-#include "store/copy-registry.h"
+#include "store/copy/registry.h"
 #include "tests/conformance/registry/fixture.h"
 #include "tests/support/remove-tree.h"
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "store/copy-spool.h"
+#include "store/copy/spool.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
 

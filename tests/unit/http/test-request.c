@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "common/crypto.h"
-#include "common/http/http-server.h"
+#include "common/http/server.h"
 #include "common/log.h"
 #include "tests/support/http-peer.h"
 #include "tests/support/suite.h"

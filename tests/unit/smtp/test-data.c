@@ -7,7 +7,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
-#include "common/smtp/smtp-data.h"
+#include "common/smtp/data.h"
 #include "tests/support/suite.h"
 
 #ifdef __SANITIZE_ADDRESS__

@@ -11,7 +11,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
-#include "common/smtp/smtp-dialer.h"
+#include "common/smtp/dialer.h"
 #include "tests/support/suite.h"
 
 #define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))

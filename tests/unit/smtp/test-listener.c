@@ -13,7 +13,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
-#include "common/smtp/smtp-listener.h"
+#include "common/smtp/listener.h"
 #include "tests/support/suite.h"
 
 #define PATIENCE_MS 5000

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/smtp/smtp-reply.h"
+#include "common/smtp/reply.h"
 #include "tests/support/suite.h"
 
 struct parse_row {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/error.h"
-#include "common/smtp/smtp-server.h"
+#include "common/smtp/server.h"
 #include "tests/support/suite.h"
 
 #define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/error.h"
-#include "common/smtp/smtp-syntax.h"
+#include "common/smtp/syntax.h"
 #include "tests/support/suite.h"
 
 #define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))

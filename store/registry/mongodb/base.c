@@ -1,0 +1,194 @@
+/* What the MongoDB registry's files share: arrays, fields, sure changes. */
+#include "store/registry/mongodb/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/crypto.h"
+
+/* How long the answer to a change is looked for. */
+#define CERTAINTY_MS 10000
+
+int registry_mongodb_memory(struct error *err)
+{
+	return error_set(err, ERR_MEMORY, "out of memory");
+}
+
+int registry_mongodb_grow(void **array, size_t count, size_t *capacity,
+                          size_t size, struct error *err)
+{
+	if (count == *capacity) {
+		size_t wanted = *capacity ? *capacity * 2 : 8;
+		void *larger = reallocarray(*array, wanted, size);
+
+		if (!larger)
+			return registry_mongodb_memory(err);
+		*array = larger;
+		*capacity = wanted;
+	}
+	memset((char *)*array + count * size, 0, size);
+	return 0;
+}
+
+int registry_mongodb_texts(const bson_t *document,
+                           const struct registry_mongodb_text *texts,
+                           size_t count, struct error *err)
+{
+	for (size_t i = 0; i < count; i++)
+		if (mongodb_get_text(document, texts[i].key, texts[i].text))
+			return registry_mongodb_memory(err);
+	return 0;
+}
+
+int registry_mongodb_bytes(const bson_t *document, const char *key, void *bytes,
+                           size_t size, struct error *err)
+{
+	size_t found = 0;
+	const void *stored = mongodb_get_bytes(document, key, &found);
+
+	if (!stored || found != size)
+		return error_set(err, ERR_CORRUPT, "%s: %zu bytes", key, found);
+	memcpy(bytes, stored, size);
+	return 0;
+}
+
+const char *registry_mongodb_word(const bson_t *document, const char *key,
+                                  char word[REGISTRY_MONGODB_WORD])
+{
+	size_t size = 0;
+	const void *bytes = mongodb_get_bytes(document, key, &size);
+
+	if (!bytes || size >= REGISTRY_MONGODB_WORD)
+		size = 0;
+	if (size)
+		memcpy(word, bytes, size);
+	word[size] = '\0';
+	return word;
+}
+
+bool registry_mongodb_append_after(bson_t *selector, const char *key,
+                                   const struct id *id)
+{
+	bson_t condition;
+
+	return BSON_APPEND_DOCUMENT_BEGIN(selector, key, &condition) &&
+	       mongodb_append_id(&condition, "$gt", id) &&
+	       bson_append_document_end(selector, &condition);
+}
+
+bool registry_mongodb_append_in(bson_t *selector, const char *key,
+                                const struct id *ids, size_t count)
+{
+	bson_t condition, array;
+	bool room = BSON_APPEND_DOCUMENT_BEGIN(selector, key, &condition) &&
+	            BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &array);
+
+	for (uint32_t i = 0; room && i < count; i++) {
+		char buffer[16];
+		const char *place;
+
+		(void)bson_uint32_to_string(i, &place, buffer, sizeof(buffer));
+		room = mongodb_append_id(&array, place, &ids[i]);
+	}
+	return room && bson_append_array_end(&condition, &array) &&
+	       bson_append_document_end(selector, &condition);
+}
+
+int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
+                                 const struct id *tenant, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, projection = BSON_INITIALIZER;
+	bson_t *found = NULL;
+	int error;
+
+	(void)mongodb_append_id(&selector, "_id", tenant);
+	(void)BSON_APPEND_INT32(&projection, "_id", 1);
+	/* Index: _id of tenant. */
+	error = mongodb_find_one(mongo->db, REGISTRY_TENANT, &selector,
+	                         &projection, &found, err);
+	bson_destroy(found);
+	bson_destroy(&projection);
+	bson_destroy(&selector);
+	if (error == ERR_NOT_FOUND)
+		return error_set(err, ERR_NOT_FOUND, "no such tenant");
+	return error;
+}
+
+int registry_mongodb_update_tenant(struct registry_mongodb *mongo,
+                                   const struct id *tenant,
+                                   const bson_t *update, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER;
+	bool matched = false;
+	int error;
+
+	(void)mongodb_append_id(&selector, "_id", tenant);
+	/* Index: _id. */
+	error = mongodb_update(mongo->db, REGISTRY_TENANT, &selector, update,
+	                       false, true, &matched, err);
+	bson_destroy(&selector);
+	if (!error && !matched)
+		return error_set(err, ERR_NOT_FOUND, "no such tenant");
+	return error;
+}
+
+/* --- changes that are sure ---------------------------------------------- */
+
+/* What became of a change of which an answer was lost and that a later try
+ * found to be impossible. */
+static int look(struct registry_mongodb *mongo,
+                const struct registry_mongodb_change *change, bool *made,
+                struct error *err)
+{
+	enum registry_mongodb_made found = MADE_UNKNOWN;
+	bson_t selector = BSON_INITIALIZER;
+	bson_t *document = NULL;
+	int error;
+
+	(void)mongodb_append_id(&selector, "_id", change->id);
+	/* Index: _id. */
+	error = mongodb_find_one(mongo->db, change->collection, &selector, NULL,
+	                         &document, err);
+	if (!error)
+		found = change->made(document, change->context);
+	bson_destroy(document);
+	bson_destroy(&selector);
+	if (found == MADE_UNKNOWN)
+		return error_set(err, ERR_UNCERTAIN,
+		                 "%s: the answer to a change was lost",
+		                 change->collection);
+	*made = found == MADE_YES;
+	return 0;
+}
+
+int registry_mongodb_change(struct registry_mongodb *mongo,
+                            const struct registry_mongodb_change *change,
+                            bool *made, struct error *err)
+{
+	int64_t end_ms = clock_monotonic_ms() + CERTAINTY_MS;
+	bool uncertain = false, matched = false;
+	int error;
+
+	for (;;) {
+		error = mongodb_update(mongo->db, change->collection,
+		                       change->selector, change->update, false,
+		                       false, &matched, err);
+		uncertain = uncertain || error == ERR_UNCERTAIN;
+		if (!error || !uncertain || clock_monotonic_ms() >= end_ms)
+			break;
+		(void)usleep(10000 + random_below(40000));
+	}
+	if (error && uncertain) {
+		if (err)
+			err->code = ERR_UNCERTAIN;
+		return ERR_UNCERTAIN;
+	}
+	if (error)
+		return error;
+	if (!matched && uncertain)
+		return look(mongo, change, made, err);
+	*made = matched;
+	return 0;
+}
