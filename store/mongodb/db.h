@@ -264,4 +264,27 @@ const void *mongodb_get_bytes(const bson_t *document, const char *key,
 bool mongodb_get_document(const bson_t *document, const char *key,
                           bson_t *view);
 
+/* A collection with a client of the pool's for it. */
+struct mongodb_handle {
+	struct mongodb_db *db;
+	mongoc_client_t *client;
+	mongoc_collection_t *collection;
+};
+
+/* Takes a client; ERR_UNAVAILABLE. */
+int mongodb_handle_take(struct mongodb_handle *handle, struct mongodb_db *db,
+                        const char *collection, struct error *err);
+
+/* Gives it back; a zeroed one is allowed. */
+void mongodb_handle_give(struct mongodb_handle *handle);
+
+/*
+ * As mongodb_failure() for a write of this database: "not primary" does not
+ * mean "not done" where libmongoc tries writes again, because the first try may
+ * have been.
+ */
+int mongodb_write_failure(const struct mongodb_db *db, const char *what,
+                          const bson_error_t *error, const bson_t *reply,
+                          struct error *err);
+
 #endif

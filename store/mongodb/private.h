@@ -27,29 +27,6 @@ int mongodb_uri_read(const struct mongodb_options *options, mongoc_uri_t **uri,
 /* libmongoc is started once a process. */
 void mongodb_start_library(void);
 
-/* A collection with a client of the pool's for it. */
-struct mongodb_handle {
-	struct mongodb_db *db;
-	mongoc_client_t *client;
-	mongoc_collection_t *collection;
-};
-
-/* Takes a client; ERR_UNAVAILABLE. */
-int mongodb_handle_take(struct mongodb_handle *handle, struct mongodb_db *db,
-                        const char *collection, struct error *err);
-
-/* Gives it back; a zeroed one is allowed. */
-void mongodb_handle_give(struct mongodb_handle *handle);
-
-/*
- * As mongodb_failure() for a write of this database: "not primary" does not
- * mean "not done" where libmongoc tries writes again, because the first try may
- * have been.
- */
-int mongodb_write_failure(const struct mongodb_db *db, const char *what,
-                          const bson_error_t *error, const bson_t *reply,
-                          struct error *err);
-
 /* A server's error code as ours, for one write of several too. */
 int mongodb_server_code(int64_t code, const char *message, bool write);
 

@@ -355,6 +355,17 @@ int64_t sqlite_db_last_rowid(struct sqlite_db *db)
 	return sqlite3_last_insert_rowid(db->handle);
 }
 
+int sqlite_db_function(struct sqlite_db *db, const char *name, int arguments,
+                       sqlite_db_called *called, void *context,
+                       struct error *err)
+{
+	int code = sqlite3_create_function(db->handle, name, arguments,
+	                                   SQLITE_UTF8 | SQLITE_DIRECTONLY,
+	                                   context, called, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : sqlite_fail(db, code, err);
+}
+
 int sqlite_db_data_version(struct sqlite_db *db, int64_t *version,
                            struct error *err)
 {

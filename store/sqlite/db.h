@@ -16,6 +16,7 @@
 #ifndef STORE_SQLITE_DB_H
 #define STORE_SQLITE_DB_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -86,6 +87,19 @@ int64_t sqlite_db_changes(struct sqlite_db *db);
 
 /* The rowid of the last INSERT. */
 int64_t sqlite_db_last_rowid(struct sqlite_db *db);
+
+/* What SQLite calls for a function of SQL (sqlite3_create_function()). */
+typedef void sqlite_db_called(sqlite3_context *context, int count,
+                              sqlite3_value **values);
+
+/*
+ * Makes name a function of SQL on this connection, for the project's own
+ * statements alone, with so many arguments; called gets context by
+ * sqlite3_user_data(). 0, or the code of SQLite's failure with *err.
+ */
+int sqlite_db_function(struct sqlite_db *db, const char *name, int arguments,
+                       sqlite_db_called *called, void *context,
+                       struct error *err);
 
 /*
  * A counter that changes when another connection changed the file (PRAGMA

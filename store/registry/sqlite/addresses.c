@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "store/registry/sqlite/addresses-waiting.h"
-#include "store/sqlite/private.h"
+#include "store/sqlite/db.h"
 
 /* Entries that wait, 24 bytes each: 65,000 messages of one recipient. */
 #define MOST_WAITING 131072
@@ -324,16 +324,12 @@ static void sql_id_stamp(sqlite3_context *context, int count,
 static int register_functions(struct registry_sqlite_addresses *addresses,
                               struct sqlite_db *writer, struct error *err)
 {
-	const int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
-	int code =
-	    sqlite3_create_function(writer->handle, "address_key", 2, flags,
-	                            addresses, sql_address_key, NULL, NULL);
+	int error = sqlite_db_function(writer, "address_key", 2,
+	                               sql_address_key, addresses, err);
 
-	if (code == SQLITE_OK)
-		code = sqlite3_create_function(writer->handle, "id_stamp", 1,
-		                               flags, NULL, sql_id_stamp, NULL,
-		                               NULL);
-	return code == SQLITE_OK ? 0 : sqlite_fail(writer, code, err);
+	return error ? error
+	             : sqlite_db_function(writer, "id_stamp", 1, sql_id_stamp,
+	                                  NULL, err);
 }
 
 static int delete_place(struct sqlite_db *db, const struct address_place *place,

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "common/crypto.h"
-#include "store/mongodb/private.h"
+#include "store/mongodb/db.h"
 #include "store/spool/history.h"
 
 #define BATCH_DOCUMENTS 500

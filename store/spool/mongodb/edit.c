@@ -6,7 +6,7 @@
 
 #include "common/clock.h"
 #include "common/crypto.h"
-#include "store/mongodb/private.h"
+#include "store/mongodb/db.h"
 
 #define LOAD_IDS     500 /* documents read at once */
 #define PAUSE_MAX_MS 200

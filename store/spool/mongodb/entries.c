@@ -1,7 +1,7 @@
 /* An agent's replica of the lists in MongoDB's spool. */
 #include "store/spool/mongodb/private.h"
 
-#include "store/mongodb/private.h"
+#include "store/mongodb/db.h"
 
 /*
  * An apply is written down whole in the agent's document first ("pending"),
