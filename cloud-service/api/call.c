@@ -57,7 +57,8 @@ bool api_poll_begin(struct api_poll *poll, struct http_request *request,
 	}
 	if (cloud->watcher)
 		watcher_follow(cloud->watcher, &poll->caller.tenant);
-	poll->ticket = http_wait_ticket(http_request_server(request));
+	poll->ticket = http_wait_ticket(http_request_server(request),
+	                                poll->caller.tenant_text);
 	return true;
 }
 

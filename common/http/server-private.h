@@ -82,6 +82,12 @@ struct http_request {
 	size_t wait_bucket, wait_place;
 };
 
+/* The requests that are parked under the keys of one hash. */
+struct http_wait_bucket {
+	struct http_request *first;
+	_Atomic uint64_t wakes; /* so far, of any key of the bucket */
+};
+
 struct http_server {
 	struct MHD_Daemon *daemon;
 	int listen_fd;
@@ -113,8 +119,7 @@ struct http_server {
 
 	pthread_mutex_t wait_lock;
 	pthread_cond_t wait_changed; /* monotonic clock */
-	_Atomic uint64_t wake_count;
-	struct http_request *waiting[HTTP_WAIT_BUCKETS];
+	struct http_wait_bucket waiting[HTTP_WAIT_BUCKETS];
 	struct http_request **heap; /* by deadline, the earliest first */
 	size_t heap_count, heap_capacity;
 	bool watch_ends;

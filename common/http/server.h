@@ -186,16 +186,16 @@ void http_reply_problem(struct http_request *request, unsigned status,
 void http_reply_empty(struct http_request *request);
 
 /*
- * Taken before a handler reads the state that it may wait for, and given to
- * http_wait(): a wake between the two is then not lost.
+ * Taken before a handler reads the state that it may wait for under key, and
+ * given to http_wait(): a wake between the two is then not lost.
  */
-uint64_t http_wait_ticket(struct http_server *server);
+uint64_t http_wait_ticket(struct http_server *server, const char *key);
 
 /*
  * Parks the request; the handler is called again from the start when
  * http_wake(server, key) is called or deadline passes, and http_wait_over()
- * then tells whether it may wait again. When a wake of any key came after
- * ticket, the handler is called again at once. Costs no thread.
+ * then tells whether it may wait again. When the key was woken after ticket was
+ * taken, the handler is called again at once. Costs no thread.
  */
 void http_wait(struct http_request *request, const char *key, uint64_t ticket,
                int64_t deadline_monotonic_ms);

@@ -84,7 +84,7 @@ static void insert(struct http_server *server, struct http_request *request)
 	}
 	heap_settle(server, server->heap_count++, request);
 	request->wait_bucket = bucket_of(request->wait_key);
-	first = &server->waiting[request->wait_bucket];
+	first = &server->waiting[request->wait_bucket].first;
 	request->wait_previous = NULL;
 	request->wait_next = *first;
 	if (*first)
@@ -103,7 +103,8 @@ static void resume(struct http_server *server, struct http_request *request)
 	if (request->wait_previous)
 		request->wait_previous->wait_next = request->wait_next;
 	else
-		server->waiting[request->wait_bucket] = request->wait_next;
+		server->waiting[request->wait_bucket].first =
+		    request->wait_next;
 	if (request->wait_next)
 		request->wait_next->wait_previous = request->wait_previous;
 	metric_add(waiting_gauge(), -1);
@@ -111,9 +112,9 @@ static void resume(struct http_server *server, struct http_request *request)
 	MHD_resume_connection(request->connection);
 }
 
-uint64_t http_wait_ticket(struct http_server *server)
+uint64_t http_wait_ticket(struct http_server *server, const char *key)
 {
-	return atomic_load(&server->wake_count);
+	return atomic_load(&server->waiting[bucket_of(key)].wakes);
 }
 
 void http_wait(struct http_request *request, const char *key, uint64_t ticket,
@@ -146,7 +147,7 @@ bool http_wait_share(struct http_request *request, const char *key,
 	size_t count = 0;
 
 	(void)pthread_mutex_lock(&server->wait_lock);
-	other = server->waiting[bucket_of(key)];
+	other = server->waiting[bucket_of(key)].first;
 	for (; other; other = other->wait_next)
 		if (other->wait_owner && !strcmp(other->wait_owner, owner) &&
 		    !strcmp(other->wait_key, key))
@@ -166,7 +167,8 @@ bool http_wait_over(const struct http_request *request)
 static bool is_due(struct http_server *server, struct http_request *request)
 {
 	return atomic_load(&server->stopping) ||
-	       atomic_load(&server->wake_count) != request->wait_ticket ||
+	       http_wait_ticket(server, request->wait_key) !=
+	           request->wait_ticket ||
 	       clock_monotonic_ms() >= request->wait_deadline_ms;
 }
 
@@ -190,15 +192,19 @@ bool http_park(struct http_request *request)
 void http_wake(struct http_server *server, const char *key)
 {
 	struct http_request *request, *next;
+	struct http_wait_bucket *bucket;
+	size_t i;
 
 	(void)pthread_mutex_lock(&server->wait_lock);
-	atomic_fetch_add(&server->wake_count, 1);
 	if (!key) {
+		for (i = 0; i < HTTP_WAIT_BUCKETS; i++)
+			atomic_fetch_add(&server->waiting[i].wakes, 1);
 		while (server->heap_count)
 			resume(server, server->heap[0]);
 	} else {
-		request = server->waiting[bucket_of(key)];
-		for (; request; request = next) {
+		bucket = &server->waiting[bucket_of(key)];
+		atomic_fetch_add(&bucket->wakes, 1);
+		for (request = bucket->first; request; request = next) {
 			next = request->wait_next;
 			if (!strcmp(request->wait_key, key))
 				resume(server, request);

@@ -31,7 +31,7 @@ static void wait_long(struct http_request *request, void *context)
 	if (http_wait_over(request))
 		http_reply_empty(request);
 	else if (http_wait_share(request, "k", http_query(request, "owner"), 2))
-		http_wait(request, "k", http_wait_ticket(server),
+		http_wait(request, "k", http_wait_ticket(server, "k"),
 		          http_request_start_ms(request) + 4000);
 	else
 		http_reply_problem(request, 429, "too-many", "Enough.");

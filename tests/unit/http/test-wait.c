@@ -18,12 +18,15 @@
 static struct http_server *server;
 static _Atomic int value, calls;
 static _Atomic bool wake_inside;
+static const char *_Atomic inside_key; /* what that wakes; NULL: all */
 
 /* Waits until value is above ?after, for ?wait ms, under the key ?key. */
 static void poll_value(struct http_request *request, void *context)
 {
 	struct http_server *of = http_request_server(request);
-	uint64_t ticket = http_wait_ticket(of);
+	const char *named = http_query(request, "key");
+	const char *key = named ? named : "k";
+	uint64_t ticket = http_wait_ticket(of, key);
 	int64_t after, wait_ms;
 	struct error err;
 	char text[16];
@@ -41,7 +44,7 @@ static void poll_value(struct http_request *request, void *context)
 	/* The race: the change and its wake come after the look. */
 	if (atomic_exchange(&wake_inside, false)) {
 		value++;
-		http_wake(of, "k");
+		http_wake(of, inside_key);
 	}
 	if (now > after) {
 		(void)snprintf(text, sizeof(text), "%d", now);
@@ -49,11 +52,8 @@ static void poll_value(struct http_request *request, void *context)
 	} else if (http_wait_over(request)) {
 		http_reply_empty(request);
 	} else {
-		http_wait(request,
-		          http_query(request, "key")
-		              ? http_query(request, "key")
-		              : "k",
-		          ticket, http_request_start_ms(request) + wait_ms);
+		http_wait(request, key, ticket,
+		          http_request_start_ms(request) + wait_ms);
 	}
 }
 
@@ -62,7 +62,7 @@ static void wait_forever(struct http_request *request, void *context)
 {
 	(void)context;
 	calls++;
-	http_wait(request, "k", http_wait_ticket(server),
+	http_wait(request, "k", http_wait_ticket(server, "k"),
 	          http_request_start_ms(request) + 100);
 }
 
@@ -84,7 +84,7 @@ static void echo(struct http_request *request, void *context)
 	if (http_wait_over(request) || value > 0)
 		http_reply(request, 200, "text/plain", body, size);
 	else
-		http_wait(request, "k", http_wait_ticket(server),
+		http_wait(request, "k", http_wait_ticket(server, "k"),
 		          http_request_start_ms(request) + 5000);
 }
 
@@ -110,6 +110,7 @@ static void start(void)
 	value = 0;
 	calls = 0;
 	wake_inside = false;
+	inside_key = "k";
 	ck_assert_msg(!http_server_start(&server, &options, &err), "%s",
 	              err.text);
 }
@@ -257,6 +258,31 @@ START_TEST(test_lost_wake)
 		expect(fd, " 200 ", 1000);
 		(void)close(fd);
 	}
+}
+END_TEST
+
+/* Between ticket and parking, a wake of its key alone calls a handler again. */
+START_TEST(test_wakes_of_others)
+{
+	int fd;
+
+	inside_key = "elsewhere";
+	wake_inside = true;
+	fd = ask("/poll?after=5");
+	await_waiting(1);
+	ck_assert_int_eq(calls, 1);
+	value = 6;
+	http_wake(server, "k");
+	expect(fd, " 200 ", 1000);
+	(void)close(fd);
+	/* A wake of all keys is one of its key, too. */
+	calls = 0;
+	inside_key = NULL;
+	wake_inside = true;
+	fd = ask("/poll?after=20&wait=300");
+	expect(fd, " 204 ", 1000);
+	ck_assert_int_eq(calls, 3);
+	(void)close(fd);
 }
 END_TEST
 
@@ -444,6 +470,7 @@ int main(void)
 	tcase_add_test(cases, test_deadlines);
 	tcase_add_test(cases, test_outlasts_idle_timeout);
 	tcase_add_test(cases, test_lost_wake);
+	tcase_add_test(cases, test_wakes_of_others);
 	tcase_add_test(cases, test_race);
 	tcase_add_test(cases, test_body_survives);
 	tcase_add_test(cases, test_peer_leaves);
