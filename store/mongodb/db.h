@@ -191,6 +191,31 @@ int mongodb_find_and_modify(struct mongodb_db *db, const char *collection,
                             const bson_t *update, bool upsert,
                             bson_t **document, struct error *err);
 
+/* What a document tells of a change whose answer was lost. */
+enum mongodb_made { MONGODB_NOT_MADE, MONGODB_MADE, MONGODB_UNKNOWN };
+
+/*
+ * A conditional change of one document. selector names its _id and what it must
+ * still be like, and matches no more once update was done; update sets a token
+ * of its own, by which made finds in the document, as it is later, whether this
+ * change was done. Without an update the document is deleted.
+ */
+struct mongodb_change {
+	const char *collection;
+	const bson_t *selector, *update;
+	enum mongodb_made (*made)(const bson_t *document, const void *context);
+	const void *context;
+};
+
+/*
+ * Makes it: *made tells whether this call did; of a document that is gone after
+ * the answer to its deletion was lost it is said, whoever deleted it. An answer
+ * that is lost is asked for again for up to 10 s; ERR_UNCERTAIN when it cannot
+ * be told then.
+ */
+int mongodb_change(struct mongodb_db *db, const struct mongodb_change *change,
+                   bool *made, struct error *err);
+
 /* Reads the one that matches (bson_destroy()); ERR_NOT_FOUND. projection may
  * be NULL. Tried once more when the answer is lost. */
 int mongodb_find_one(struct mongodb_db *db, const char *collection,

@@ -117,12 +117,12 @@ int registry_mongodb_key_find(struct registry *registry, const char *prefix,
 }
 
 /* The token of the revocation tells whose it was. */
-static enum registry_mongodb_made made_revocation(const bson_t *document,
-                                                  const void *context)
+static enum mongodb_made made_revocation(const bson_t *document,
+                                         const void *context)
 {
 	struct id token = mongodb_get_id(document, "revocation");
 
-	return id_equal(&token, context) ? MADE_YES : MADE_NO;
+	return id_equal(&token, context) ? MONGODB_MADE : MONGODB_NOT_MADE;
 }
 
 static int revoke_key(struct registry_mongodb *mongo, const struct id *id,
@@ -130,12 +130,11 @@ static int revoke_key(struct registry_mongodb *mongo, const struct id *id,
 {
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, part;
 	struct id token = id_new();
-	struct registry_mongodb_change change = {.collection = REGISTRY_KEY,
-	                                         .id = id,
-	                                         .selector = &selector,
-	                                         .update = &update,
-	                                         .made = made_revocation,
-	                                         .context = &token};
+	struct mongodb_change change = {.collection = REGISTRY_KEY,
+	                                .selector = &selector,
+	                                .update = &update,
+	                                .made = made_revocation,
+	                                .context = &token};
 	bool made = false;
 	int error;
 
@@ -149,7 +148,7 @@ static int revoke_key(struct registry_mongodb *mongo, const struct id *id,
 	(void)mongodb_append_id(&part, "revocation", &token);
 	(void)bson_append_document_end(&update, &part);
 	/* Index: _id. */
-	error = registry_mongodb_change(mongo, &change, &made, err);
+	error = mongodb_change(mongo->db, &change, &made, err);
 	bson_destroy(&update);
 	bson_destroy(&selector);
 	if (!error && !made)

@@ -1,15 +1,8 @@
-/* What the MongoDB registry's files share: arrays, fields, sure changes. */
+/* What the MongoDB registry's files share: arrays, fields, tenants. */
 #include "store/registry/mongodb/private.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include "common/clock.h"
-#include "common/crypto.h"
-
-/* How long the answer to a change is looked for. */
-#define CERTAINTY_MS 10000
 
 int registry_mongodb_memory(struct error *err)
 {
@@ -132,63 +125,4 @@ int registry_mongodb_update_tenant(struct registry_mongodb *mongo,
 	if (!error && !matched)
 		return error_set(err, ERR_NOT_FOUND, "no such tenant");
 	return error;
-}
-
-/* --- changes that are sure ---------------------------------------------- */
-
-/* What became of a change of which an answer was lost and that a later try
- * found to be impossible. */
-static int look(struct registry_mongodb *mongo,
-                const struct registry_mongodb_change *change, bool *made,
-                struct error *err)
-{
-	enum registry_mongodb_made found = MADE_UNKNOWN;
-	bson_t selector = BSON_INITIALIZER;
-	bson_t *document = NULL;
-	int error;
-
-	(void)mongodb_append_id(&selector, "_id", change->id);
-	/* Index: _id. */
-	error = mongodb_find_one(mongo->db, change->collection, &selector, NULL,
-	                         &document, err);
-	if (!error)
-		found = change->made(document, change->context);
-	bson_destroy(document);
-	bson_destroy(&selector);
-	if (found == MADE_UNKNOWN)
-		return error_set(err, ERR_UNCERTAIN,
-		                 "%s: the answer to a change was lost",
-		                 change->collection);
-	*made = found == MADE_YES;
-	return 0;
-}
-
-int registry_mongodb_change(struct registry_mongodb *mongo,
-                            const struct registry_mongodb_change *change,
-                            bool *made, struct error *err)
-{
-	int64_t end_ms = clock_monotonic_ms() + CERTAINTY_MS;
-	bool uncertain = false, matched = false;
-	int error;
-
-	for (;;) {
-		error = mongodb_update(mongo->db, change->collection,
-		                       change->selector, change->update, false,
-		                       false, &matched, err);
-		uncertain = uncertain || error == ERR_UNCERTAIN;
-		if (!error || !uncertain || clock_monotonic_ms() >= end_ms)
-			break;
-		(void)usleep(10000 + random_below(40000));
-	}
-	if (error && uncertain) {
-		if (err)
-			err->code = ERR_UNCERTAIN;
-		return ERR_UNCERTAIN;
-	}
-	if (error)
-		return error;
-	if (!matched && uncertain)
-		return look(mongo, change, made, err);
-	*made = matched;
-	return 0;
 }

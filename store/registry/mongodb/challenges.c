@@ -180,13 +180,12 @@ static const char *token_key(const struct move *move)
 	return move->from == CHALLENGE_STATE_OPEN ? "closing" : "settling";
 }
 
-static enum registry_mongodb_made moved(const bson_t *document,
-                                        const void *context)
+static enum mongodb_made moved(const bson_t *document, const void *context)
 {
 	const struct move *move = context;
 	struct id token = mongodb_get_id(document, token_key(move));
 
-	return id_equal(&token, &move->token) ? MADE_YES : MADE_NO;
+	return id_equal(&token, &move->token) ? MONGODB_MADE : MONGODB_NOT_MADE;
 }
 
 static void move_update(bson_t *update, const struct move *move)
@@ -210,9 +209,8 @@ static int move_challenge(struct registry_mongodb *mongo, struct move *move,
                           const char *conflict, struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER;
-	struct registry_mongodb_change change = {
+	struct mongodb_change change = {
 	    .collection = REGISTRY_CHALLENGE,
-	    .id = move->id,
 	    .selector = &selector,
 	    .update = &update,
 	    .made = moved,
@@ -230,7 +228,7 @@ static int move_challenge(struct registry_mongodb *mongo, struct move *move,
 		                        *move->serial);
 	move_update(&update, move);
 	/* Index: _id. */
-	error = registry_mongodb_change(mongo, &change, &made, err);
+	error = mongodb_change(mongo->db, &change, &made, err);
 	bson_destroy(&update);
 	bson_destroy(&selector);
 	if (!error && !made)
@@ -281,17 +279,16 @@ struct recode {
 };
 
 /* The next code's token hides this one's. */
-static enum registry_mongodb_made recoded(const bson_t *document,
-                                          const void *context)
+static enum mongodb_made recoded(const bson_t *document, const void *context)
 {
 	const struct recode *recode = context;
 	struct id token = mongodb_get_id(document, "recoding");
 
 	if (id_equal(&token, &recode->token))
-		return MADE_YES;
+		return MONGODB_MADE;
 	return mongodb_get_int(document, "code_serial") > recode->serial + 1
-	           ? MADE_UNKNOWN
-	           : MADE_NO;
+	           ? MONGODB_UNKNOWN
+	           : MONGODB_NOT_MADE;
 }
 
 static void recode_update(bson_t *update, const struct recode *recode,
@@ -317,9 +314,8 @@ int registry_mongodb_challenge_recode(struct registry *registry,
 	struct registry_mongodb *mongo = registry_mongodb(registry);
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER;
 	struct recode recode = {serial, id_new()};
-	struct registry_mongodb_change change = {
+	struct mongodb_change change = {
 	    .collection = REGISTRY_CHALLENGE,
-	    .id = id,
 	    .selector = &selector,
 	    .update = &update,
 	    .made = recoded,
@@ -335,7 +331,7 @@ int registry_mongodb_challenge_recode(struct registry *registry,
 	(void)BSON_APPEND_INT64(&selector, "code_serial", serial);
 	recode_update(&update, &recode, wrong, code);
 	/* Index: _id. */
-	error = registry_mongodb_change(mongo, &change, &made, err);
+	error = mongodb_change(mongo->db, &change, &made, err);
 	bson_destroy(&update);
 	bson_destroy(&selector);
 	if (!error && !made)

@@ -56,8 +56,7 @@ static void decide_update(bson_t *update, const struct decide *decide)
 }
 
 /* A recipient is decided once, and keeps the id of that decision. */
-static enum registry_mongodb_made decided(const bson_t *document,
-                                          const void *context)
+static enum mongodb_made decided(const bson_t *document, const void *context)
 {
 	const struct decide *decide = context;
 	struct registry_mongodb_recipient found;
@@ -65,9 +64,9 @@ static enum registry_mongodb_made decided(const bson_t *document,
 
 	if (registry_mongodb_recipient_find(
 	        document, decide->decision->recipient, &found, NULL))
-		return MADE_NO;
+		return MONGODB_NOT_MADE;
 	id = mongodb_get_id(&found.view, "decision");
-	return id_equal(&id, &decide->id) ? MADE_YES : MADE_NO;
+	return id_equal(&id, &decide->id) ? MONGODB_MADE : MONGODB_NOT_MADE;
 }
 
 /* Why no held recipient was found. */
@@ -92,9 +91,8 @@ static int move(struct registry_mongodb *mongo, const struct decide *decide,
                 struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER;
-	struct registry_mongodb_change change = {
+	struct mongodb_change change = {
 	    .collection = REGISTRY_MESSAGE,
-	    .id = &decide->decision->message,
 	    .selector = &selector,
 	    .update = &update,
 	    .made = decided,
@@ -108,7 +106,7 @@ static int move(struct registry_mongodb *mongo, const struct decide *decide,
 	    decide->decision->recipient, REGISTRY_HELD);
 	decide_update(&update, decide);
 	/* Index: _id. */
-	error = registry_mongodb_change(mongo, &change, &moved, err);
+	error = mongodb_change(mongo->db, &change, &moved, err);
 	bson_destroy(&update);
 	bson_destroy(&selector);
 	if (!error && !moved)

@@ -74,13 +74,13 @@ static bool is_due(const struct claim *claim,
 }
 
 /* Another's claim that came later hides this one, which has ended then. */
-static enum registry_mongodb_made claimed(const bson_t *document,
-                                          const void *context)
+static enum mongodb_made claimed(const bson_t *document, const void *context)
 {
 	const struct claim *claim = context;
 	struct id token = mongodb_get_id(document, "claiming");
 
-	return id_equal(&token, &claim->token) ? MADE_YES : MADE_NO;
+	return id_equal(&token, &claim->token) ? MONGODB_MADE
+	                                       : MONGODB_NOT_MADE;
 }
 
 static void claim_update(bson_t *update, const struct claim *claim)
@@ -121,9 +121,8 @@ static int claim_one(struct registry_mongodb *mongo, struct claim *claim,
                      struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER;
-	struct registry_mongodb_change change = {
+	struct mongodb_change change = {
 	    .collection = REGISTRY_CHALLENGE,
-	    .id = &challenge->id,
 	    .selector = &selector,
 	    .update = &update,
 	    .made = claimed,
@@ -138,7 +137,7 @@ static int claim_one(struct registry_mongodb *mongo, struct claim *claim,
 	claim_selector(&selector, challenge);
 	claim_update(&update, claim);
 	/* Index: challenge_slot's sender_hash, or _id. */
-	error = registry_mongodb_change(mongo, &change, made, err);
+	error = mongodb_change(mongo->db, &change, made, err);
 	bson_destroy(&update);
 	bson_destroy(&selector);
 	if (error || !*made) {
@@ -254,13 +253,12 @@ struct mail_end {
 	struct id token;
 };
 
-static enum registry_mongodb_made ended(const bson_t *document,
-                                        const void *context)
+static enum mongodb_made ended(const bson_t *document, const void *context)
 {
 	const struct mail_end *end = context;
 	struct id token = mongodb_get_id(document, "ending");
 
-	return id_equal(&token, &end->token) ? MADE_YES : MADE_UNKNOWN;
+	return id_equal(&token, &end->token) ? MONGODB_MADE : MONGODB_UNKNOWN;
 }
 
 static void end_update(bson_t *update, const struct mail_end *end)
@@ -292,9 +290,8 @@ int registry_mongodb_challenge_mail_done(struct registry *registry,
 	struct registry_mongodb *mongo = registry_mongodb(registry);
 	struct mail_end end = {owner, state, next_ms, counted, reply, id_new()};
 	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER;
-	struct registry_mongodb_change change = {
+	struct mongodb_change change = {
 	    .collection = REGISTRY_CHALLENGE,
-	    .id = id,
 	    .selector = &selector,
 	    .update = &update,
 	    .made = ended,
@@ -306,7 +303,7 @@ int registry_mongodb_challenge_mail_done(struct registry *registry,
 	owner_selector(&selector, id, owner);
 	end_update(&update, &end);
 	/* Index: _id. */
-	error = registry_mongodb_change(mongo, &change, &made, err);
+	error = mongodb_change(mongo->db, &change, &made, err);
 	bson_destroy(&update);
 	bson_destroy(&selector);
 	if (!error && !made)

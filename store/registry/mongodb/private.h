@@ -104,32 +104,6 @@ bool registry_mongodb_append_after(bson_t *selector, const char *key,
 bool registry_mongodb_append_in(bson_t *selector, const char *key,
                                 const struct id *ids, size_t count);
 
-/* What a document tells of a change whose answer was lost. */
-enum registry_mongodb_made { MADE_NO, MADE_YES, MADE_UNKNOWN };
-
-/*
- * A conditional change of one document. selector names its _id and what it must
- * still be like, and matches no more once update was done; update sets a token
- * of its own, by which made finds in the document, as it is later, whether this
- * change was done.
- */
-struct registry_mongodb_change {
-	const char *collection;
-	const struct id *id;
-	const bson_t *selector, *update;
-	enum registry_mongodb_made (*made)(const bson_t *document,
-	                                   const void *context);
-	const void *context;
-};
-
-/*
- * Makes it: *made tells whether this call did. An answer that is lost is asked
- * for again for up to 10 s; ERR_UNCERTAIN when it cannot be told then.
- */
-int registry_mongodb_change(struct registry_mongodb *mongo,
-                            const struct registry_mongodb_change *change,
-                            bool *made, struct error *err);
-
 /* 0 when the tenant exists, ERR_NOT_FOUND. Index: _id of tenant. */
 int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
                                  const struct id *tenant, struct error *err);
