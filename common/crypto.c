@@ -2,6 +2,7 @@
 #include "common/crypto.h"
 
 #include <endian.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,29 @@ uint64_t crypto_short_hash(const uint8_t key[CRYPTO_SHORT_KEY_SIZE],
 
 	(void)crypto_shorthash((unsigned char *)&hash, bytes, size, key);
 	return le64toh(hash);
+}
+
+static pthread_once_t table_key_once = PTHREAD_ONCE_INIT;
+static uint64_t table_key[CRYPTO_SHORT_KEY_SIZE / sizeof(uint64_t)];
+
+static void draw_table_key(void)
+{
+	random_bytes(table_key, sizeof(table_key));
+}
+
+uint64_t crypto_table_hash(uint64_t before, const void *bytes, size_t size)
+{
+	uint64_t key[2];
+
+	(void)pthread_once(&table_key_once, draw_table_key);
+	key[0] = table_key[0] ^ before;
+	key[1] = table_key[1];
+	return crypto_short_hash((const uint8_t *)key, bytes, size);
+}
+
+uint64_t crypto_table_hash_text(const char *text)
+{
+	return crypto_table_hash(0, text, strlen(text));
 }
 
 bool crypto_equal(const void *a, const void *b, size_t size)

@@ -46,10 +46,21 @@ void crypto_hmac_sha256(const void *key, size_t key_size, const void *bytes,
 
 /*
  * SipHash-2-4 of bytes: too short to prove anything, but without the key nobody
- * can name two inputs that share one. For tables.
+ * can name two inputs that share one. For tables that are stored.
  */
 uint64_t crypto_short_hash(const uint8_t key[CRYPTO_SHORT_KEY_SIZE],
                            const void *bytes, size_t size);
+
+/*
+ * As crypto_short_hash(), with a key that each process draws once: for tables
+ * in memory. Differs with before: 0, a number that tells kinds of keys apart,
+ * or the hash of what stands before these bytes in a key of several parts. Any
+ * thread.
+ */
+uint64_t crypto_table_hash(uint64_t before, const void *bytes, size_t size);
+
+/* crypto_table_hash() of a text, with nothing before it. */
+uint64_t crypto_table_hash_text(const char *text);
 
 /* Whether both are equal, in a time that does not depend on the content. */
 bool crypto_equal(const void *a, const void *b, size_t size);

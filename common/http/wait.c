@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/condition.h"
+#include "common/crypto.h"
 #include "common/http/server-private.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -27,14 +28,9 @@ static struct metric *waiting_gauge(void)
 	return found;
 }
 
-/* FNV-1a of key, as a bucket. */
 static size_t bucket_of(const char *key)
 {
-	uint32_t hash = 2166136261U;
-
-	for (; *key; key++)
-		hash = (hash ^ (unsigned char)*key) * 16777619U;
-	return hash % HTTP_WAIT_BUCKETS;
+	return crypto_table_hash_text(key) % HTTP_WAIT_BUCKETS;
 }
 
 static void heap_put(struct http_server *server, size_t place,

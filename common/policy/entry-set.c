@@ -32,7 +32,6 @@ struct network_node {
 };
 
 struct entry_set {
-	uint64_t seed; /* against keys chosen to fall into one bucket */
 	size_t count;
 	size_t buckets; /* of either table; a power of two */
 	struct node **by_id;
@@ -46,7 +45,6 @@ struct entry_set *entry_set_new(void)
 {
 	struct entry_set *set = mem_alloc(sizeof(*set));
 
-	random_bytes(&set->seed, sizeof(set->seed));
 	set->buckets = FIRST_BUCKETS;
 	set->by_id = mem_alloc_array(set->buckets, sizeof(struct node *));
 	set->by_key = mem_alloc_array(set->buckets, sizeof(struct node *));
@@ -75,38 +73,18 @@ void entry_set_free(struct entry_set *set)
 	free(set);
 }
 
-/* FNV-1a over the bytes, then a mixing step (of SplitMix64). */
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
+static uint64_t hash_key(enum entry_scope scope, const char *scope_value,
+                         enum entry_kind kind, const char *value)
 {
-	const uint8_t *byte = bytes;
-	size_t i;
+	uint64_t hash = (uint64_t)scope << 8 | (uint64_t)kind;
 
-	for (i = 0; i < size; i++)
-		hash = (hash ^ byte[i]) * 0x100000001b3ULL;
-	return hash;
-}
-
-static uint64_t mix(uint64_t hash)
-{
-	hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9ULL;
-	hash = (hash ^ hash >> 27) * 0x94d049bb133111ebULL;
-	return hash ^ hash >> 31;
-}
-
-static uint64_t hash_key(const struct entry_set *set, enum entry_scope scope,
-                         const char *scope_value, enum entry_kind kind,
-                         const char *value)
-{
-	const uint8_t head[2] = {(uint8_t)scope, (uint8_t)kind};
-	uint64_t hash = hash_bytes(set->seed, head, sizeof(head));
-
-	hash = hash_bytes(hash, scope_value, strlen(scope_value) + 1);
-	return mix(hash_bytes(hash, value, strlen(value)));
+	hash = crypto_table_hash(hash, scope_value, strlen(scope_value));
+	return crypto_table_hash(hash, value, strlen(value));
 }
 
 static struct node **id_bucket(const struct entry_set *set, const struct id *id)
 {
-	uint64_t hash = mix(hash_bytes(set->seed, id, sizeof(*id)));
+	uint64_t hash = crypto_table_hash(0, id->bytes, sizeof(id->bytes));
 
 	return &set->by_id[hash & (set->buckets - 1)];
 }
@@ -162,8 +140,7 @@ static char *place(char **out, const char *text)
 	return start;
 }
 
-static struct node *node_new(const struct entry_set *set,
-                             const struct entry *entry)
+static struct node *node_new(const struct entry *entry)
 {
 	const char *scope_value = entry->scope_value ? entry->scope_value : "";
 	const char *value = entry->value ? entry->value : "";
@@ -177,7 +154,7 @@ static struct node *node_new(const struct entry_set *set,
 	node->entry.value = place(&out, value);
 	node->entry.note = place(&out, note);
 	node->key_hash =
-	    hash_key(set, entry->scope, scope_value, entry->kind, value);
+	    hash_key(entry->scope, scope_value, entry->kind, value);
 	return node;
 }
 
@@ -250,7 +227,7 @@ void entry_set_put(struct entry_set *set, const struct entry *entry)
 		return;
 	}
 	/* Copied first: entry may be what a look-up returned. */
-	node = node_new(set, entry);
+	node = node_new(entry);
 	take_out(set, &node->entry.id);
 	if (set->count >= set->buckets)
 		grow(set);
@@ -287,7 +264,7 @@ static void look_up_key(enum entry_scope scope, const char *scope_value,
 {
 	struct search *search = context;
 	const struct entry_set *set = search->set;
-	uint64_t hash = hash_key(set, scope, scope_value, kind, value);
+	uint64_t hash = hash_key(scope, scope_value, kind, value);
 	const struct node *node = set->by_key[hash & (set->buckets - 1)];
 
 	for (; node; node = node->next_by_key)

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "common/crypto.h"
 #include "common/mem.h"
 #include "common/smtp/listener-private.h"
 
@@ -48,12 +49,9 @@ void smtp_address_count_free(struct smtp_address_count *count)
 static struct counted **find(struct smtp_address_count *count,
                              const char *address)
 {
-	unsigned hash = 2166136261U;
-	struct counted **place;
+	uint64_t hash = crypto_table_hash_text(address);
+	struct counted **place = &count->buckets[hash % BUCKETS];
 
-	for (const char *at = address; *at; at++)
-		hash = (hash ^ (unsigned char)*at) * 16777619U;
-	place = &count->buckets[hash % BUCKETS];
 	while (*place && strcmp((*place)->address, address) != 0)
 		place = &(*place)->next;
 	return place;

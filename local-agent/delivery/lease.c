@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/crypto.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "local-agent/delivery/private.h"
@@ -24,9 +25,9 @@ struct renewal {
 
 static struct parcel **bucket_of(struct delivery *delivery, const struct id *id)
 {
-	size_t number = (size_t)id->bytes[14] << 8 | id->bytes[15];
+	uint64_t hash = crypto_table_hash(0, id->bytes, sizeof(id->bytes));
 
-	return &delivery->kept[number % DELIVERY_BUCKETS];
+	return &delivery->kept[hash % DELIVERY_BUCKETS];
 }
 
 void lease_keep(struct parcel *parcel)

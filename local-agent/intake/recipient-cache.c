@@ -13,8 +13,6 @@ struct recipient_cache {
 	struct recipient_known *buckets[BUCKETS];
 	struct recipient_known *newest, *oldest;
 	size_t count, maximum;
-	/* Nobody is to choose addresses that share a bucket. */
-	uint8_t secret[CRYPTO_SHORT_KEY_SIZE];
 };
 
 struct recipient_cache *recipient_cache_new(size_t maximum)
@@ -22,7 +20,6 @@ struct recipient_cache *recipient_cache_new(size_t maximum)
 	struct recipient_cache *cache = mem_alloc(sizeof(*cache));
 
 	cache->maximum = maximum;
-	random_bytes(cache->secret, sizeof(cache->secret));
 	return cache;
 }
 
@@ -43,8 +40,7 @@ void recipient_cache_free(struct recipient_cache *cache)
 static struct recipient_known **find(struct recipient_cache *cache,
                                      const char *address)
 {
-	uint64_t hash =
-	    crypto_short_hash(cache->secret, address, strlen(address));
+	uint64_t hash = crypto_table_hash_text(address);
 	struct recipient_known **place = &cache->buckets[hash % BUCKETS];
 
 	while (*place && strcmp((*place)->address, address) != 0)

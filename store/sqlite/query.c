@@ -1,16 +1,15 @@
 /* Prepared statements that a connection keeps, their bindings and columns. */
 #include "store/sqlite/db.h"
 
+#include "common/crypto.h"
 #include "store/sqlite/private.h"
 
 #define FIRST_SLOTS 64
 
 static size_t slot_of(const struct sqlite_db *db, const char *sql)
 {
-	size_t hash = (size_t)(uintptr_t)sql;
-
-	hash ^= hash >> 9;
-	return (hash * 11400714819323198485ULL >> 20) & (db->slots - 1);
+	/* The pointer: a statement's text is one literal of the program. */
+	return crypto_table_hash(0, &sql, sizeof(sql)) & (db->slots - 1);
 }
 
 static struct sqlite_query **find_slot(const struct sqlite_db *db,

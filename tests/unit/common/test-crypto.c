@@ -53,6 +53,38 @@ START_TEST(test_hmac)
 }
 END_TEST
 
+/* The vectors of SipHash's authors: bytes 0, 1, 2 ..., key 0 .. 15. */
+START_TEST(test_short_hash)
+{
+	uint8_t key[CRYPTO_SHORT_KEY_SIZE], bytes[15];
+
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;
+	memcpy(bytes, key, sizeof(bytes));
+	ck_assert_uint_eq(crypto_short_hash(key, bytes, 0),
+	                  0x726fdb47dd0e0e31ULL);
+	ck_assert_uint_eq(crypto_short_hash(key, bytes, sizeof(bytes)),
+	                  0xa129ca6149be45e5ULL);
+}
+END_TEST
+
+START_TEST(test_table_hash)
+{
+	uint64_t hash = crypto_table_hash_text("a@b.example");
+	const uint8_t zero[CRYPTO_SHORT_KEY_SIZE] = {0};
+
+	ck_assert_uint_eq(hash, crypto_table_hash(0, "a@b.example", 11));
+	/* The key is drawn: none that is written here. */
+	ck_assert_uint_ne(hash, crypto_short_hash(zero, "a@b.example", 11));
+	ck_assert_uint_ne(hash, crypto_table_hash(1, "a@b.example", 11));
+	ck_assert_uint_ne(hash, crypto_table_hash(0, "a@b.example", 12));
+	/* Where a key's parts meet makes a difference. */
+	ck_assert_uint_ne(
+	    crypto_table_hash(crypto_table_hash_text("a"), "bc", 2),
+	    crypto_table_hash(crypto_table_hash_text("ab"), "c", 1));
+}
+END_TEST
+
 START_TEST(test_hex)
 {
 	static const char *const wrong[] = {"",      "0",     "000",   "00000",
@@ -145,6 +177,8 @@ int main(void)
 	tcase_add_checked_fixture(cases, start, NULL);
 	tcase_add_test(cases, test_sha256);
 	tcase_add_test(cases, test_hmac);
+	tcase_add_test(cases, test_short_hash);
+	tcase_add_test(cases, test_table_hash);
 	tcase_add_test(cases, test_hex);
 	tcase_add_test(cases, test_base64url);
 	tcase_add_test(cases, test_equal);
