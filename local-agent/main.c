@@ -3,5 +3,5 @@
 
 int main(int argc, char **argv)
 {
-	return cli_main(argc, argv);
+	return agent_cli_main(argc, argv, stdin, stdout, stderr);
 }

@@ -1,7 +1,6 @@
 /* Commands about tenants, domains, agents' keys and users. */
 #include "cloud-service/cli/cli.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,48 +22,31 @@ static void replace(char **text, const char *option)
 	*text = mem_copy_string(option);
 }
 
-/* Reads a whole number, 0 or more, where the option is given; 0, or an exit
- * status after a wrong one was told. */
-static int take_number(struct cli *cli, const char *name, const char *option,
-                       int64_t *number)
-{
-	char *end;
-	long long value;
-
-	if (!option)
-		return 0;
-	errno = 0;
-	value = strtoll(option, &end, 10);
-	if (errno || *end || end == option || value < 0)
-		return cli_usage(cli, "%s: a whole number, 0 or more", name);
-	*number = value;
-	return 0;
-}
-
 /* Takes what the options say of the tenant; an exit status, told, when they
  * are wrong. */
 static int take_options(struct cli *cli, struct registry_tenant *tenant)
 {
-	const char *language = cli->language;
+	const char *language = cli_option(cli, "--language");
+	const char *time_zone = cli_option(cli, "--time-zone");
 	struct zone *zone = NULL;
 	struct error err = {0};
 
 	if (language && strcmp(language, "fr") && strcmp(language, "en"))
 		return cli_usage(cli, "--language: fr or en");
-	if (cli->time_zone && *cli->time_zone) {
-		if (zone_read(&zone, ZONE_DIRECTORY, cli->time_zone, &err))
+	if (time_zone && *time_zone) {
+		if (zone_read(&zone, ZONE_DIRECTORY, time_zone, &err))
 			return cli_usage(cli, "--time-zone: %s", err.text);
 		zone_free(zone);
 	}
-	if (take_number(cli, "--quota-messages", cli->quota_messages,
-	                &tenant->quota_messages) ||
-	    take_number(cli, "--quota-bytes", cli->quota_bytes,
-	                &tenant->quota_bytes))
+	if (cli_read_number(cli, "--quota-messages", 0, INT64_MAX,
+	                    &tenant->quota_messages) ||
+	    cli_read_number(cli, "--quota-bytes", 0, INT64_MAX,
+	                    &tenant->quota_bytes))
 		return CLI_USAGE;
 	replace(&tenant->language, language);
-	replace(&tenant->display_name, cli->display_name);
-	replace(&tenant->time_zone, cli->time_zone);
-	replace(&tenant->from_name, cli->from_name);
+	replace(&tenant->display_name, cli_option(cli, "--display-name"));
+	replace(&tenant->time_zone, time_zone);
+	replace(&tenant->from_name, cli_option(cli, "--from-name"));
 	return 0;
 }
 
@@ -72,7 +54,7 @@ static int add_tenant(struct cli *cli, const struct registry_tenant *tenant)
 {
 	struct error err = {0};
 	char text[ID_TEXT_SIZE];
-	int result = registry_tenant_add(cli->cloud->registry, tenant, &err);
+	int result = registry_tenant_add(cli_registry(cli), tenant, &err);
 
 	if (result == ERR_EXISTS)
 		error_set(&err, ERR_EXISTS, "there is a tenant \"%.100s\"",
@@ -104,7 +86,7 @@ static int change_tenant(struct cli *cli, const struct registry_tenant *tenant)
 	struct error err = {0};
 	char detail[400];
 
-	if (registry_tenant_change(cli->cloud->registry, tenant, &err))
+	if (registry_tenant_change(cli_registry(cli), tenant, &err))
 		return cli_fail(cli, &err);
 	snprintf(detail, sizeof(detail), "%s; %s; %s; %s; %lld; %lld",
 	         tenant->language, tenant->display_name, tenant->time_zone,
@@ -119,8 +101,7 @@ static int tenant_set(struct cli *cli)
 	struct registry_tenant tenant;
 	int status;
 
-	if (!cli->language && !cli->display_name && !cli->time_zone &&
-	    !cli->from_name && !cli->quota_messages && !cli->quota_bytes)
+	if (cli->given_count == 0)
 		return cli_usage(cli, "tenant set: nothing to set: --language, "
 		                      "--display-name, --time-zone, "
 		                      "--from-name, --quota-messages or "
@@ -160,7 +141,7 @@ static int tenant_show(struct cli *cli)
 
 	if (status)
 		return status;
-	if (registry_tenant_usage(cli->cloud->registry, &tenant.id, &usage,
+	if (registry_tenant_usage(cli_registry(cli), &tenant.id, &usage,
 	                          &err)) {
 		registry_tenant_release(&tenant);
 		return cli_fail(cli, &err);
@@ -172,9 +153,9 @@ static int tenant_show(struct cli *cli)
 	        clock_format_rfc3339(tenant.created_ms, time), tenant.language,
 	        tenant.display_name, tenant.time_zone, tenant.from_name);
 	print_share(cli->out, "messages", usage.messages, tenant.quota_messages,
-	            cli->config->quota_messages);
+	            cli_config(cli)->quota_messages);
 	print_share(cli->out, "bytes", usage.bytes, tenant.quota_bytes,
-	            cli->config->quota_bytes);
+	            cli_config(cli)->quota_bytes);
 	registry_tenant_release(&tenant);
 	return CLI_OK;
 }
@@ -192,7 +173,7 @@ static int tenant_list(struct cli *cli)
 {
 	struct error err = {0};
 
-	if (registry_tenant_each(cli->cloud->registry, print_tenant, cli->out,
+	if (registry_tenant_each(cli_registry(cli), print_tenant, cli->out,
 	                         &err))
 		return cli_fail(cli, &err);
 	return CLI_OK;
@@ -216,7 +197,7 @@ static int change_domain(struct cli *cli, domain_function change,
 	status = cli_tenant(cli, cli->words[0], &tenant);
 	if (status)
 		return status;
-	result = change(cli->cloud->registry, &tenant.id, folded, &err);
+	result = change(cli_registry(cli), &tenant.id, folded, &err);
 	if (result == ERR_EXISTS)
 		error_set(&err, ERR_EXISTS, "%s belongs to a tenant already",
 		          folded);
@@ -254,7 +235,7 @@ static int domain_list(struct cli *cli)
 
 	if (status)
 		return status;
-	if (registry_domain_each(cli->cloud->registry, &tenant.id, print_domain,
+	if (registry_domain_each(cli_registry(cli), &tenant.id, print_domain,
 	                         cli->out, &err))
 		status = cli_fail(cli, &err);
 	registry_tenant_release(&tenant);
@@ -279,7 +260,7 @@ static int add_key(struct cli *cli, const struct id *tenant)
 	api_key_draw(key_text, prefix, key.hash);
 	key.agent = mem_copy_string(cli->words[1]);
 	key.prefix = mem_copy_string(prefix);
-	result = registry_key_add(cli->cloud->registry, &key, &err);
+	result = registry_key_add(cli_registry(cli), &key, &err);
 	registry_key_release(&key);
 	if (result == ERR_LIMIT)
 		error_set(&err, ERR_LIMIT,
@@ -329,7 +310,7 @@ static int agent_list(struct cli *cli)
 
 	if (status)
 		return status;
-	if (registry_key_each(cli->cloud->registry, &tenant.id, print_key,
+	if (registry_key_each(cli_registry(cli), &tenant.id, print_key,
 	                      cli->out, &err))
 		status = cli_fail(cli, &err);
 	registry_tenant_release(&tenant);
@@ -344,7 +325,7 @@ static int agent_revoke(struct cli *cli)
 
 	if (status)
 		return status;
-	result = registry_key_revoke(cli->cloud->registry, &tenant.id,
+	result = registry_key_revoke(cli_registry(cli), &tenant.id,
 	                             cli->words[1], clock_wall_ms(), &err);
 	if (result == ERR_NOT_FOUND)
 		error_set(&err, ERR_NOT_FOUND, "no key \"%.40s\"",
@@ -361,8 +342,8 @@ static int agent_revoke(struct cli *cli)
 
 static bool is_role(const char *role)
 {
-	return role && (!strcmp(role, "admin") || !strcmp(role, "recipient") ||
-	                !strcmp(role, "operator"));
+	return !strcmp(role, "admin") || !strcmp(role, "recipient") ||
+	       !strcmp(role, "operator");
 }
 
 /* Reads the first line of the input; an exit status when it is no password. */
@@ -381,6 +362,7 @@ static int read_password(struct cli *cli, char *line, int size)
 static int add_user(struct cli *cli, const struct id *tenant,
                     const char *password)
 {
+	const char *role = cli_option(cli, "--role");
 	char hash[crypto_pwhash_STRBYTES], login[MAIL_ADDRESS_SIZE];
 	struct registry_user user = {
 	    .id = id_new(), .tenant = *tenant, .created_ms = clock_wall_ms()};
@@ -397,15 +379,15 @@ static int add_user(struct cli *cli, const struct id *tenant,
 		return cli_fail(cli, &err);
 	}
 	user.login = mem_copy_string(login);
-	user.role = mem_copy_string(cli->role);
+	user.role = mem_copy_string(role);
 	user.password = mem_copy_string(hash);
-	result = registry_user_add(cli->cloud->registry, &user, &err);
+	result = registry_user_add(cli_registry(cli), &user, &err);
 	registry_user_release(&user);
 	if (result == ERR_EXISTS)
 		error_set(&err, ERR_EXISTS, "there is a user %s", login);
 	if (result)
 		return cli_fail(cli, &err);
-	cli_audit(cli, tenant, "user-add", login, cli->role);
+	cli_audit(cli, tenant, "user-add", login, role);
 	return CLI_OK;
 }
 
@@ -415,7 +397,7 @@ static int user_add(struct cli *cli)
 	char password[256];
 	int status;
 
-	if (!is_role(cli->role))
+	if (!is_role(cli_option(cli, "--role")))
 		return cli_usage(cli, "--role: admin, recipient or operator");
 	status = read_password(cli, password, sizeof(password));
 	if (!status)
@@ -437,7 +419,7 @@ static int user_show(struct cli *cli)
 
 	if (mail_address_fold(cli->words[0], login))
 		return cli_usage(cli, "a login is a mail address");
-	result = registry_user_find(cli->cloud->registry, login, &user, &err);
+	result = registry_user_find(cli_registry(cli), login, &user, &err);
 	if (result == ERR_NOT_FOUND)
 		error_set(&err, ERR_NOT_FOUND, "no user %s", login);
 	if (result)
@@ -452,28 +434,31 @@ const struct cli_command cli_account_commands[] = {
     {"tenant", "add",
      "NAME [--language fr|en] [--display-name TEXT] [--time-zone ZONE] "
      "[--from-name TEXT] [--quota-messages N] [--quota-bytes N]",
-     "adds a customer and prints the id", 1, 1, true, tenant_add},
+     "adds a customer and prints the id", CLI_NEEDS_CLOUD, tenant_add},
     {"tenant", "set",
      "NAME [--language fr|en] [--display-name TEXT] [--time-zone ZONE] "
      "[--from-name TEXT] [--quota-messages N] [--quota-bytes N]",
-     "changes what strangers are shown of a customer", 1, 1, true, tenant_set},
-    {"tenant", "show", "NAME", "shows a customer", 1, 1, true, tenant_show},
-    {"tenant", "list", "", "lists the customers", 0, 0, true, tenant_list},
-    {"domain", "add", "TENANT DOMAIN", "adds a mail domain", 2, 2, true,
+     "changes what strangers are shown of a customer", CLI_NEEDS_CLOUD,
+     tenant_set},
+    {"tenant", "show", "NAME", "shows a customer", CLI_NEEDS_CLOUD,
+     tenant_show},
+    {"tenant", "list", "", "lists the customers", CLI_NEEDS_CLOUD, tenant_list},
+    {"domain", "add", "TENANT DOMAIN", "adds a mail domain", CLI_NEEDS_CLOUD,
      domain_add},
-    {"domain", "remove", "TENANT DOMAIN", "takes a mail domain away", 2, 2,
-     true, domain_remove},
-    {"domain", "list", "TENANT", "lists the tenant's domains", 1, 1, true,
+    {"domain", "remove", "TENANT DOMAIN", "takes a mail domain away",
+     CLI_NEEDS_CLOUD, domain_remove},
+    {"domain", "list", "TENANT", "lists the tenant's domains", CLI_NEEDS_CLOUD,
      domain_list},
     {"agent", "add", "TENANT NAME",
-     "adds a key for an agent and prints it, this once", 2, 2, true, agent_add},
+     "adds a key for an agent and prints it, this once", CLI_NEEDS_CLOUD,
+     agent_add},
     {"agent", "list", "TENANT", "lists agents and the prefixes of their keys",
-     1, 1, true, agent_list},
-    {"agent", "revoke", "TENANT PREFIX", "makes a key invalid", 2, 2, true,
+     CLI_NEEDS_CLOUD, agent_list},
+    {"agent", "revoke", "TENANT PREFIX", "makes a key invalid", CLI_NEEDS_CLOUD,
      agent_revoke},
     {"user", "add", "TENANT LOGIN --role admin|recipient|operator",
-     "adds a user; the password is read from standard input", 2, 2, true,
+     "adds a user; the password is read from standard input", CLI_NEEDS_CLOUD,
      user_add},
-    {"user", "show", "LOGIN", "shows a user", 1, 1, true, user_show},
+    {"user", "show", "LOGIN", "shows a user", CLI_NEEDS_CLOUD, user_show},
     {0},
 };

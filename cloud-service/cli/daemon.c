@@ -10,33 +10,25 @@ static int run(struct cli *cli)
 {
 	struct error err = {0};
 
-	if (cloud_run(cli->config, &err))
+	if (cloud_run(cli_config(cli), &err))
 		return cli_fail(cli, &err);
 	return CLI_OK;
 }
 
-/*
- * Whether the address can be listened on; one that a cloud has already, which
- * answers at http.listen, is its own. 0 or 1: a fault, which was told.
- */
 static int check_listen(struct cli *cli, const char *key, const char *text,
                         bool running)
 {
 	struct error err = {0};
 	char *host = NULL;
 	uint16_t port;
-	int result = config_parse_endpoint(text, &host, &port, &err);
+	int faults = 1;
 
-	if (!result)
-		result = port_check(host, port, &err);
+	if (config_parse_endpoint(text, &host, &port, &err))
+		cli_warn(cli, "%s: %s", key, err.text);
+	else
+		faults = cli_check_listen(cli, key, host, port, running);
 	free(host);
-	if (!result)
-		return 0;
-	fprintf(cli->error, "turing-cloud: %s%s: %s%s\n",
-	        result == ERR_EXISTS && running ? "note: " : "", key, err.text,
-	        result == ERR_EXISTS && running ? " by the cloud that runs"
-	                                        : "");
-	return result == ERR_EXISTS && running ? 0 : 1;
+	return faults;
 }
 
 static bool is_running(const struct cloud_config *config)
@@ -54,7 +46,7 @@ static bool is_running(const struct cloud_config *config)
 /* What loading the file could not tell. */
 static int check_config(struct cli *cli)
 {
-	const struct cloud_config *config = cli->config;
+	const struct cloud_config *config = cli_config(cli);
 	bool running = is_running(config);
 	int faults;
 
@@ -64,10 +56,10 @@ static int check_config(struct cli *cli)
 		faults += check_listen(cli, "bounce.listen",
 		                       config->bounce_listen, running);
 	if (!strncmp(config->public_url, "http://", 7))
-		fprintf(cli->error,
-		        "turing-cloud: warning: http.public_url: senders open "
-		        "%s without TLS\n",
-		        config->public_url);
+		cli_warn(cli,
+		         "warning: http.public_url: senders open %s without "
+		         "TLS",
+		         config->public_url);
 	return faults ? CLI_FAILURE : CLI_OK;
 }
 
@@ -75,17 +67,18 @@ static int check_registry(struct cli *cli)
 {
 	struct error err = {0};
 
-	if (registry_check(cli->cloud->registry, &err))
+	if (registry_check(cli_registry(cli), &err))
 		return cli_fail(cli, &err);
 	fputs("the registry is sound\n", cli->out);
 	return CLI_OK;
 }
 
 const struct cli_command cli_daemon_commands[] = {
-    {"run", NULL, "", "runs the daemon in the foreground", 0, 0, false, run},
-    {"check-config", NULL, "", "checks the configuration and prints it", 0, 0,
-     false, check_config},
-    {"check-registry", NULL, "", "reads the whole registry and checks it", 0, 0,
-     true, check_registry},
+    {"run", NULL, "", "runs the daemon in the foreground", CLI_NEEDS_CONFIG,
+     run},
+    {"check-config", NULL, "", "checks the configuration and prints it",
+     CLI_NEEDS_CONFIG, check_config},
+    {"check-registry", NULL, "", "reads the whole registry and checks it",
+     CLI_NEEDS_CLOUD, check_registry},
     {0},
 };

@@ -13,23 +13,63 @@
 /* What authentication the entry demands; 0 or an exit status. */
 static int read_demand(struct cli *cli, struct entry *entry)
 {
-	int demand = cli->demand ? mail_pass_parse(cli->demand) : 0;
+	const char *asked = cli_option(cli, "--demand");
+	bool pass = cli_has(cli, "--demand-pass");
+	int demand = asked ? mail_pass_parse(asked) : 0;
 
-	if (cli->demand && cli->demand_pass)
+	if (asked && pass)
 		return cli_usage(cli, "--demand or --demand-pass, not both");
 	if (demand < 0)
 		return cli_usage(cli, "--demand: none, pass, dkim or dmarc");
-	entry->demand =
-	    cli->demand_pass ? MAIL_PASS_SPF : (enum mail_pass)demand;
+	entry->demand = pass ? MAIL_PASS_SPF : (enum mail_pass)demand;
 	return 0;
 }
 
-/* Fills the fields that come from words and options; 0 or an exit status. */
+/* Reads whose mail the entry is about; 0 or an exit status. */
+static int read_scope(struct cli *cli, struct entry *entry)
+{
+	const char *domain = cli_option(cli, "--domain");
+	const char *mailbox = cli_option(cli, "--mailbox");
+	char folded[MAIL_ADDRESS_SIZE];
+
+	if (domain && mailbox)
+		return cli_usage(cli, "--domain or --mailbox, not both");
+	if (domain && mail_domain_fold(domain, folded, sizeof(folded)))
+		return cli_usage(cli, "--domain: not a domain");
+	if (mailbox && mail_address_fold(mailbox, folded))
+		return cli_usage(cli, "--mailbox: not a mail address");
+	entry->scope = mailbox  ? ENTRY_SCOPE_MAILBOX
+	               : domain ? ENTRY_SCOPE_DOMAIN
+	                        : ENTRY_SCOPE_TENANT;
+	entry->scope_value = mem_copy_string(mailbox  ? mailbox
+	                                     : domain ? domain
+	                                              : "");
+	return 0;
+}
+
+/* Reads until when the entry counts; 0 or an exit status. */
+static int read_expiry(struct cli *cli, struct entry *entry)
+{
+	const char *expires = cli_option(cli, "--expires");
+
+	if (!expires)
+		return 0;
+	if (clock_parse_rfc3339(expires, &entry->expires_ms))
+		return cli_usage(cli, "--expires: an RFC 3339 time, such as "
+		                      "2030-01-31T00:00:00Z");
+	if (entry->expires_ms <= clock_wall_ms())
+		return cli_usage(cli, "--expires: %s is past", expires);
+	return 0;
+}
+
+/* Fills the entry from words and options, to release in any case; 0 or an exit
+ * status. */
 static int read_entry(struct cli *cli, struct entry *entry)
 {
+	const char *note = cli_option(cli, "--note");
 	int colour = entry_colour_parse(cli->words[1]);
 	int kind = entry_kind_parse(cli->words[2]);
-	char mailbox[MAIL_ADDRESS_SIZE], domain[MAIL_ADDRESS_SIZE];
+	int status;
 
 	if (colour < 0)
 		return cli_usage(cli, "\"%s\": white or black", cli->words[1]);
@@ -38,25 +78,14 @@ static int read_entry(struct cli *cli, struct entry *entry)
 		                 "\"%s\": address, domain, subdomains, "
 		                 "network or pattern",
 		                 cli->words[2]);
-	if (cli->domain && cli->mailbox)
-		return cli_usage(cli, "--domain or --mailbox, not both");
-	if (cli->domain &&
-	    mail_domain_fold(cli->domain, domain, sizeof(domain)))
-		return cli_usage(cli, "--domain: not a domain");
-	if (cli->mailbox && mail_address_fold(cli->mailbox, mailbox))
-		return cli_usage(cli, "--mailbox: not a mail address");
-	if (cli->expires &&
-	    clock_parse_rfc3339(cli->expires, &entry->expires_ms))
-		return cli_usage(cli, "--expires: an RFC 3339 time, such as "
-		                      "2030-01-31T00:00:00Z");
-	if (cli->expires && entry->expires_ms <= clock_wall_ms())
-		return cli_usage(cli, "--expires: %s is past", cli->expires);
 	entry->colour = (enum entry_colour)colour;
 	entry->kind = (enum entry_kind)kind;
-	entry->scope = cli->mailbox  ? ENTRY_SCOPE_MAILBOX
-	               : cli->domain ? ENTRY_SCOPE_DOMAIN
-	                             : ENTRY_SCOPE_TENANT;
-	return read_demand(cli, entry);
+	entry->value = mem_copy_string(cli->words[3]);
+	entry->note = mem_copy_string(note ? note : "");
+	status = read_scope(cli, entry);
+	if (!status)
+		status = read_expiry(cli, entry);
+	return status ? status : read_demand(cli, entry);
 }
 
 /* Whether the entry is about the tenant's own domains: 0 or an exit status. */
@@ -85,15 +114,14 @@ static int put_entry(struct cli *cli, const struct id *tenant,
 	struct error err = {0};
 	char text[ID_TEXT_SIZE];
 
-	if (registry_entry_put(cli->cloud->registry, tenant, entry, &stored,
-	                       &err))
+	if (registry_entry_put(cli_registry(cli), tenant, entry, &stored, &err))
 		return cli_fail(cli, &err);
 	cli_audit(cli, tenant, "entry-add", entry->value,
 	          entry_colour_name(entry->colour));
 	fprintf(cli->out, "%s\n", id_format(&stored.id, text));
 	entry_release(&stored);
-	if (lists_decide_held(cli->cloud->registry, domains, &all, "list",
-	                      &count, &err))
+	if (lists_decide_held(cli_registry(cli), domains, &all, "list", &count,
+	                      &err))
 		return cli_fail(cli, &err);
 	if (count.released || count.discarded)
 		fprintf(cli->error,
@@ -111,8 +139,7 @@ static int add_entry(struct cli *cli, const struct registry_tenant *tenant,
 
 	if (entry_canonicalise(entry, &err))
 		return cli_usage(cli, "%s", err.text);
-	if (tenant_domains_load(&domains, cli->cloud->registry, &tenant->id,
-	                        &err))
+	if (tenant_domains_load(&domains, cli_registry(cli), &tenant->id, &err))
 		return cli_fail(cli, &err);
 	status = check_scope(cli, tenant, &domains, entry);
 	if (!status)
@@ -131,16 +158,11 @@ static int entry_add(struct cli *cli)
 
 	if (!status)
 		status = cli_tenant(cli, cli->words[0], &tenant);
-	if (status)
-		return status;
-	entry.value = mem_copy_string(cli->words[3]);
-	entry.scope_value = mem_copy_string(cli->mailbox  ? cli->mailbox
-	                                    : cli->domain ? cli->domain
-	                                                  : "");
-	entry.note = mem_copy_string(cli->note ? cli->note : "");
-	status = add_entry(cli, &tenant, &entry);
+	if (!status) {
+		status = add_entry(cli, &tenant, &entry);
+		registry_tenant_release(&tenant);
+	}
 	entry_release(&entry);
-	registry_tenant_release(&tenant);
 	return status;
 }
 
@@ -154,7 +176,7 @@ static int entry_remove(struct cli *cli)
 	if (status)
 		return status;
 	result =
-	    registry_entry_remove(cli->cloud->registry, &tenant.id, &id, &err);
+	    registry_entry_remove(cli_registry(cli), &tenant.id, &id, &err);
 	if (result == ERR_NOT_FOUND)
 		error_set(&err, ERR_NOT_FOUND, "no entry %s", cli->words[1]);
 	if (result)
@@ -200,7 +222,7 @@ static int list_pages(struct cli *cli, const struct id *tenant)
 
 	while (more) {
 		memset(&page, 0, sizeof(page));
-		if (registry_entry_list(cli->cloud->registry, tenant, &after,
+		if (registry_entry_list(cli_registry(cli), tenant, &after,
 		                        PAGE_SIZE, &page, &err))
 			return cli_fail(cli, &err);
 		for (i = 0; i < page.count; i++)
@@ -232,10 +254,10 @@ const struct cli_command cli_entry_commands[] = {
      "[--expires TIME] [--note TEXT]",
      "adds an entry, prints its id, and decides the held mail it matches; "
      "KIND: address, domain, subdomains, network or pattern",
-     4, 4, true, entry_add},
-    {"entry", "remove", "TENANT ID", "takes an entry away", 2, 2, true,
+     CLI_NEEDS_CLOUD, entry_add},
+    {"entry", "remove", "TENANT ID", "takes an entry away", CLI_NEEDS_CLOUD,
      entry_remove},
-    {"entry", "list", "TENANT", "lists the tenant's entries", 1, 1, true,
+    {"entry", "list", "TENANT", "lists the tenant's entries", CLI_NEEDS_CLOUD,
      entry_list},
     {0},
 };

@@ -25,7 +25,7 @@ static void print_message(FILE *out, const struct registry_message *message)
 }
 
 static int list_messages(struct cli *cli, const struct registry_query *asked,
-                         long limit)
+                         int64_t limit)
 {
 	struct registry_query query = *asked;
 	struct registry_messages page;
@@ -36,7 +36,7 @@ static int list_messages(struct cli *cli, const struct registry_query *asked,
 	query.limit = PAGE_SIZE;
 	while (more && limit > 0) {
 		memset(&page, 0, sizeof(page));
-		if (registry_message_list(cli->cloud->registry, &query, &page,
+		if (registry_message_list(cli_registry(cli), &query, &page,
 		                          &err))
 			return cli_fail(cli, &err);
 		for (i = 0; i < page.count && limit > 0; i++, limit--)
@@ -55,23 +55,25 @@ static int list_messages(struct cli *cli, const struct registry_query *asked,
 static int message_list(struct cli *cli)
 {
 	char sender[MAIL_ADDRESS_SIZE], mailbox[MAIL_ADDRESS_SIZE];
-	struct registry_query query = {.held = cli->held};
+	struct registry_query query = {.held = cli_has(cli, "--held")};
 	struct registry_tenant tenant;
-	long limit = cli_limit(cli, 100);
+	const char *from = cli_option(cli, "--sender");
+	const char *to = cli_option(cli, "--mailbox");
+	int64_t limit = 100;
 	int status;
 
-	if (limit < 0 || cli_after(cli, &query.after))
+	if (cli_limit(cli, &limit) || cli_read_after(cli, &query.after))
 		return CLI_USAGE;
-	if (cli->sender && mail_sender_normalise(cli->sender, sender))
+	if (from && mail_sender_normalise(from, sender))
 		return cli_usage(cli, "--sender: not a mail address");
-	if (cli->mailbox && mail_address_fold(cli->mailbox, mailbox))
+	if (to && mail_address_fold(to, mailbox))
 		return cli_usage(cli, "--mailbox: not a mail address");
 	status = cli_tenant(cli, cli->words[0], &tenant);
 	if (status)
 		return status;
 	query.tenant = &tenant.id;
-	query.sender_normal = cli->sender ? sender : NULL;
-	query.recipient = cli->mailbox ? mailbox : NULL;
+	query.sender_normal = from ? sender : NULL;
+	query.recipient = to ? mailbox : NULL;
 	status = list_messages(cli, &query, limit);
 	registry_tenant_release(&tenant);
 	return status;
@@ -140,7 +142,7 @@ static void show_challenge(struct cli *cli,
 		return;
 	}
 	show_text(cli->out, "challenge", id_format(&message->challenge, text));
-	if (registry_challenge_read(cli->cloud->registry, &message->challenge,
+	if (registry_challenge_read(cli_registry(cli), &message->challenge,
 	                            &challenge, NULL))
 		return;
 	show_text(cli->out, "its state", challenge_states[challenge.state]);
@@ -187,7 +189,7 @@ static int message_show(struct cli *cli)
 
 	if (status)
 		return status;
-	result = registry_message_read(cli->cloud->registry, &tenant.id, &id,
+	result = registry_message_read(cli_registry(cli), &tenant.id, &id,
 	                               &message, &err);
 	registry_tenant_release(&tenant);
 	if (result == ERR_NOT_FOUND)
@@ -222,21 +224,23 @@ static void print_challenge(FILE *out,
 
 static int challenge_list(struct cli *cli)
 {
-	const char *asked = cli->state ? cli->state : "open";
+	const char *asked = cli_option(cli, "--state");
 	struct registry_challenges page = {0};
 	struct error err = {0};
-	long limit = cli_limit(cli, 100);
+	int64_t limit = 100;
 	size_t i, state;
 
-	if (limit < 0)
+	if (cli_limit(cli, &limit))
 		return CLI_USAGE;
+	if (!asked)
+		asked = challenge_states[CHALLENGE_STATE_OPEN];
 	for (state = 0; state < 5; state++)
 		if (!strcmp(asked, challenge_states[state]))
 			break;
 	if (state == 5)
 		return cli_usage(cli, "--state: open, solved, settled, expired "
 		                      "or bounced");
-	if (registry_challenge_due(cli->cloud->registry,
+	if (registry_challenge_due(cli_registry(cli),
 	                           (enum registry_challenge_state)state,
 	                           INT64_MAX, (size_t)limit + 1, &page, &err))
 		return cli_fail(cli, &err);
@@ -281,27 +285,26 @@ static void count_audit(const struct registry_audit *line, void *context)
 	page->count++;
 }
 
-static int print_audits(struct cli *cli, const struct id *tenant, long limit)
+static int print_audits(struct cli *cli, const struct id *tenant, int64_t limit)
 {
 	struct audit_page page = {.out = cli->out, .count = 1};
 	struct audit_page next = {.out = NULL};
 	struct error err = {0};
 
-	if (cli_after(cli, &page.last))
+	if (cli_read_after(cli, &page.last))
 		return CLI_USAGE;
 
 	while (limit > 0 && page.count > 0) {
 		size_t ask = limit < PAGE_SIZE ? (size_t)limit : PAGE_SIZE;
 
 		page.count = 0;
-		if (registry_audit_each(cli->cloud->registry, tenant,
-		                        &page.last, ask, print_audit, &page,
-		                        &err))
+		if (registry_audit_each(cli_registry(cli), tenant, &page.last,
+		                        ask, print_audit, &page, &err))
 			return cli_fail(cli, &err);
-		limit -= (long)page.count;
+		limit -= (int64_t)page.count;
 	}
 	if (limit == 0 &&
-	    registry_audit_each(cli->cloud->registry, tenant, &page.last, 1,
+	    registry_audit_each(cli_registry(cli), tenant, &page.last, 1,
 	                        count_audit, &next, &err))
 		return cli_fail(cli, &err);
 	if (next.count > 0)
@@ -312,10 +315,10 @@ static int print_audits(struct cli *cli, const struct id *tenant, long limit)
 static int audit(struct cli *cli)
 {
 	struct registry_tenant tenant;
-	long limit = cli_limit(cli, 1000);
+	int64_t limit = 1000;
 	int status;
 
-	if (limit < 0)
+	if (cli_limit(cli, &limit))
 		return CLI_USAGE;
 	status = cli_tenant(cli, cli->words[0], &tenant);
 	if (status)
@@ -329,14 +332,14 @@ const struct cli_command cli_report_commands[] = {
     {"message", "list",
      "TENANT [--held] [--sender A] [--mailbox A] [--limit N] "
      "[--after ID]",
-     "lists registered messages, oldest first", 1, 1, true, message_list},
+     "lists registered messages, oldest first", CLI_NEEDS_CLOUD, message_list},
     {"message", "show", "TENANT ID",
-     "shows a message: why it is held, who released it", 2, 2, true,
+     "shows a message: why it is held, who released it", CLI_NEEDS_CLOUD,
      message_show},
     {"challenge", "list", "[--state STATE] [--limit N]",
-     "lists challenges: open (default), solved, settled, expired, bounced", 0,
-     0, true, challenge_list},
-    {"audit", NULL, "TENANT [--limit N] [--after ID]", "prints who did what", 1,
-     1, true, audit},
+     "lists challenges: open (default), solved, settled, expired, bounced",
+     CLI_NEEDS_CLOUD, challenge_list},
+    {"audit", NULL, "TENANT [--limit N] [--after ID]", "prints who did what",
+     CLI_NEEDS_CLOUD, audit},
     {0},
 };

@@ -15,7 +15,7 @@ static void print_mark(struct cli *cli, const struct registry_dead_sender *mark)
 	struct registry_challenge challenge;
 	char time[CLOCK_TEXT_SIZE];
 	bool known = !registry_challenge_read(
-	    cli->cloud->registry, &mark->challenge, &challenge, NULL);
+	    cli_registry(cli), &mark->challenge, &challenge, NULL);
 
 	fprintf(cli->out, "%s\t", clock_format_rfc3339(mark->marked_ms, time));
 	cli_print_text(cli->out, known ? challenge.sender : "-");
@@ -31,15 +31,15 @@ static int sender_list(struct cli *cli)
 	struct registry_records page = {0};
 	struct registry_record last = {.kind = REGISTRY_DEAD_SENDERS};
 	struct error err = {0};
-	long limit = cli_limit(cli, 1000);
+	int64_t limit = 1000;
 	bool more = true, first = true;
 
-	if (limit < 0)
+	if (cli_limit(cli, &limit))
 		return CLI_USAGE;
 	while (more && limit > 0) {
 		size_t ask = limit < PAGE_SIZE ? (size_t)limit : PAGE_SIZE;
 
-		if (registry_export(cli->cloud->registry, REGISTRY_DEAD_SENDERS,
+		if (registry_export(cli_registry(cli), REGISTRY_DEAD_SENDERS,
 		                    first ? NULL : &last, ask, &page, &err))
 			return cli_fail(cli, &err);
 		for (size_t i = 0; i < page.count; i++, limit--)
@@ -63,7 +63,7 @@ static int read_sender(struct cli *cli, char normal[MAIL_ADDRESS_SIZE],
 {
 	if (mail_sender_normalise(cli->words[0], normal))
 		return cli_usage(cli, "ADDRESS: not a mail address");
-	cloud_sender_hash(cli->cloud, normal, hash);
+	cloud_sender_hash(cli_cloud(cli), normal, hash);
 	return 0;
 }
 
@@ -77,7 +77,7 @@ static int sender_show(struct cli *cli)
 
 	if (status)
 		return status;
-	result = registry_sender_read(cli->cloud->registry, hash, &mark, &err);
+	result = registry_sender_read(cli_registry(cli), hash, &mark, &err);
 	if (result == ERR_NOT_FOUND) {
 		fprintf(cli->out, "%s is not marked\n", normal);
 		return CLI_OK;
@@ -103,8 +103,8 @@ static int sender_clear(struct cli *cli)
 
 	if (status)
 		return status;
-	if (registry_sender_clear(cli->cloud->registry, hash, INT64_MAX,
-	                          &cleared, &err))
+	if (registry_sender_clear(cli_registry(cli), hash, INT64_MAX, &cleared,
+	                          &err))
 		return cli_fail(cli, &err);
 	if (!cleared) {
 		error_set(&err, ERR_NOT_FOUND, "%s is not marked", normal);
@@ -116,12 +116,12 @@ static int sender_clear(struct cli *cli)
 
 const struct cli_command cli_sender_commands[] = {
     {"sender", "list", "[--limit N]",
-     "lists senders marked as dead: since when, address, why", 0, 0, true,
+     "lists senders marked as dead: since when, address, why", CLI_NEEDS_CLOUD,
      sender_list},
     {"sender", "show", "ADDRESS", "tells whether a sender is marked, and why",
-     1, 1, true, sender_show},
+     CLI_NEEDS_CLOUD, sender_show},
     {"sender", "clear", "ADDRESS",
-     "takes the mark away: the sender may be challenged again", 1, 1, true,
+     "takes the mark away: the sender may be challenged again", CLI_NEEDS_CLOUD,
      sender_clear},
     {0},
 };

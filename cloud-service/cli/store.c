@@ -20,8 +20,8 @@ static int open_own(struct cli *cli, struct registry **registry,
                     struct error *err)
 {
 	struct registry_options options = {
-	    .backend = cli->config->store_backend,
-	    .location = cli->config->store_location};
+	    .backend = cli_config(cli)->store_backend,
+	    .location = cli_config(cli)->store_location};
 
 	return registry_open(registry, &options, err);
 }
@@ -30,18 +30,15 @@ static int open_own(struct cli *cli, struct registry **registry,
 static int check_registry(struct cli *cli, struct registry *registry)
 {
 	struct copy_report report = {.count = 0};
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, cli->error);
-	struct copy_control control = {.progress = &progress,
-	                               .stop = copy_stop_on_signals()};
+	struct copy_run run;
 	struct error err = {.text = ""};
 	int result = registry_check(registry, &err);
 
+	copy_run_begin(&run, cli->error);
 	if (!result)
-		result =
-		    registry_compare(registry, NULL, &control, &report, &err);
-	copy_display_end(&display);
+		result = registry_compare(registry, NULL, &run.control, &report,
+		                          &err);
+	copy_display_end(&run.display);
 	if (result)
 		return cli_fail(cli, &err);
 	copy_report_print(&report, false, cli->out);
@@ -67,24 +64,22 @@ static int copy_registries(struct cli *cli, struct registry *source,
                            struct registry *destination)
 {
 	struct copy_report copied = {.count = 0}, compared = {.count = 0};
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, cli->error);
-	struct copy_control control = {.progress = &progress,
-	                               .stop = copy_stop_on_signals()};
+	struct copy_run run;
 	struct error err = {.text = ""};
 	int result;
 
+	copy_run_begin(&run, cli->error);
 	fprintf(cli->error, "copying from %s to %s\n", registry_engine(source),
 	        registry_engine(destination));
-	result = registry_copy(source, destination, &control, &copied, &err);
-	copy_display_end(&display);
+	result =
+	    registry_copy(source, destination, &run.control, &copied, &err);
+	copy_display_end(&run.display);
 	if (result)
 		return cli_fail(cli, &err);
 	fputs("comparing\n", cli->error);
-	result =
-	    registry_compare(source, destination, &control, &compared, &err);
-	copy_display_end(&display);
+	result = registry_compare(source, destination, &run.control, &compared,
+	                          &err);
+	copy_display_end(&run.display);
 	if (result)
 		return cli_fail(cli, &err);
 	copy_report_print(&compared, true, cli->out);
@@ -94,8 +89,8 @@ static int copy_registries(struct cli *cli, struct registry *source,
 
 static int open_and_copy(struct cli *cli, const char *location)
 {
-	struct registry_options to = {.backend = cli->to_backend,
-	                              .location = location};
+	struct registry_options to = {
+	    .backend = cli_option(cli, "--to-backend"), .location = location};
 	struct registry *source = NULL, *destination = NULL;
 	struct error err = {.text = ""};
 	int status;
@@ -117,17 +112,15 @@ static int store_copy(struct cli *cli)
 	char *location = NULL;
 	int status;
 
-	if (!cli->to_backend || !cli->to_location)
-		return cli_usage(cli, "store copy: --to-backend and "
-		                      "--to-location are needed");
-	if (copy_location_read(cli->to_location, cli->in, &location, &err))
+	if (copy_location_read(cli_option(cli, "--to-location"), cli->in,
+	                       &location, &err))
 		return cli_fail(cli, &err);
-	if (copy_location_same(cli->config->store_backend,
-	                       cli->config->store_location, cli->to_backend,
-	                       location)) {
-		error_set(&err, ERR_INVALID,
-		          "the destination is the registry itself");
-		status = cli_fail(cli, &err);
+	if (copy_location_same(cli_config(cli)->store_backend,
+	                       cli_config(cli)->store_location,
+	                       cli_option(cli, "--to-backend"), location)) {
+		status = cli_refuse(cli, ERR_INVALID,
+		                    "the destination is the "
+		                    "registry itself");
 	} else {
 		status = open_and_copy(cli, location);
 	}
@@ -139,23 +132,22 @@ static int store_copy(struct cli *cli)
 
 static int backup(struct cli *cli)
 {
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, cli->error);
+	struct copy_run run;
 	struct registry *registry = NULL;
 	struct error err = {.text = ""};
 	int result;
 
-	if (strcmp(cli->config->store_backend, BACKUP_BACKEND) != 0) {
-		error_set(&err, ERR_INVALID,
-		          "a registry in MongoDB is saved with mongodump, or "
-		          "with \"store copy\" to sqlite");
-		return cli_fail(cli, &err);
+	if (strcmp(cli_config(cli)->store_backend, BACKUP_BACKEND) != 0) {
+		return cli_refuse(
+		    cli, ERR_INVALID,
+		    "a registry in MongoDB is saved with mongodump, or "
+		    "with \"store copy\" to sqlite");
 	}
 	if (open_own(cli, &registry, &err))
 		return cli_fail(cli, &err);
-	result = registry_backup(registry, cli->words[0], &progress, &err);
-	copy_display_end(&display);
+	copy_run_begin(&run, cli->error);
+	result = registry_backup(registry, cli->words[0], &run.progress, &err);
+	copy_display_end(&run.display);
 	registry_close(registry);
 	return result ? cli_fail(cli, &err) : CLI_OK;
 }
@@ -181,19 +173,16 @@ static int open_backup(const char *directory, struct registry **registry,
 static int restore_into_own(struct cli *cli, struct registry *saved)
 {
 	struct copy_report report = {.count = 0};
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, cli->error);
-	struct copy_control control = {.progress = &progress,
-	                               .stop = copy_stop_on_signals()};
+	struct copy_run run;
 	struct registry *registry = NULL;
 	struct error err = {.text = ""};
 	int result = open_own(cli, &registry, &err);
 
 	if (result)
 		return cli_fail(cli, &err);
-	result = registry_restore(saved, registry, &control, &report, &err);
-	copy_display_end(&display);
+	copy_run_begin(&run, cli->error);
+	result = registry_restore(saved, registry, &run.control, &report, &err);
+	copy_display_end(&run.display);
 	registry_close(registry);
 	copy_report_print_restore(&report, cli->out);
 	return result ? cli_fail(cli, &err) : CLI_OK;
@@ -206,13 +195,13 @@ static int restore(struct cli *cli)
 	int status;
 
 	if (copy_location_same(BACKUP_BACKEND, cli->words[0],
-	                       cli->config->store_backend,
-	                       cli->config->store_location))
+	                       cli_config(cli)->store_backend,
+	                       cli_config(cli)->store_location))
 		return cli_usage(cli, "the backup is the registry itself");
 	if (open_backup(cli->words[0], &saved, &err))
 		return cli_fail(cli, &err);
-	status = cli->check ? check_registry(cli, saved)
-	                    : restore_into_own(cli, saved);
+	status = cli_has(cli, "--check") ? check_registry(cli, saved)
+	                                 : restore_into_own(cli, saved);
 	registry_close(saved);
 	return status;
 }
@@ -221,15 +210,15 @@ const struct cli_command cli_store_commands[] = {
     {"store", "copy", "--to-backend sqlite|mongodb --to-location LOCATION",
      "copies the registry to another one and compares them; LOCATION may be "
      "\"-\" (standard input) or @FILE",
-     0, 0, false, store_copy},
-    {"store", "check", "", "checks the registry, counts and hashes it", 0, 0,
-     false, store_check},
+     CLI_NEEDS_CONFIG, store_copy},
+    {"store", "check", "", "checks the registry, counts and hashes it",
+     CLI_NEEDS_CONFIG, store_check},
     {"backup", NULL, "DIRECTORY",
-     "saves the registry to a new directory, beside running clouds", 1, 1,
-     false, backup},
+     "saves the registry to a new directory, beside running clouds",
+     CLI_NEEDS_CONFIG, backup},
     {"restore", NULL, "[--check] DIRECTORY",
      "puts back what the backup has and the registry has not; --check only "
      "checks it",
-     1, 1, false, restore},
+     CLI_NEEDS_CONFIG, restore},
     {0},
 };

@@ -6,19 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cli/cli.h"
 #include "common/clock.h"
-
-void cli_print_safely(const char *text)
-{
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
-
-		if (byte >= 0x20 && byte != 0x7f)
-			(void)putchar(byte);
-		else
-			(void)printf("\\x%02x", byte);
-	}
-}
 
 /* Why it failed and waits for somebody: the next hop's words, or ours. */
 static void print_reason(const struct spool_recipient *recipient)
@@ -26,7 +15,8 @@ static void print_reason(const struct spool_recipient *recipient)
 	if (recipient->state != SPOOL_FAILED || !recipient->keep_until_ms)
 		return;
 	(void)fputs(" [", stdout);
-	cli_print_safely(*recipient->reply ? recipient->reply : recipient->why);
+	cli_print_text(stdout,
+	               *recipient->reply ? recipient->reply : recipient->why);
 	(void)putchar(']');
 }
 
@@ -43,11 +33,11 @@ void cli_print_line(const struct spool_message *message)
 		             clock_format_rfc3339(message->received_ms, when),
 		             spool_state_name(recipient->state),
 		             (long long)message->size);
-		cli_print_safely(message->sender);
+		cli_print_text(stdout, message->sender);
 		(void)fputs("> <", stdout);
-		cli_print_safely(recipient->address);
+		cli_print_text(stdout, recipient->address);
 		(void)fputs("> ", stdout);
-		cli_print_safely(message->subject);
+		cli_print_text(stdout, message->subject);
 		print_reason(recipient);
 		(void)putchar('\n');
 	}
@@ -56,7 +46,7 @@ void cli_print_line(const struct spool_message *message)
 static void print_field(const char *name, const char *value)
 {
 	(void)printf("%-17s ", name);
-	cli_print_safely(value);
+	cli_print_text(stdout, value);
 	(void)putchar('\n');
 }
 
@@ -127,7 +117,7 @@ static void print_recipient(const struct spool_recipient *recipient)
 	char when[CLOCK_TEXT_SIZE];
 
 	(void)fputs("\nrecipient:        <", stdout);
-	cli_print_safely(recipient->address);
+	cli_print_text(stdout, recipient->address);
 	(void)printf(">\n  state:          %s since %s\n",
 	             spool_state_name(recipient->state),
 	             clock_format_rfc3339(recipient->changed_ms, when));

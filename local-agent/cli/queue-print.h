@@ -1,11 +1,8 @@
-/* How "turing-agent queue" shows messages. */
+/* How "turing-agent queue" shows messages, on standard output. */
 #ifndef LOCAL_AGENT_CLI_QUEUE_PRINT_H
 #define LOCAL_AGENT_CLI_QUEUE_PRINT_H
 
 #include "store/spool/spool.h"
-
-/* Prints text so that no control character reaches the terminal. */
-void cli_print_safely(const char *text);
 
 /* Prints a line for each recipient. */
 void cli_print_line(const struct spool_message *message);

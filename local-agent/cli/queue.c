@@ -1,5 +1,4 @@
 /* "turing-agent queue": looks at the spool and changes it, beside the agent. */
-#include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,26 +6,14 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/text.h"
-#include "local-agent/cli/queue-print.h"
 #include "local-agent/cli/cli.h"
+#include "local-agent/cli/queue-print.h"
 #include "local-agent/delivery/delivery.h"
 #include "store/spool/spool.h"
 
 #define DEFAULT_LIMIT 50
 #define PAGE_LIMIT    1000
 #define ACTOR_SIZE    160
-
-/* What the options say. */
-struct arguments {
-	struct spool_query query;
-	const char *recipient; /* of show and the changes */
-	char *next_hop; /* "ADDRESS:PORT" of release and retry, or NULL */
-	bool json;      /* of list */
-	bool limited;   /* --limit was given */
-	char **ids;
-	int id_count;
-};
 
 /* A change that an admin may ask for. */
 struct action {
@@ -36,162 +23,67 @@ struct action {
 	const char *done; /* "released" */
 };
 
-static const struct action release = {
+static const struct action release_action = {
     "release",
     SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) | SPOOL_IN(SPOOL_FAILED),
     SPOOL_QUEUED, "released"};
-static const struct action discard = {
+static const struct action discard_action = {
     "discard",
     SPOOL_IN(SPOOL_HELD) | SPOOL_IN(SPOOL_QUARANTINED) |
         SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) |
         SPOOL_IN(SPOOL_FAILED),
     SPOOL_DISCARDED, "discarded"};
-static const struct action retry = {
+static const struct action retry_action = {
     "retry",
     SPOOL_IN(SPOOL_QUEUED) | SPOOL_IN(SPOOL_DEFERRED) | SPOOL_IN(SPOOL_FAILED),
     SPOOL_QUEUED, "due now"};
 
-void cli_queue_usage(void)
+/* What a change works with. */
+struct work {
+	struct cli *cli;
+	struct spool *spool;
+	const struct action *action;
+	const char *recipient; /* NULL: all of the message's */
+	char *next_hop;        /* "ADDRESS:PORT", or NULL */
+};
+
+/* Opens the spool beside the agent: 0, or an exit status, told. */
+static int open_spool(struct cli *cli, struct spool **spool)
 {
-	(void)fputs(
-	    "usage: turing-agent queue list [-c FILE] [--state STATE]...\n"
-	    "         [--sender TEXT] [--recipient TEXT] [--limit N] "
-	    "[--after ID]\n"
-	    "         [--json]\n"
-	    "       turing-agent queue show [-c FILE] ID...\n"
-	    "       turing-agent queue release|retry [-c FILE]\n"
-	    "         [--recipient ADDRESS] [--next-hop HOST:PORT] ID...\n"
-	    "       turing-agent queue discard [-c FILE]\n"
-	    "         [--recipient ADDRESS] ID...\n\n"
-	    "States: held, queued, deferred, delivered, failed, discarded,\n"
-	    "expired, quarantined. list shows what waits, also failed mail\n"
-	    "that is kept, unless a state is given, or \"--state all\".\n"
-	    "A list that is cut says on the error output how to go on.\n"
-	    "--json: a line of JSON a message, of all where no limit is\n"
-	    "given. --next-hop: this once to another server than the\n"
-	    "configured next hop.\n",
-	    stdout);
-}
-
-/* --- options ------------------------------------------------------------ */
-
-static int add_state(struct arguments *arguments, const char *word)
-{
-	int state = spool_state_parse(word);
-
-	if (strcmp(word, "all") == 0) {
-		arguments->query.states = SPOOL_IN(SPOOL_STATE_COUNT) - 1;
-		return 0;
-	}
-	if (state < 0) {
-		(void)fprintf(stderr, "turing-agent: unknown state \"%s\"\n",
-		              word);
-		return -1;
-	}
-	arguments->query.states |= SPOOL_IN((unsigned)state);
-	return 0;
-}
-
-static int set_limit(struct arguments *arguments, const char *text)
-{
-	char *end;
-	long value = strtol(text, &end, 10);
-
-	if (*end || end == text || value < 1 || value > PAGE_LIMIT) {
-		(void)fprintf(stderr, "turing-agent: --limit: 1 to %d\n",
-		              PAGE_LIMIT);
-		return -1;
-	}
-	arguments->query.limit = (size_t)value;
-	arguments->limited = true;
-	return 0;
-}
-
-static int parse_id(const char *text, struct id *id)
-{
-	if (id_parse(text, id) == 0)
-		return 0;
-	(void)fprintf(stderr, "turing-agent: \"%.*s\" is no message id\n",
-	              text_shown_length(text), text);
-	return -1;
-}
-
-static int set_next_hop(struct arguments *arguments, const char *text)
-{
-	struct agent_endpoint endpoint = {.address = NULL};
+	const struct agent_config *config = agent_cli_config(cli);
+	struct spool_options options = {
+	    .backend = config->spool_backend,
+	    .location = config->spool_location,
+	    .owner = config->agent_name,
+	    .large_body_bytes = config->spool_large_body,
+	    .incoming = config->spool_incoming,
+	};
 	struct error err = {.text = ""};
 
-	if (agent_endpoint_resolve(text, &endpoint, &err)) {
-		(void)fprintf(stderr, "turing-agent: --next-hop: %s\n",
-		              err.text);
-		return -1;
-	}
-	free(arguments->next_hop);
-	arguments->next_hop = agent_endpoint_text(&endpoint);
-	free(endpoint.address);
-	return 0;
-}
-
-static int take_option(struct arguments *arguments, int option)
-{
-	switch (option) {
-	case 's':
-		return add_state(arguments, optarg);
-	case 'f':
-		arguments->query.sender = optarg;
-		return 0;
-	case 'r':
-		arguments->recipient = optarg;
-		arguments->query.recipient = optarg;
-		return 0;
-	case 'n':
-		return set_limit(arguments, optarg);
-	case 'j':
-		arguments->json = true;
-		return 0;
-	case 'h':
-		return set_next_hop(arguments, optarg);
-	case 'a':
-		return parse_id(optarg, &arguments->query.after);
-	default:
-		return -1;
-	}
-}
-
-/* allowed: the short names of the options that the command argv[0] takes. */
-static int parse_arguments(int argc, char **argv, const char *allowed,
-                           struct arguments *arguments)
-{
-	static const struct option options[] = {
-	    {"state", required_argument, NULL, 's'},
-	    {"sender", required_argument, NULL, 'f'},
-	    {"recipient", required_argument, NULL, 'r'},
-	    {"limit", required_argument, NULL, 'n'},
-	    {"after", required_argument, NULL, 'a'},
-	    {"json", no_argument, NULL, 'j'},
-	    {"next-hop", required_argument, NULL, 'h'},
-	    {NULL, 0, NULL, 0},
-	};
-	int option;
-
-	optind = 1;
-	opterr = 0;
-	arguments->query.limit = DEFAULT_LIMIT;
-	while ((option = cli_next_option(argc, argv, ":s:f:r:n:a:", options,
-	                                 allowed)) != -1)
-		if (take_option(arguments, option))
-			return -1;
-	arguments->ids = argv + optind;
-	arguments->id_count = argc - optind;
+	if (spool_open_shared(spool, &options, &err))
+		return cli_fail_at(cli, "cannot open the spool", &err);
 	return 0;
 }
 
 /* --- list and show ------------------------------------------------------ */
 
-static int fail(const char *what, const struct error *err)
+/* Reads the states asked for into the query; 0, or CLI_USAGE. */
+static int read_states(struct cli *cli, struct spool_query *query)
 {
-	(void)fprintf(stderr, "turing-agent: %s: %s\n", what, err->text);
-	return CLI_FAILURE;
+	const char *word;
+	int at = 0;
+
+	while ((word = cli_next(cli, "--state", &at))) {
+		int state = spool_state_parse(word);
+
+		if (strcmp(word, "all") == 0)
+			query->states = SPOOL_IN(SPOOL_STATE_COUNT) - 1;
+		else if (state >= 0)
+			query->states |= SPOOL_IN((unsigned)state);
+		else
+			return cli_usage(cli, "unknown state \"%s\"", word);
+	}
+	return 0;
 }
 
 /* What waits for somebody or something. */
@@ -212,71 +104,97 @@ static bool has_kept(const struct spool_page *page)
 	return false;
 }
 
-/* Prints a page; the query goes on behind it. */
-static void print_page(const struct spool_page *page,
-                       struct arguments *arguments)
+static void print_page(const struct spool_page *page, bool json)
 {
-	size_t i;
-
-	for (i = 0; i < page->count; i++) {
-		if (arguments->json)
+	for (size_t i = 0; i < page->count; i++)
+		if (json)
 			cli_print_json(&page->messages[i]);
 		else
 			cli_print_line(&page->messages[i]);
-		arguments->query.after = page->messages[i].id;
-	}
 }
 
-static int list(struct spool *spool, struct arguments *arguments)
+/* Prints what the query finds; whole: all pages of it. */
+static int list_pages(struct cli *cli, struct spool *spool,
+                      struct spool_query *query, bool whole)
 {
-	bool whole = arguments->json && !arguments->limited, more, kept = false;
+	bool json = cli_has(cli, "--json"), more, kept = false;
 	struct spool_page page = {0};
 	struct error err = {.text = ""};
-	char id[ID_TEXT_SIZE];
 
-	if (arguments->query.states == 0)
-		waiting(&arguments->query);
-	if (whole)
-		arguments->query.limit = PAGE_LIMIT;
 	do {
-		if (spool_list(spool, &arguments->query, &page, &err))
-			return fail("cannot list", &err);
-		print_page(&page, arguments);
+		if (spool_list(spool, query, &page, &err))
+			return cli_fail_at(cli, "cannot list", &err);
+		print_page(&page, json);
 		more = page.more && page.count > 0;
+		if (page.count > 0)
+			query->after = page.messages[page.count - 1].id;
 		kept = kept || has_kept(&page);
 		spool_page_release(&page);
 	} while (whole && more);
-	/* Not among the lines that a script reads. */
 	if (more)
-		(void)fprintf(stderr, "more: --after %s\n",
-		              id_format(&arguments->query.after, id));
-	if (kept && !arguments->json)
+		cli_more(cli, &query->after);
+	if (kept && !json)
 		(void)fputs("failed: the next hop refused it and nobody was "
 		            "told; \"queue show ID\" says why; then "
 		            "\"queue retry ID\" or \"queue discard ID\"\n",
-		            stderr);
+		            cli->error);
 	return CLI_OK;
 }
 
-static int show(struct spool *spool, struct arguments *arguments)
+static int list(struct cli *cli)
 {
-	int i;
+	bool whole = cli_has(cli, "--json") && !cli_has(cli, "--limit");
+	struct spool_query query = {.sender = cli_option(cli, "--sender"),
+	                            .recipient =
+	                                cli_option(cli, "--recipient")};
+	struct spool *spool;
+	int64_t limit = whole ? PAGE_LIMIT : DEFAULT_LIMIT;
+	int status;
 
-	for (i = 0; i < arguments->id_count; i++) {
-		struct spool_message message;
-		struct error err = {.text = ""};
-		struct id id;
+	if (read_states(cli, &query) ||
+	    cli_read_number(cli, "--limit", 1, PAGE_LIMIT, &limit) ||
+	    cli_read_after(cli, &query.after))
+		return CLI_USAGE;
+	if (query.states == 0)
+		waiting(&query);
+	query.limit = (size_t)limit;
+	status = open_spool(cli, &spool);
+	if (status)
+		return status;
+	status = list_pages(cli, spool, &query, whole);
+	spool_close(spool);
+	return status;
+}
 
-		if (parse_id(arguments->ids[i], &id))
-			return CLI_USAGE;
-		if (spool_read(spool, &id, &message, &err))
-			return fail(arguments->ids[i], &err);
-		if (i > 0)
-			(void)putchar('\n');
-		cli_print_message(&message);
-		spool_message_release(&message);
-	}
+static int show_message(struct cli *cli, struct spool *spool, const char *text)
+{
+	struct spool_message message;
+	struct error err = {.text = ""};
+	struct id id;
+
+	if (cli_read_id(cli, "ID", text, &id))
+		return CLI_USAGE;
+	if (spool_read(spool, &id, &message, &err))
+		return cli_fail_at(cli, text, &err);
+	cli_print_message(&message);
+	spool_message_release(&message);
 	return CLI_OK;
+}
+
+static int show(struct cli *cli)
+{
+	struct spool *spool;
+	int status = open_spool(cli, &spool);
+
+	if (status)
+		return status;
+	for (int i = 0; i < cli->word_count && !status; i++) {
+		if (i > 0)
+			(void)fputc('\n', cli->out);
+		status = show_message(cli, spool, cli->words[i]);
+	}
+	spool_close(spool);
+	return status;
 }
 
 /* --- changes ------------------------------------------------------------ */
@@ -303,18 +221,16 @@ static bool is_claimed(const struct spool_recipient *recipient)
 	       recipient->lease_until_ms > clock_wall_ms();
 }
 
-static int commit_move(struct spool *spool, const struct action *action,
-                       const struct arguments *arguments,
-                       const struct spool_message *message, size_t recipient)
+/* The change of one recipient, as work says; actor stands for who asks. */
+static struct spool_change change_of(const struct work *work,
+                                     const struct spool_message *message,
+                                     size_t recipient, const char *actor)
 {
 	const struct spool_recipient *current = &message->recipients[recipient];
+	const struct action *action = work->action;
 	struct spool_change change = {.kind = SPOOL_MOVE};
-	struct error err = {.text = ""};
-	char actor[ACTOR_SIZE];
 	int64_t now_ms = clock_wall_ms();
-	int result;
 
-	describe_actor(action, actor);
 	change.move.id = message->id;
 	change.move.recipient = recipient;
 	change.move.from = action->from;
@@ -323,32 +239,41 @@ static int commit_move(struct spool *spool, const struct action *action,
 	change.move.to = action->to;
 	change.move.now_ms = now_ms;
 	change.move.next_attempt_ms =
-	    arguments->next_hop ? DELIVERY_ELSEWHERE_MS : now_ms;
+	    work->next_hop ? DELIVERY_ELSEWHERE_MS : now_ms;
 	change.move.by = "admin";
 	change.move.why = actor;
 	change.move.event = true;
 	if (action->to == SPOOL_QUEUED)
-		change.move.next_hop =
-		    arguments->next_hop ? arguments->next_hop : "";
+		change.move.next_hop = work->next_hop ? work->next_hop : "";
 	/* Who let it through stays on record while it goes the same way. */
-	if (action == &retry && !arguments->next_hop &&
+	if (action == &retry_action && !work->next_hop &&
 	    current->state != SPOOL_FAILED) {
 		change.move.by = current->by;
 		change.move.why = current->why;
 	}
-	result = spool_commit(spool, &change, 1, &err);
+	return change;
+}
+
+static int commit_move(const struct work *work,
+                       const struct spool_message *message, size_t recipient)
+{
+	const char *address = message->recipients[recipient].address;
+	struct spool_change change;
+	struct error err = {.text = ""};
+	char actor[ACTOR_SIZE];
+	int result;
+
+	describe_actor(work->action, actor);
+	change = change_of(work, message, recipient, actor);
+	result = spool_commit(work->spool, &change, 1, &err);
 	if (result == 0)
 		result = change.result;
-	if (result) {
-		(void)fprintf(stderr, "turing-agent: <%s>: %s %s\n",
-		              current->address, error_name(result), err.text);
-		return result == ERR_FULL || result == ERR_UNAVAILABLE
-		           ? CLI_TEMPORARY
-		           : CLI_FAILURE;
-	}
-	(void)fputs("<", stdout);
-	cli_print_safely(current->address);
-	(void)printf("> %s\n", action->done);
+	if (result)
+		return cli_refuse(work->cli, result, "<%s>: %s %s", address,
+		                  error_name(result), err.text);
+	(void)fputs("<", work->cli->out);
+	cli_print_text(work->cli->out, address);
+	(void)fprintf(work->cli->out, "> %s\n", work->action->done);
 	return CLI_OK;
 }
 
@@ -388,168 +313,146 @@ static void withdraw_dsn(struct spool *spool, const struct id *id, size_t index,
 	(void)spool_commit(spool, &change, 1, NULL);
 }
 
-static int change_recipient(struct spool *spool, const struct action *action,
-                            const struct arguments *arguments,
+static int change_recipient(const struct work *work,
                             const struct spool_message *message,
                             size_t recipient, int *changed)
 {
 	const struct spool_recipient *current = &message->recipients[recipient];
 
-	if (!(SPOOL_IN(current->state) & action->from) ||
+	if (!(SPOOL_IN(current->state) & work->action->from) ||
 	    spool_recipient_is_over(current))
 		return CLI_OK;
-	if (is_claimed(current)) {
-		(void)fprintf(stderr,
-		              "turing-agent: <%s>: is being delivered now\n",
-		              current->address);
-		return CLI_FAILURE;
-	}
+	if (is_claimed(current))
+		return cli_refuse(work->cli, ERR_CONFLICT,
+		                  "<%s>: is being delivered now",
+		                  current->address);
 	*changed += 1;
-	if (current->state == SPOOL_FAILED && action->to == SPOOL_QUEUED)
-		withdraw_dsn(spool, &message->id, recipient, current);
-	return commit_move(spool, action, arguments, message, recipient);
+	if (current->state == SPOOL_FAILED && work->action->to == SPOOL_QUEUED)
+		withdraw_dsn(work->spool, &message->id, recipient, current);
+	return commit_move(work, message, recipient);
 }
 
-static int change_message(struct spool *spool, const struct action *action,
-                          const struct arguments *arguments, const char *text)
+/* Says that no recipient is in a state that the action is for. */
+static int refuse_states(const struct work *work, const char *text,
+                         const struct spool_message *message)
+{
+	FILE *error = work->cli->error;
+
+	(void)fprintf(error, "turing-agent: %s: nothing to %s:", text,
+	              work->action->name);
+	for (size_t i = 0; i < message->recipient_count; i++)
+		(void)fprintf(error, " %s",
+		              spool_state_name(message->recipients[i].state));
+	(void)fputs(message->body_present ? "\n"
+	                                  : "; its body is no longer kept\n",
+	            error);
+	return CLI_FAILURE;
+}
+
+static int change_recipients(const struct work *work, const char *text,
+                             const struct spool_message *message)
+{
+	int status = CLI_OK, changed = 0;
+	size_t i, named = 0;
+
+	for (i = 0; i < message->recipient_count; i++)
+		if (!work->recipient ||
+		    strcasecmp(work->recipient,
+		               message->recipients[i].address) == 0) {
+			named++;
+			status |= change_recipient(work, message, i, &changed);
+		}
+	if (named == 0)
+		return cli_refuse(work->cli, ERR_NOT_FOUND,
+		                  "%s: has no recipient <%s>", text,
+		                  work->recipient);
+	if (status == CLI_OK && changed == 0)
+		return refuse_states(work, text, message);
+	return status;
+}
+
+static int change_message(const struct work *work, const char *text)
 {
 	struct spool_message message;
 	struct error err = {.text = ""};
-	int status = CLI_OK, changed = 0;
 	struct id id;
-	size_t i, named = 0;
+	int status;
 
-	if (parse_id(text, &id))
+	if (cli_read_id(work->cli, "ID", text, &id))
 		return CLI_USAGE;
-	if (spool_read(spool, &id, &message, &err))
-		return fail(text, &err);
-	for (i = 0; i < message.recipient_count; i++)
-		if (!arguments->recipient ||
-		    strcasecmp(arguments->recipient,
-		               message.recipients[i].address) == 0) {
-			named++;
-			status |= change_recipient(spool, action, arguments,
-			                           &message, i, &changed);
-		}
-	if (named == 0) {
-		(void)fprintf(stderr,
-		              "turing-agent: %s: has no recipient <%s>\n", text,
-		              arguments->recipient);
-		status = CLI_FAILURE;
-	} else if (status == CLI_OK && changed == 0) {
-		(void)fprintf(stderr, "turing-agent: %s: nothing to %s:", text,
-		              action->name);
-		for (i = 0; i < message.recipient_count; i++)
-			(void)fprintf(
-			    stderr, " %s",
-			    spool_state_name(message.recipients[i].state));
-		(void)fputs(message.body_present ? "\n"
-		                                 : "; its body is no longer "
-		                                   "kept\n",
-		            stderr);
-		status = CLI_FAILURE;
-	}
+	if (spool_read(work->spool, &id, &message, &err))
+		return cli_fail_at(work->cli, text, &err);
+	status = change_recipients(work, text, &message);
 	spool_message_release(&message);
 	return status;
 }
 
-static int change(struct spool *spool, const struct action *action,
-                  const struct arguments *arguments)
+/* Reads --next-hop; 0, or CLI_USAGE. */
+static int read_next_hop(struct work *work)
 {
-	int i, status = CLI_OK;
+	const char *text = cli_option(work->cli, "--next-hop");
+	struct agent_endpoint endpoint = {.address = NULL};
+	struct error err = {.text = ""};
 
-	for (i = 0; i < arguments->id_count; i++) {
-		int one =
-		    change_message(spool, action, arguments, arguments->ids[i]);
+	if (!text)
+		return 0;
+	if (agent_endpoint_resolve(text, &endpoint, &err))
+		return cli_usage(work->cli, "--next-hop: %s", err.text);
+	work->next_hop = agent_endpoint_text(&endpoint);
+	free(endpoint.address);
+	return 0;
+}
+
+static int change(struct cli *cli, const struct action *action)
+{
+	struct work work = {.cli = cli,
+	                    .action = action,
+	                    .recipient = cli_option(cli, "--recipient")};
+	int status = read_next_hop(&work);
+
+	if (!status)
+		status = open_spool(cli, &work.spool);
+	if (status)
+		goto out;
+	for (int i = 0; i < cli->word_count; i++) {
+		int one = change_message(&work, cli->words[i]);
 
 		if (one != CLI_OK)
 			status = one;
 	}
+	spool_close(work.spool);
+out:
+	free(work.next_hop);
 	return status;
 }
 
-/* The commands, and what each takes. */
-static const struct queue_command {
-	const char *name;
-	const char *options; /* short names, see parse_arguments() */
-	bool ids;            /* it needs some */
-	int (*run)(struct spool *spool, struct arguments *arguments);
-	const struct action *action; /* where it is a change */
-} commands[] = {
-    {"list", "sfrnaj", false, list, NULL},
-    {"show", "", true, show, NULL},
-    {"release", "rh", true, NULL, &release},
-    {"discard", "r", true, NULL, &discard},
-    {"retry", "rh", true, NULL, &retry},
+static int release(struct cli *cli)
+{
+	return change(cli, &release_action);
+}
+
+static int discard(struct cli *cli)
+{
+	return change(cli, &discard_action);
+}
+
+static int retry(struct cli *cli)
+{
+	return change(cli, &retry_action);
+}
+
+const struct cli_command agent_queue_commands[] = {
+    {"queue", "list",
+     "[--state STATE]... [--sender TEXT] [--recipient TEXT] [--limit N] "
+     "[--after ID] [--json]",
+     "lists what waits", 0, list},
+    {"queue", "show", "ID...",
+     "shows messages whole, the history of each recipient included", 0, show},
+    {"queue", "release", "[--recipient ADDRESS] [--next-hop HOST:PORT] ID...",
+     "lets held, quarantined or failed mail go out", 0, release},
+    {"queue", "retry", "[--recipient ADDRESS] [--next-hop HOST:PORT] ID...",
+     "tries mail again now that is to go out", 0, retry},
+    {"queue", "discard", "[--recipient ADDRESS] ID...",
+     "throws mail away, and tells nobody", 0, discard},
+    {0},
 };
-
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static int run(struct spool *spool, const struct queue_command *command,
-               struct arguments *arguments)
-{
-	return command->action ? change(spool, command->action, arguments)
-	                       : command->run(spool, arguments);
-}
-
-/* Reads the words behind "queue"; NULL after it was said what is wrong. */
-static const struct queue_command *read_command(int argc, char **argv,
-                                                struct arguments *arguments)
-{
-	const char *name = argc >= 2 ? argv[1] : NULL;
-	const struct queue_command *command = commands;
-
-	if (!name) {
-		(void)fputs("turing-agent: queue: missing command\n", stderr);
-		return NULL;
-	}
-	while (command < commands + COMMANDS &&
-	       strcmp(name, command->name) != 0)
-		command++;
-	if (command == commands + COMMANDS) {
-		(void)fprintf(stderr,
-		              "turing-agent: unknown queue command \"%.*s\"\n",
-		              text_shown_length(name), name);
-		return NULL;
-	}
-	if (parse_arguments(argc - 1, argv + 1, command->options, arguments))
-		return NULL;
-	if (command->ids == (arguments->id_count > 0))
-		return command;
-	if (command->ids)
-		(void)fprintf(stderr, "turing-agent: queue %s: missing ID\n",
-		              name);
-	else
-		(void)fprintf(
-		    stderr, "turing-agent: queue %s takes no \"%.*s\"\n", name,
-		    text_shown_length(arguments->ids[0]), arguments->ids[0]);
-	return NULL;
-}
-
-int cli_queue(const struct agent_config *config, int argc, char **argv)
-{
-	struct spool_options options = {
-	    .backend = config->spool_backend,
-	    .location = config->spool_location,
-	    .owner = config->agent_name,
-	    .large_body_bytes = config->spool_large_body,
-	    .incoming = config->spool_incoming,
-	};
-	struct arguments arguments = {0};
-	const struct queue_command *command =
-	    read_command(argc, argv, &arguments);
-	struct spool *spool = NULL;
-	struct error err = {.text = ""};
-	int status = CLI_USAGE;
-
-	if (command) {
-		status = spool_open_shared(&spool, &options, &err)
-		             ? fail("cannot open the spool", &err)
-		             : run(spool, command, &arguments);
-		spool_close(spool);
-	}
-	free(arguments.next_hop);
-	if (status == CLI_USAGE)
-		(void)fputs("try \"turing-agent queue --help\"\n", stderr);
-	return status;
-}

@@ -1,13 +1,6 @@
 /* "turing-agent store|backup|restore": moves and saves the spool. */
-#include "local-agent/cli/store.h"
-
-#include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/crypto.h"
-#include "common/text.h"
 #include "local-agent/cli/cli.h"
 #include "store/copy/cli.h"
 #include "store/copy/spool.h"
@@ -15,123 +8,6 @@
 
 /* Backups are spools of this backend. */
 #define BACKUP_BACKEND "sqlite"
-
-/* What the options say. */
-struct arguments {
-	const char *backend;
-	char *location; /* as given */
-	bool check;
-	char **words;
-	int count;
-};
-
-void cli_store_usage(void)
-{
-	(void)fputs(
-	    "usage: turing-agent store copy [-c FILE]\n"
-	    "         --to-backend sqlite|mongodb --to-location LOCATION\n"
-	    "       turing-agent store check [-c FILE]\n\n"
-	    "copy: copies the spool to another one, for a change of the\n"
-	    "backend, and compares them. Stop every agent of both before. An\n"
-	    "interrupted copy is simply run again. LOCATION may be \"-\" "
-	    "(read\n"
-	    "from standard input) or @FILE, to keep a password secret.\n"
-	    "check: checks the spool, counts and hashes what is in it.\n",
-	    stdout);
-}
-
-void cli_backup_usage(void)
-{
-	(void)fputs("usage: turing-agent backup [-c FILE] DIRECTORY\n\n"
-	            "Writes the spool as it is at this moment to a new\n"
-	            "directory, beside a running agent.\n",
-	            stdout);
-}
-
-void cli_restore_usage(void)
-{
-	(void)fputs(
-	    "usage: turing-agent restore [-c FILE] [--check] "
-	    "DIRECTORY\n\n"
-	    "Puts back into the spool what the backup in DIRECTORY has\n"
-	    "and the spool has not, beside a running agent. --check:\n"
-	    "checks the backup and changes nothing.\n",
-	    stdout);
-}
-
-/* --- common steps ------------------------------------------------------- */
-
-static int fail(const char *what, int result, const struct error *err)
-{
-	(void)fprintf(stderr, "turing-agent: %s: %s\n", what,
-	              *err->text ? err->text : error_name(result));
-	switch (result) {
-	case ERR_UNAVAILABLE:
-	case ERR_UNCERTAIN:
-	case ERR_TIMEOUT:
-	case ERR_FULL:
-		return CLI_TEMPORARY;
-	default:
-		return CLI_FAILURE;
-	}
-}
-
-static int usage(const char *command)
-{
-	(void)fprintf(stderr, "try \"turing-agent %.*s --help\"\n",
-	              (int)strcspn(command, " "), command);
-	return CLI_USAGE;
-}
-
-/* A word that is missing, or one too many: exit status. */
-static int wrong_words(const char *command, const struct arguments *arguments,
-                       const char *missing)
-{
-	const char *last =
-	    arguments->count ? arguments->words[arguments->count - 1] : "";
-
-	if (missing)
-		(void)fprintf(stderr, "turing-agent: %s: missing %s\n", command,
-		              missing);
-	else
-		(void)fprintf(stderr, "turing-agent: %s takes no \"%.*s\"\n",
-		              command, text_shown_length(last), last);
-	return usage(command);
-}
-
-/* allowed: of the options those that the command argv[0] takes. */
-static int parse(int argc, char **argv, const char *allowed,
-                 struct arguments *arguments)
-{
-	static const struct option options[] = {
-	    {"to-backend", required_argument, NULL, 'b'},
-	    {"to-location", required_argument, NULL, 'l'},
-	    {"check", no_argument, NULL, 'k'},
-	    {NULL, 0, NULL, 0},
-	};
-	int option;
-
-	optind = 1;
-	opterr = 0; /* it would print what may be a password */
-	while ((option = cli_next_option(argc, argv, ":", options, allowed)) !=
-	       -1)
-		switch (option) {
-		case 'b':
-			arguments->backend = optarg;
-			break;
-		case 'l':
-			arguments->location = optarg;
-			break;
-		case 'k':
-			arguments->check = true;
-			break;
-		default:
-			return -1;
-		}
-	arguments->words = argv + optind;
-	arguments->count = argc - optind;
-	return 0;
-}
 
 static struct spool_options options_of(const struct agent_config *config,
                                        const char *backend,
@@ -155,187 +31,140 @@ static struct spool_options own_options(const struct agent_config *config)
 }
 
 /* Checks a spool and prints what is in it. */
-static int check_spool(struct spool *spool, const struct copy_control *control,
-                       struct copy_display *display)
+static int check_spool(struct cli *cli, struct spool *spool)
 {
 	struct copy_report report = {.count = 0};
+	struct copy_run run;
 	struct error err = {.text = ""};
 	int result = spool_check(spool, &err);
 
+	copy_run_begin(&run, cli->error);
 	if (!result)
-		result = spool_compare(spool, NULL, control, &report, &err);
-	copy_display_end(display);
+		result =
+		    spool_compare(spool, NULL, &run.control, &report, &err);
+	copy_display_end(&run.display);
 	if (result)
-		return fail("the spool is not sound", result, &err);
-	copy_report_print(&report, false, stdout);
+		return cli_fail_at(cli, "the spool is not sound", &err);
+	copy_report_print(&report, false, cli->out);
 	return CLI_OK;
 }
 
 /* --- store copy, store check -------------------------------------------- */
 
-static int copy_spools(struct spool *source, struct spool *destination)
+static int copy_spools(struct cli *cli, struct spool *source,
+                       struct spool *destination)
 {
 	struct copy_report copied = {.count = 0}, compared = {.count = 0};
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, stderr);
-	struct copy_control control = {.progress = &progress,
-	                               .stop = copy_stop_on_signals()};
+	struct copy_run run;
 	struct error err = {.text = ""};
 	int result;
 
-	(void)fprintf(stderr, "copying from %s to %s\n", spool_engine(source),
-	              spool_engine(destination));
-	result = spool_copy(source, destination, &control, &copied, &err);
-	copy_display_end(&display);
+	copy_run_begin(&run, cli->error);
+	(void)fprintf(cli->error, "copying from %s to %s\n",
+	              spool_engine(source), spool_engine(destination));
+	result = spool_copy(source, destination, &run.control, &copied, &err);
+	copy_display_end(&run.display);
 	if (result)
-		return fail("copying", result, &err);
-	(void)fputs("comparing\n", stderr);
-	result = spool_compare(source, destination, &control, &compared, &err);
-	copy_display_end(&display);
+		return cli_fail_at(cli, "copying", &err);
+	(void)fputs("comparing\n", cli->error);
+	result =
+	    spool_compare(source, destination, &run.control, &compared, &err);
+	copy_display_end(&run.display);
 	if (result)
-		return fail("comparing", result, &err);
-	copy_report_print(&compared, true, stdout);
-	(void)fflush(stdout);
-	copy_report_explain(&copied, &compared, stderr);
+		return cli_fail_at(cli, "comparing", &err);
+	copy_report_print(&compared, true, cli->out);
+	(void)fflush(cli->out);
+	copy_report_explain(&copied, &compared, cli->error);
 	return copy_report_equal(&compared) ? CLI_OK : CLI_FAILURE;
 }
 
-static int open_and_copy(const struct agent_config *config, const char *backend,
-                         const char *location)
+static int open_and_copy(struct cli *cli, const char *location)
 {
+	const struct agent_config *config = agent_cli_config(cli);
 	struct spool_options from = own_options(config);
-	struct spool_options to = options_of(config, backend, location);
+	struct spool_options to =
+	    options_of(config, cli_option(cli, "--to-backend"), location);
 	struct spool *source = NULL, *destination = NULL;
 	struct error err = {.text = ""};
 	int status, result;
 
 	/* SQLite's has a folder of its own, and one folder serves one spool. */
-	if (strcmp(from.backend, backend) != 0)
+	if (strcmp(from.backend, to.backend) != 0)
 		to.incoming = config->spool_incoming;
 	result = spool_open(&source, &from, &err);
 	if (result)
-		return fail(result == ERR_EXISTS
-		                ? "the spool is in use: stop the agent"
-		                : "cannot open the spool",
-		            result, &err);
-	result = spool_open(&destination, &to, &err);
-	if (result)
-		status = fail("cannot open the destination", result, &err);
+		return cli_fail_at(cli,
+		                   result == ERR_EXISTS
+		                       ? "the spool is in use: stop the agent"
+		                       : "cannot open the spool",
+		                   &err);
+	if (spool_open(&destination, &to, &err))
+		status = cli_fail_at(cli, "cannot open the destination", &err);
 	else
-		status = copy_spools(source, destination);
+		status = copy_spools(cli, source, destination);
 	spool_close(destination);
 	spool_close(source);
 	return status;
 }
 
-static int store_copy(const struct agent_config *config,
-                      const struct arguments *arguments)
+static int store_copy(struct cli *cli)
 {
+	const struct agent_config *config = agent_cli_config(cli);
 	struct error err = {.text = ""};
 	char *location = NULL;
-	int status, result;
+	int status;
 
-	if (!arguments->backend || !arguments->location || arguments->count)
-		return wrong_words("store copy", arguments,
-		                   !arguments->backend    ? "--to-backend"
-		                   : !arguments->location ? "--to-location"
-		                                          : NULL);
-	result =
-	    copy_location_read(arguments->location, stdin, &location, &err);
-	if (result)
-		return fail("--to-location", result, &err);
+	if (copy_location_read(cli_option(cli, "--to-location"), cli->in,
+	                       &location, &err))
+		return cli_fail_at(cli, "--to-location", &err);
 	if (copy_location_same(config->spool_backend, config->spool_location,
-	                       arguments->backend, location)) {
-		(void)fputs("turing-agent: the destination is the spool "
-		            "itself\n",
-		            stderr);
-		status = CLI_FAILURE;
-	} else {
-		status = open_and_copy(config, arguments->backend, location);
-	}
+	                       cli_option(cli, "--to-backend"), location))
+		status = cli_refuse(cli, ERR_INVALID,
+		                    "the destination is the spool itself");
+	else
+		status = open_and_copy(cli, location);
 	copy_location_release(location);
 	return status;
 }
 
-static int store_check(const struct agent_config *config)
+static int store_check(struct cli *cli)
 {
-	struct spool_options options = own_options(config);
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, stderr);
-	struct copy_control control = {.progress = &progress,
-	                               .stop = copy_stop_on_signals()};
+	struct spool_options options = own_options(agent_cli_config(cli));
 	struct spool *spool = NULL;
 	struct error err = {.text = ""};
-	int status, result = spool_open_shared(&spool, &options, &err);
+	int status;
 
-	if (result)
-		return fail("cannot open the spool", result, &err);
-	status = check_spool(spool, &control, &display);
+	if (spool_open_shared(&spool, &options, &err))
+		return cli_fail_at(cli, "cannot open the spool", &err);
+	status = check_spool(cli, spool);
 	spool_close(spool);
 	return status;
 }
 
-int cli_store(const struct agent_config *config, int argc, char **argv)
+/* --- backup and restore ------------------------------------------------- */
+
+static int backup(struct cli *cli)
 {
-	struct arguments arguments = {0};
-	bool copy = argc >= 2 && strcmp(argv[1], "copy") == 0;
-
-	if (argc < 2)
-		return wrong_words("store", &arguments, "command");
-	if (!copy && strcmp(argv[1], "check") != 0) {
-		(void)fprintf(stderr,
-		              "turing-agent: unknown store command \"%.*s\"\n",
-		              text_shown_length(argv[1]), argv[1]);
-		return usage("store");
-	}
-	if (parse(argc - 1, argv + 1, copy ? "bl" : "", &arguments))
-		return usage("store");
-	if (crypto_init())
-		return CLI_TEMPORARY;
-	if (copy)
-		return store_copy(config, &arguments);
-	return arguments.count ? wrong_words("store check", &arguments, NULL)
-	                       : store_check(config);
-}
-
-/* --- backup ------------------------------------------------------------- */
-
-int cli_backup(const struct agent_config *config, int argc, char **argv)
-{
+	const struct agent_config *config = agent_cli_config(cli);
 	struct spool_options options = own_options(config);
-	struct arguments arguments = {0};
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, stderr);
 	struct spool *spool = NULL;
+	struct copy_run run;
 	struct error err = {.text = ""};
 	int result;
 
-	if (parse(argc, argv, "", &arguments))
-		return usage("backup");
-	if (arguments.count != 1)
-		return wrong_words("backup", &arguments,
-		                   arguments.count ? NULL : "DIRECTORY");
-	if (strcmp(config->spool_backend, BACKUP_BACKEND) != 0) {
-		(void)fputs("turing-agent: a spool in MongoDB is saved with "
-		            "mongodump, or with \"store copy\" to sqlite\n",
-		            stderr);
-		return CLI_FAILURE;
-	}
-	if (crypto_init())
-		return CLI_TEMPORARY;
-	result = spool_open_shared(&spool, &options, &err);
-	if (result)
-		return fail("cannot open the spool", result, &err);
-	result = spool_backup(spool, arguments.words[0], &progress, &err);
-	copy_display_end(&display);
+	if (strcmp(config->spool_backend, BACKUP_BACKEND) != 0)
+		return cli_refuse(cli, ERR_INVALID,
+		                  "a spool in MongoDB is saved with mongodump, "
+		                  "or with \"store copy\" to sqlite");
+	if (spool_open_shared(&spool, &options, &err))
+		return cli_fail_at(cli, "cannot open the spool", &err);
+	copy_run_begin(&run, cli->error);
+	result = spool_backup(spool, cli->words[0], &run.progress, &err);
+	copy_display_end(&run.display);
 	spool_close(spool);
-	return result ? fail("cannot save the spool", result, &err) : CLI_OK;
+	return result ? cli_fail_at(cli, "cannot save the spool", &err)
+	              : CLI_OK;
 }
-
-/* --- restore ------------------------------------------------------------ */
 
 /*
  * Beside a running agent it is opened as shared; where there is no agent, and
@@ -372,53 +201,55 @@ static int open_backup(struct spool **backup,
 	return result;
 }
 
-static int restore_into_own(const struct agent_config *config,
-                            struct spool *backup,
-                            const struct copy_control *control,
-                            struct copy_display *display)
+static int restore_into_own(struct cli *cli, struct spool *saved)
 {
-	struct spool_options options = own_options(config);
+	struct spool_options options = own_options(agent_cli_config(cli));
 	struct copy_report report = {.count = 0};
 	struct spool *spool = NULL;
+	struct copy_run run;
 	struct error err = {.text = ""};
-	int result = open_for_restore(&spool, &options, &err);
+	int result;
 
-	if (result)
-		return fail("cannot open the spool", result, &err);
-	result = spool_restore(backup, spool, control, &report, &err);
-	copy_display_end(display);
+	if (open_for_restore(&spool, &options, &err))
+		return cli_fail_at(cli, "cannot open the spool", &err);
+	copy_run_begin(&run, cli->error);
+	result = spool_restore(saved, spool, &run.control, &report, &err);
+	copy_display_end(&run.display);
 	spool_close(spool);
-	copy_report_print_restore(&report, stdout);
-	return result ? fail("restoring", result, &err) : CLI_OK;
+	copy_report_print_restore(&report, cli->out);
+	return result ? cli_fail_at(cli, "restoring", &err) : CLI_OK;
 }
 
-int cli_restore(const struct agent_config *config, int argc, char **argv)
+static int restore(struct cli *cli)
 {
-	struct arguments arguments = {0};
-	struct copy_display display;
-	struct store_progress progress =
-	    copy_display_progress(&display, stderr);
-	struct copy_control control = {.progress = &progress,
-	                               .stop = copy_stop_on_signals()};
-	struct spool_options options;
-	struct spool *backup = NULL;
+	struct spool_options options =
+	    options_of(agent_cli_config(cli), BACKUP_BACKEND, cli->words[0]);
+	struct spool *saved = NULL;
 	struct error err = {.text = ""};
-	int status, result;
+	int status;
 
-	if (parse(argc, argv, "k", &arguments))
-		return usage("restore");
-	if (arguments.count != 1)
-		return wrong_words("restore", &arguments,
-		                   arguments.count ? NULL : "DIRECTORY");
-	if (crypto_init())
-		return CLI_TEMPORARY;
-	options = options_of(config, BACKUP_BACKEND, arguments.words[0]);
-	result = open_backup(&backup, &options, &err);
-	if (result)
-		return fail("cannot open the backup", result, &err);
-	status = arguments.check
-	             ? check_spool(backup, &control, &display)
-	             : restore_into_own(config, backup, &control, &display);
-	spool_close(backup);
+	if (open_backup(&saved, &options, &err))
+		return cli_fail_at(cli, "cannot open the backup", &err);
+	status = cli_has(cli, "--check") ? check_spool(cli, saved)
+	                                 : restore_into_own(cli, saved);
+	spool_close(saved);
 	return status;
 }
+
+const struct cli_command agent_store_commands[] = {
+    {"store", "copy", "--to-backend sqlite|mongodb --to-location LOCATION",
+     "copies the spool to another one, for a change of the backend, and "
+     "compares them",
+     0, store_copy},
+    {"store", "check", "", "checks the spool, counts and hashes what is in it",
+     0, store_check},
+    {"backup", NULL, "DIRECTORY",
+     "writes the spool as it is at this moment to a new directory, beside a "
+     "running agent",
+     0, backup},
+    {"restore", NULL, "[--check] DIRECTORY",
+     "puts back what the backup has and the spool has not, beside a running "
+     "agent; --check only checks it",
+     0, restore},
+    {0},
+};

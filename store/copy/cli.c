@@ -197,6 +197,13 @@ const volatile sig_atomic_t *copy_stop_on_signals(void)
 	return &stopped;
 }
 
+void copy_run_begin(struct copy_run *run, FILE *out)
+{
+	run->progress = copy_display_progress(&run->display, out);
+	run->control = (struct copy_control){.progress = &run->progress,
+	                                     .stop = copy_stop_on_signals()};
+}
+
 /* --- findings ----------------------------------------------------------- */
 
 static void print_part(const struct copy_part *part, bool both, FILE *out)

@@ -50,6 +50,17 @@ void copy_display_end(struct copy_display *display);
  */
 const volatile sig_atomic_t *copy_stop_on_signals(void);
 
+/* A copy, comparison or restore of a command line: what it is shown by and
+ * stopped by. */
+struct copy_run {
+	struct copy_display display;
+	struct store_progress progress;
+	struct copy_control control;
+};
+
+/* Begins one that shows its progress on out; see the two functions above. */
+void copy_run_begin(struct copy_run *run, FILE *out);
+
 /* Prints what a comparison found, a line a part; with both sides, or the
  * source alone. */
 void copy_report_print(const struct copy_report *report, bool both, FILE *out);

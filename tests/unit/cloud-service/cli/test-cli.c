@@ -208,7 +208,7 @@ START_TEST(messages_are_shown_without_controls)
 	    mem_format("message show acme %s", id_format(&message, text));
 
 	ck_assert_int_eq(run(line, " "), CLI_OK);
-	ck_assert_ptr_nonnull(strstr(printed, "two?lines?[2J"));
+	ck_assert_ptr_nonnull(strstr(printed, "two\\x0alines\\x1b[2J"));
 	ck_assert_ptr_nonnull(strstr(printed, "bob@acme.test: held"));
 	ck_assert_int_eq(run("message list acme --held", " "), CLI_OK);
 	ck_assert_ptr_nonnull(strstr(printed, text));
@@ -244,7 +244,7 @@ START_TEST(marks_are_shown_and_cleared)
 	ck_assert_int_eq(run("sender list", " "), CLI_OK);
 	ck_assert_ptr_nonnull(
 	    strstr(printed, "\tgone@example.org\t550 5.1.1 unknown\n"));
-	ck_assert_ptr_nonnull(strstr(printed, "\t-\told?\n"));
+	ck_assert_ptr_nonnull(strstr(printed, "\t-\told\\x0a\n"));
 	ck_assert_str_eq(complained, "");
 	ck_assert_int_eq(run("sender list --limit 1", " "), CLI_OK);
 	ck_assert_str_eq(complained, "more: --limit N\n");
@@ -435,7 +435,7 @@ static const struct {
     {"store copy", CLI_USAGE, "--to-location"},
     {"store copy --to-backend sqlite", CLI_USAGE, "--to-location"},
     {"store copy --to-location=mongodb://u:pa55@h/", CLI_USAGE,
-     "unknown option --to-location\n"},
+     "missing --to-backend\n"},
     {"store copy --to-backend oracle --to-location /x", CLI_FAILURE, "oracle"},
     {"store copy --to-backend sqlite --to-location -", CLI_FAILURE, "empty"},
     {"backup", CLI_USAGE, "DIRECTORY"},

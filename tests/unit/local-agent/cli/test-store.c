@@ -98,7 +98,7 @@ static int run(const char *line)
 	argv[argc++] = config_path;
 	out = redirect(stdout, out_path);
 	err = redirect(stderr, err_path);
-	status = cli_main(argc, argv);
+	status = agent_cli_main(argc, argv, stdin, stdout, stderr);
 	take_back(stdout, out, out_path, &printed);
 	take_back(stderr, err, err_path, &complained);
 	while (count > 0)
