@@ -19,8 +19,8 @@ import urllib.parse
 import balancer
 import stores
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))))
 BUILD = os.environ.get("TURING_BUILD", os.path.join(ROOT, "build"))
 CORPUS = os.environ.get("TURING_CORPUS",
                         os.path.join(ROOT, "..", "shared", "corpus"))

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))))
 CASES = os.environ.get("TURING_CASES",
                        os.path.join(ROOT, "..", "shared", "cases"))
 SUITES = os.environ.get("TURING_SUITES",

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CONFIGURATION = os.path.join(HERE, "..", "..", "ops", "haproxy",
+CONFIGURATION = os.path.join(HERE, "..", "..", "..", "ops", "haproxy",
                              "haproxy.cfg")
 PROGRAM = "/usr/sbin/haproxy"
 CERTIFICATE = {}

@@ -9,8 +9,8 @@ import sys
 import urllib.parse
 import uuid
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))))
 STORE = os.environ.get("TURING_E2E_STORE", "sqlite")
 STATES = ["held", "released", "discarded", "expired", "delivered", "failed"]
 VERDICTS = ["release", "discard", "expire"]
