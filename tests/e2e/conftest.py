@@ -28,8 +28,8 @@ def pytest_collection_modifyitems(config, items):
     if "mongodb" == stores.STORE and not stores.server_module().find_mongod():
         absent = [item for item in items if item.get_closest_marker("mongod")]
         for name in sorted({item.module.__name__ for item in absent}):
-            print(f"left out, for want of a mongod: what {name} asks of"
-                  " MongoDB itself")
+            print(f"left out: what {name} asks of MongoDB itself;"
+                  f" {stores.server_module().why_no_mongod()}")
         left += absent
     if left:
         config.hook.pytest_deselected(items=left)

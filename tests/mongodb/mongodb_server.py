@@ -10,9 +10,10 @@
         server.step_down(); server.kill_primary()
 
 Which one: the server that TURING_TEST_MONGODB_URI names; else private ones
-from the mongod that TURING_TEST_MONGOD names or that is on PATH (three members
-as a replica set in a temporary folder); else the stand-in mongo-java-server,
-fetched once with Maven to build/mongodb-stand-in. kind picks one: "given",
+from the mongod that TURING_TEST_MONGOD names, that is on PATH or that is
+fetched once to build/mongodb (three members as a replica set in a temporary
+folder); else the stand-in mongo-java-server, fetched once with Maven to
+build/mongodb-stand-in. kind picks one: "given",
 "mongod", "h2" (the stand-in on disk), "memory" (the stand-in in memory).
 private=True never takes the given one and wants data that survive kill -9:
 "mongod" or "h2".
@@ -24,7 +25,6 @@ import atexit
 import contextlib
 import fcntl
 import functools
-import hashlib
 import os
 import random
 import shutil
@@ -35,23 +35,19 @@ import tempfile
 import time
 import urllib.parse
 
+from fetched import (LIBRARIES, find_mongod, has_stand_in, why_no_mongod,
+                     why_no_stand_in)
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-LIBRARIES = os.path.join(ROOT, "build", "mongodb-stand-in")
 STAND_IN = "mongo-java-server 1.47.0"
 KINDS = ("given", "mongod", "h2", "memory")
 START_SECONDS = 60
-MAVEN_SECONDS = 600
+# What the data of a run take at most, several times over.
+MEMORY_BYTES = 4 << 30
 
 
 class ServerAbsent(Exception):
     """There is no server of the kind asked for."""
-
-
-def find_mongod():
-    """The path of a mongod, or None."""
-    named = os.environ.get("TURING_TEST_MONGOD")
-    return named if named else shutil.which("mongod")
 
 
 def choose_kind(private=False):
@@ -61,6 +57,13 @@ def choose_kind(private=False):
     if find_mongod():
         return "mongod"
     return "h2" if private else "memory"
+
+
+def kind_here():
+    """The kind that can be started without fetching anything; None."""
+    if find_mongod(fetch=False):
+        return "mongod"
+    return "memory" if has_stand_in() else None
 
 
 # A byte of it is locked for each port that was given, until its process ends.
@@ -100,47 +103,6 @@ def free_port(first=26000, end=32000):
             return port
 
 
-@functools.cache
-def why_no_stand_in():
-    """Fetches the stand-in's libraries the first time; why they cannot be
-    had, or None. Asked once: without a network Maven takes its time."""
-    os.makedirs(LIBRARIES, exist_ok=True)
-    pom = os.path.join(HERE, "pom.xml")
-    mark = os.path.join(LIBRARIES, "complete")
-    with open(pom, "rb") as file:
-        wanted = hashlib.sha256(file.read()).hexdigest()
-    with open(os.path.join(LIBRARIES, "lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(mark):
-            with open(mark, encoding="ascii") as file:
-                if file.read() == wanted:
-                    return None
-        if not shutil.which("mvn") or not shutil.which("java"):
-            return "neither mongod nor Maven and Java are here"
-        for name in os.listdir(LIBRARIES):
-            if name.endswith(".jar"):
-                os.unlink(os.path.join(LIBRARIES, name))
-        failure = run_maven(pom)
-        if failure is None:
-            with open(mark, "w", encoding="ascii") as file:
-                file.write(wanted)
-        return failure
-
-
-def run_maven(pom):
-    """What it says when it fails; None."""
-    try:
-        done = subprocess.run(
-            ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies",
-             "-DoutputDirectory=" + LIBRARIES], check=False, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=MAVEN_SECONDS)
-    except subprocess.TimeoutExpired:
-        return f"Maven needs more than {MAVEN_SECONDS} s"
-    return None if done.returncode == 0 else \
-        "Maven failed: " + " ".join(done.stdout.split())[:300]
-
-
 def fetch_stand_in():
     """The folder with the stand-in's libraries."""
     why = why_no_stand_in()
@@ -152,19 +114,20 @@ def fetch_stand_in():
 class _Process:
     """One server process on a port of its own, with data of its own."""
 
-    def __init__(self, arguments, port, log, prepare=None):
+    def __init__(self, arguments, port, log):
         self.arguments = arguments
         self.port = port
         self.log = log
-        self.prepare = prepare
         self.process = None
 
-    def start(self):
-        if self.prepare:
-            self.prepare()
+    def begin(self):
+        """Starts it; wait() for its port."""
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 self.arguments, stdin=subprocess.PIPE, stdout=log, stderr=log)
+
+    def wait(self):
+        """Until its port is open."""
         end = time.monotonic() + START_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > end:
@@ -201,6 +164,25 @@ class _Process:
         self.process = None
 
 
+def _roomy_memory():
+    """Where data need no disk, if much fits there: three members sync each
+    write, and survive a kill -9 there too. None for the usual folder."""
+    try:
+        room = os.statvfs("/dev/shm")
+    except OSError:
+        return None
+    return "/dev/shm" if room.f_bavail * room.f_frsize >= MEMORY_BYTES \
+        else None
+
+
+def _start(processes):
+    """All at once; returns when all their ports are open."""
+    for process in processes:
+        process.begin()
+    for process in processes:
+        process.wait()
+
+
 class MongodbServer:
     """See the top of this file. kind, private and members as told there;
     folder is where data go (a temporary one by default)."""
@@ -233,7 +215,8 @@ class MongodbServer:
             self.name = f"MongoDB {self.version} (given)"
             return self
         if self.folder is None:
-            self.folder = tempfile.mkdtemp(prefix="turing-mongodb-")
+            self.folder = tempfile.mkdtemp(prefix="turing-mongodb-",
+                                           dir=_roomy_memory())
         atexit.register(self.stop)
         try:
             if self.kind == "mongod":
@@ -276,9 +259,7 @@ class MongodbServer:
     def start_missing(self):
         """As restart(), but waits for no more than open ports."""
         self._must_be_ours()
-        for process in self.processes:
-            if not process.running():
-                process.start()
+        _start([p for p in self.processes if not p.running()])
 
     def freeze(self, seconds):
         """Stops every process for that long (SIGSTOP): it answers late."""
@@ -307,7 +288,7 @@ class MongodbServer:
         process = _Process(arguments, port,
                            os.path.join(self.folder, "log"))
         self.processes = [process]
-        process.start()
+        _start(self.processes)
         self.uri = f"mongodb://127.0.0.1:{port}/"
         self.version = STAND_IN.rsplit(" ", 1)[1]
         where = "on disk" if self.kind == "h2" else "in memory"
@@ -317,7 +298,7 @@ class MongodbServer:
     def _start_mongod(self):
         mongod = find_mongod()
         if not mongod:
-            raise ServerAbsent("no mongod on PATH")
+            raise ServerAbsent("no mongod: " + why_no_mongod())
         hosts = []
         for i in range(self.members):
             port = free_port()
@@ -330,8 +311,7 @@ class MongodbServer:
                  *self.more_arguments()], port,
                 os.path.join(self.folder, f"log-{i}")))
             hosts.append(f"127.0.0.1:{port}")
-        for process in self.processes:
-            process.start()
+        _start(self.processes)
         self.uri = f"mongodb://{','.join(hosts)}/?replicaSet=turing"
         self._initiate(hosts)
         self.after_initiation(hosts)
