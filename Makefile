@@ -1,8 +1,6 @@
 # Turing challenge-response mail gateway. GNU make.
 #
 #   make            builds turing-agent, turing-cloud and turing-sandbox
-#   make run        installs what is missing, builds, starts everything
-#   make test       installs what the tests need, builds, runs all tests
 #   make help       lists the other targets and the variables
 
 PREFIX     ?= /usr/local
@@ -79,15 +77,50 @@ ASSETS     := $(wildcard cloud-service/challenge/pages/*)
         cppcheck
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
+define HELP
+usage: make [TARGET ...] [VARIABLE=VALUE ...]
+
+  all             builds turing-agent, turing-cloud, turing-sandbox (default)
+  run             installs what is missing, builds, shows all of it at work
+  install         to PREFIX, the configuration to SYSCONFDIR; as root
+  uninstall       takes away what install put there
+  clean           removes what was built
+  deps            installs the Debian packages that building wants
+  test-deps       installs those that the tests want
+
+  test            every test: what CI runs
+  unit            the unit tests; with TEST=PROGRAM that one, for instance
+                  TEST=tests/unit/http/test-wait
+  test-debian12   every test in a fresh Debian 12
+  test-debian13   every test in a fresh Debian 13
+  bench           the benchmarks, beside Postfix; writes build/bench.json
+  soak            a long run under load, with faults
+  fuzz            the fuzzers, one after the other
+  benches         builds the programs of bench
+  fuzzers         builds those of fuzz (CC=clang SANITIZER=fuzzer,address)
+  fault-shim      builds the library by which tests make system calls fail
+
+  check           the static checks, which are
+  check-includes    which folder may include which
+  check-headers     every header compiles alone
+  check-format      clang-format
+  check-docs        manual pages and docs/openapi.yaml
+  tidy              clang-tidy, of TIDY_FILES="a.c b.c" or of all
+  cppcheck          cppcheck
+
+Variables:
+  DEVELOPER=1     warnings are errors
+  SANITIZER=NAME  address, undefined, thread or address,undefined
+  BUILD=DIR       where to build: $(BUILD)
+  PREFIX, SBINDIR, MANDIR, DOCDIR, SYSCONFDIR, UNITDIR, SYSUSERSDIR,
+  TMPFILESDIR, DESTDIR
+                  where to install: PREFIX is $(PREFIX)
+  STORE, CLOUDS, MONGODB_URI
+                  for run: STORE=mongodb CLOUDS=3 MONGODB_URI=mongodb://...
+                  is the same on MongoDB, three clouds behind HAProxy
+endef
 help:
-	@sed -n 's/^# \{0,1\}//;2,9p' Makefile
-	@echo 'make check      includes, headers, formatting, clang-tidy, cppcheck'
-	@echo 'make bench      benchmarks against Postfix; writes build/bench.json'
-	@echo 'make soak fuzz  long-running tests'
-	@echo 'make run STORE=mongodb CLOUDS=3 MONGODB_URI=mongodb://... the'
-	@echo '                same on MongoDB, three clouds behind HAProxy'
-	@echo 'make install uninstall  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
-	@echo 'Variables: DEVELOPER=1 SANITIZER=address|undefined|thread BUILD=DIR'
+	$(info $(HELP))@:
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -149,7 +182,8 @@ run:
 	@$(PYTHON) ops/demo --build $(BUILD) --store $(STORE) --clouds $(CLOUDS)
 
 unit:
-	@$(PYTHON) tests/run unit
+	@$(MAKE) --no-print-directory test-deps
+	@$(PYTHON) tests/run unit $(TEST)
 
 test:
 	@$(MAKE) --no-print-directory test-deps
