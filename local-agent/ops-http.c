@@ -38,10 +38,10 @@ static void get_ready(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/healthz", get_health, 0},
-    {"GET", "/readyz", get_ready, 0},
-    {"GET", "/metrics", http_metrics_handler, 0},
-    {NULL, NULL, NULL, 0},
+    {"GET", "/healthz", get_health, 0, HTTP_DIRECT},
+    {"GET", "/readyz", get_ready, 0, HTTP_DIRECT},
+    {"GET", "/metrics", http_metrics_handler, 0, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 int ops_http_start(struct ops_http **ops,

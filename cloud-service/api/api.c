@@ -5,20 +5,23 @@
 #include "common/log.h"
 
 static const struct http_route routes[] = {
-    {"POST", "/v1/agent/messages", api_messages_post, API_MAXIMUM_BODY},
-    {"GET", "/v1/agent/decisions", api_decisions_get, 0},
-    {"GET", "/v1/agent/policy", api_policy_get, 0},
-    {"POST", "/v1/agent/events", api_events_post, API_MAXIMUM_EVENTS_BODY},
-    {"GET", "/", challenge_page_about, 0},
-    {"GET", "/robots.txt", api_robots_get, 0},
-    {"GET", "/c/{token}", challenge_page_get, 0},
-    {"POST", "/c/{token}", challenge_page_post, CHALLENGE_PAGE_MAXIMUM_BODY},
-    {"GET", "/c/{token}/image.png", challenge_page_image, 0},
-    {"GET", "/healthz", api_health_get, 0},
-    {"GET", "/readyz", api_ready_get, 0},
-    {"GET", "/metrics", api_metrics_get, 0},
-    {"GET", "/openapi.yaml", api_openapi_get, 0},
-    {NULL, NULL, NULL, 0},
+    {"POST", "/v1/agent/messages", api_messages_post, API_MAXIMUM_BODY,
+     HTTP_DIRECT},
+    {"GET", "/v1/agent/decisions", api_decisions_get, 0, HTTP_DIRECT},
+    {"GET", "/v1/agent/policy", api_policy_get, 0, HTTP_DIRECT},
+    {"POST", "/v1/agent/events", api_events_post, API_MAXIMUM_EVENTS_BODY,
+     HTTP_DIRECT},
+    {"GET", "/", challenge_page_about, 0, HTTP_DIRECT},
+    {"GET", "/robots.txt", api_robots_get, 0, HTTP_DIRECT},
+    {"GET", "/c/{token}", challenge_page_get, 0, HTTP_DIRECT},
+    {"POST", "/c/{token}", challenge_page_post, CHALLENGE_PAGE_MAXIMUM_BODY,
+     HTTP_DIRECT},
+    {"GET", "/c/{token}/image.png", challenge_page_image, 0, HTTP_DIRECT},
+    {"GET", "/healthz", api_health_get, 0, HTTP_DIRECT},
+    {"GET", "/readyz", api_ready_get, 0, HTTP_DIRECT},
+    {"GET", "/metrics", api_metrics_get, 0, HTTP_DIRECT},
+    {"GET", "/openapi.yaml", api_openapi_get, 0, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 const struct http_route *api_routes(void)

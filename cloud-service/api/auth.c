@@ -93,10 +93,12 @@ bool api_authenticate(struct http_request *request, struct cloud *cloud,
 	return false;
 }
 
-enum http_admission api_admit(struct http_request *request, void *context)
+enum http_admission api_admit(struct http_request *request, bool may_block,
+                              void *context)
 {
 	struct api_caller caller;
 
+	(void)may_block;
 	if (strncmp(http_path(request), "/v1/", 4) != 0)
 		return HTTP_ANONYMOUS;
 	return api_authenticate(request, context, &caller) ? HTTP_AUTHORISED

@@ -38,7 +38,8 @@ int api_check_key(struct registry *registry, struct key_cache *cache,
                   struct error *err);
 
 /* The server's http_authorise: whatever lies below /v1/ needs a valid key. */
-enum http_admission api_admit(struct http_request *request, void *context);
+enum http_admission api_admit(struct http_request *request, bool may_block,
+                              void *context);
 
 /* Draws a new key into key, with its prefix and the hash that is stored. */
 void api_key_draw(char key[API_KEY_SIZE], char prefix[API_KEY_PREFIX_SIZE],

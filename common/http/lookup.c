@@ -213,6 +213,12 @@ const char *http_client_address(const struct http_request *request)
 	return request->client_address;
 }
 
+void http_set_owner(struct http_request *request, const char *owner)
+{
+	free(request->owner);
+	request->owner = mem_copy_string(owner);
+}
+
 const char *http_request_id(const struct http_request *request)
 {
 	return request->id;

@@ -87,10 +87,9 @@ void http_reply(struct http_request *request, unsigned status,
 	                            !has_header(request, "Connection")))
 		set_header(request, response, "Connection", "close");
 	set_added_headers(request, response, request->headers);
-	http_connection_allow(request->peer, size);
-	request->queued =
-	    MHD_queue_response(request->connection, status, response);
-	MHD_destroy_response(response);
+	request->response = response;
+	request->response_size = size;
+	request->status = status;
 	request->outcome = HTTP_OUTCOME_REPLIED;
 	count_reply(status);
 	/* The pattern, not the path: paths may hold tokens. */
@@ -99,6 +98,18 @@ void http_reply(struct http_request *request, unsigned status,
 	          request->route ? request->route->pattern : "-",
 	          request->client_address ? request->client_address : "-",
 	          status, size);
+}
+
+enum MHD_Result http_send_reply(struct http_request *request)
+{
+	enum MHD_Result result;
+
+	http_connection_allow(request->peer, request->response_size);
+	result = MHD_queue_response(request->connection, request->status,
+	                            request->response);
+	MHD_destroy_response(request->response);
+	request->response = NULL;
+	return result;
 }
 
 static void reply_json_as(struct http_request *request, unsigned status,

@@ -64,11 +64,14 @@ void http_request_end(void *server, struct MHD_Connection *connection,
 	if (request->stage == HTTP_STAGE_READY)
 		count_active(server, false);
 	release_body(request);
+	if (request->response) /* its connection ended before */
+		MHD_destroy_response(request->response);
 	http_pairs_free(&request->parameters);
 	http_pairs_free(&request->decoded);
 	http_pairs_free(&request->headers);
 	free(request->early_allow);
 	free(request->client_address);
+	free(request->owner);
 	free(request->wait_key);
 	free(request->wait_owner);
 	free(request->target);
@@ -90,7 +93,7 @@ static enum MHD_Result reply_early(struct http_request *request)
 	if (request->early_status == 405)
 		http_add_header(request, "Allow", request->early_allow);
 	if (is_explained(request, request->early_status))
-		return request->queued;
+		return http_send_reply(request);
 	switch (request->early_status) {
 	case 404:
 		http_reply_problem(request, 404, "not-found",
@@ -108,11 +111,12 @@ static enum MHD_Result reply_early(struct http_request *request)
 		                                  : 0);
 		break;
 	default:
+		http_add_header(request, "Retry-After", "5");
 		http_reply_problem(request, 503, "busy",
 		                   "Too many requests at a time.");
 		break;
 	}
-	return request->queued;
+	return http_send_reply(request);
 }
 
 /*
@@ -141,29 +145,62 @@ static enum MHD_Result expect_body(struct http_request *request)
 	return MHD_YES;
 }
 
+/* Asks whether the request may go on, as http_authorise tells. */
+static enum http_admission authorise(struct http_request *request,
+                                     bool may_block)
+{
+	struct http_server *server = request->server;
+	enum http_admission admission = HTTP_ANONYMOUS;
+
+	if (!server->authorise)
+		return admission;
+	request->must_close = true; /* with the answer, if there is one */
+	admission = server->authorise(request, may_block, server->context);
+	if (admission != HTTP_REFUSED)
+		request->must_close = false;
+	return admission;
+}
+
 /*
- * Asks whether the request may go on; what is refused is answered at once and
- * its connection closed, its body unread.
+ * What is refused is answered at once and its connection closed, its body
+ * unread.
  */
-static bool is_authorised(struct http_request *request)
+static enum MHD_Result follow_admission(struct http_request *request)
+{
+	if (request->admission == HTTP_REFUSED)
+		return http_send_reply(request);
+	if (request->admission == HTTP_AUTHORISED) {
+		request->authorised = true;
+		http_connection_authorise(request->peer);
+	}
+	return expect_body(request);
+}
+
+/*
+ * Has a worker decide where that may take long. MHD calls for the headers again
+ * when the connection is resumed, and reads nothing of the body until then.
+ */
+static enum MHD_Result ask_admission(struct http_request *request)
 {
 	struct http_server *server = request->server;
 
-	if (!server->authorise)
-		return true;
+	request->admission = authorise(request, !server->workers);
+	if (request->admission != HTTP_UNDECIDED)
+		return follow_admission(request);
+	request->stage = HTTP_STAGE_ADMISSION;
+	http_connection_pause(request->peer);
+	if (http_defer(request))
+		return MHD_YES;
 	request->must_close = true;
-	switch (server->authorise(request, server->context)) {
-	case HTTP_REFUSED:
-		return false;
-	case HTTP_AUTHORISED:
-		request->authorised = true;
-		http_connection_authorise(request->peer);
-		break;
-	case HTTP_ANONYMOUS:
-		break;
-	}
-	request->must_close = false;
-	return true;
+	request->early_status = 503;
+	return reply_early(request);
+}
+
+/* The admission was decided by a worker. */
+static enum MHD_Result take_admission(struct http_request *request)
+{
+	http_connection_allow(request->peer, 0);
+	return follow_admission(request);
 }
 
 /* The first call for a request: its headers are complete, no body yet. */
@@ -175,7 +212,7 @@ static enum MHD_Result look_at_headers(struct http_request *request,
 
 	if (fault) {
 		http_reply_and_close(request, 400, "malformed-request", fault);
-		return request->queued;
+		return http_send_reply(request);
 	}
 	broken = http_check_target(request->target);
 	question = strchr(request->target, '?');
@@ -189,13 +226,12 @@ static enum MHD_Result look_at_headers(struct http_request *request,
 		if (!is_explained(request, 400))
 			http_reply_and_close(request, 400, "malformed-request",
 			                     broken);
-		return request->queued;
+		return http_send_reply(request);
 	}
 	request->early_status =
 	    http_find_route(request, method, &request->early_allow);
-	if (!request->early_status && !is_authorised(request))
-		return request->queued;
-	return expect_body(request);
+	return request->early_status ? expect_body(request)
+	                             : ask_admission(request);
 }
 
 /* One more piece of the body. False when the connection is to be cut. */
@@ -239,33 +275,71 @@ static void reset_answer(struct http_request *request)
 }
 
 /* What comes once the server stops is for another instance. */
-static enum MHD_Result refuse_stopping(struct http_request *request)
+static void refuse_stopping(struct http_request *request)
 {
 	http_add_header(request, "Connection", "close");
 	http_reply_problem(request, 503, "stopping", "The server stops.");
-	return request->queued;
 }
 
-/* Calls the handler until it answers or its request is parked. */
+static void call_handler(struct http_request *request)
+{
+	reset_answer(request);
+	request->route->handler(request, request->server->context);
+	if (request->outcome == HTTP_OUTCOME_NONE)
+		http_reply_problem(request, 500, "no-answer",
+		                   "The server has no answer.");
+}
+
+void http_request_work(struct http_request *request)
+{
+	if (request->stage == HTTP_STAGE_ADMISSION) {
+		request->admission = authorise(request, true);
+	} else {
+		call_handler(request);
+		if (request->outcome == HTTP_OUTCOME_WAITING) {
+			if (!http_park(request))
+				http_defer_again(request);
+			return;
+		}
+	}
+	MHD_resume_connection(request->connection);
+}
+
+void http_request_turn_away(struct http_request *request)
+{
+	request->admission = HTTP_REFUSED;
+	reset_answer(request);
+	refuse_stopping(request);
+	MHD_resume_connection(request->connection);
+}
+
+/* Calls the handler on this thread until it answers or is parked. */
 static enum MHD_Result run_handler(struct http_request *request)
 {
-	if (request->stage != HTTP_STAGE_READY) {
-		request->stage = HTTP_STAGE_READY;
-		count_active(request->server, true);
-		if (atomic_load(&request->server->stopping))
-			return refuse_stopping(request);
-	}
-	http_connection_pause(request->peer);
 	do {
-		reset_answer(request);
-		request->route->handler(request, request->server->context);
-		if (request->outcome == HTTP_OUTCOME_NONE)
-			http_reply_problem(request, 500, "no-answer",
-			                   "The server has no answer.");
+		call_handler(request);
 		if (request->outcome == HTTP_OUTCOME_REPLIED)
-			return request->queued;
+			return http_send_reply(request);
 	} while (!http_park(request));
 	return MHD_YES;
+}
+
+/* The body is there: the request becomes active. */
+static enum MHD_Result begin_handling(struct http_request *request)
+{
+	request->stage = HTTP_STAGE_READY;
+	count_active(request->server, true);
+	if (atomic_load(&request->server->stopping)) {
+		refuse_stopping(request);
+		return http_send_reply(request);
+	}
+	http_connection_pause(request->peer);
+	if (request->route->place == HTTP_DIRECT)
+		return run_handler(request);
+	if (http_defer(request))
+		return MHD_YES;
+	request->early_status = 503;
+	return reply_early(request);
 }
 
 enum MHD_Result http_request_continue(void *server,
@@ -286,11 +360,21 @@ enum MHD_Result http_request_continue(void *server,
 		return MHD_NO;
 	if (request->stage == HTTP_STAGE_NEW)
 		return look_at_headers(request, method);
+	if (request->stage == HTTP_STAGE_ADMISSION)
+		return take_admission(request);
 	if (size) {
 		*upload_data_size = 0;
 		return take_body(request, upload_data, size) ? MHD_YES : MHD_NO;
 	}
-	if (request->stage == HTTP_STAGE_DISCARD)
+	switch (request->stage) {
+	case HTTP_STAGE_DISCARD:
 		return reply_early(request);
-	return run_handler(request);
+	case HTTP_STAGE_READY:
+		/* Resumed: by a worker with its answer, or to be run again. */
+		return request->route->place == HTTP_DEFERRED
+		           ? http_send_reply(request)
+		           : run_handler(request);
+	default:
+		return begin_handling(request);
+	}
 }

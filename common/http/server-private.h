@@ -40,18 +40,28 @@ enum http_outcome {
 
 /* How far a request has come. */
 enum http_stage {
-	HTTP_STAGE_NEW,     /* its headers were not looked at yet */
-	HTTP_STAGE_BODY,    /* its body is being collected */
-	HTTP_STAGE_DISCARD, /* its body is read for the sake of the answer */
-	HTTP_STAGE_READY    /* counted as active */
+	HTTP_STAGE_NEW,       /* its headers were not looked at yet */
+	HTTP_STAGE_ADMISSION, /* a worker decides whether it may go on */
+	HTTP_STAGE_BODY,      /* its body is being collected */
+	HTTP_STAGE_DISCARD,   /* its body is read for the sake of the answer */
+	HTTP_STAGE_READY      /* counted as active */
 };
 
+struct http_share;
+struct http_workers;
+
+/*
+ * One thread at a time works on a request: the event thread of its connection,
+ * or a worker while the connection is suspended.
+ */
 struct http_request {
 	struct http_server *server;
 	struct MHD_Connection *connection;
 	struct http_connection *peer;
 	enum http_stage stage;
+	enum http_admission admission;
 	bool authorised;
+	char *owner; /* NULL: nobody in particular */
 	const struct http_route *route;
 	char *target; /* as received, cut at the query */
 	char *query;  /* in target's memory; NULL when there is none */
@@ -69,7 +79,9 @@ struct http_request {
 	char *early_allow;
 
 	enum http_outcome outcome;
-	enum MHD_Result queued;
+	struct MHD_Response *response; /* until it is queued */
+	unsigned status;
+	size_t response_size;
 	struct http_pair *headers; /* of the answer */
 	bool must_close;
 
@@ -80,6 +92,11 @@ struct http_request {
 	bool wait_was_over;
 	struct http_request *wait_previous, *wait_next;
 	size_t wait_bucket, wait_place;
+
+	/* Deferred: under the lock of the workers until one has it. */
+	struct http_share *share;
+	struct http_request *deferred_next;
+	int64_t deferred_ms; /* since when it waits for a worker */
 };
 
 /* The requests that are parked under the keys of one hash. */
@@ -107,6 +124,8 @@ struct http_server {
 	http_authorise authorise;
 	http_explain explain;
 
+	struct http_workers *workers; /* NULL: no route is deferred */
+
 	pthread_mutex_t connection_lock;
 	/* The newest first; [0]: the anonymous ones. */
 	struct http_connection *connections[2];
@@ -125,7 +144,7 @@ struct http_server {
 	bool watch_ends;
 };
 
-/* http-request.c */
+/* request.c */
 
 /* Makes the request when its first line was read; MHD's URI callback. */
 void *http_request_begin(void *server, const char *target,
@@ -139,11 +158,20 @@ enum MHD_Result http_request_continue(void *server,
                                       const char *upload_data,
                                       size_t *upload_data_size, void **context);
 
+/*
+ * A worker's part: decides on the admission, or calls the handler. Then it is
+ * parked, deferred again or its connection resumed: it may be gone.
+ */
+void http_request_work(struct http_request *request);
+
+/* As http_request_work(), but answers 503: the server stops. */
+void http_request_turn_away(struct http_request *request);
+
 /* Frees the request when MHD is done with it. */
 void http_request_end(void *server, struct MHD_Connection *connection,
                       void **context, enum MHD_RequestTerminationCode why);
 
-/* http-check.c */
+/* check.c */
 
 /*
  * Whether the request's headers can be understood in one way only (RFC 9112
@@ -163,7 +191,7 @@ int64_t http_declared_length(const struct http_request *request);
 /* The client's address, through trusted proxies; a heap string. */
 char *http_find_client(const struct http_request *request);
 
-/* http-route.c */
+/* route.c */
 
 /*
  * Sets request->route and parameters. 0, or 404, or 405 with *allow a heap
@@ -172,7 +200,7 @@ char *http_find_client(const struct http_request *request);
 unsigned http_find_route(struct http_request *request, const char *method,
                          char **allow);
 
-/* http-decode.c */
+/* decode.c */
 
 /*
  * Decodes %XX in length bytes of text, and + as a space where plus is true,
@@ -187,7 +215,7 @@ struct http_pair *http_pair_add(struct http_pair **list, const char *name,
 /* Frees a list of pairs. */
 void http_pairs_free(struct http_pair **list);
 
-/* http-connection.c */
+/* connection.c */
 
 /* MHD's callback for connections that begin and end. */
 void http_connection_notify(void *server, struct MHD_Connection *connection,
@@ -215,11 +243,11 @@ void http_connection_extend(struct http_connection *peer, uint64_t bytes);
 /* Lets the peer be for as long as the server itself is at work. */
 void http_connection_pause(struct http_connection *peer);
 
-/* http-wait.c */
+/* wait.c */
 
 /*
  * Parks a request whose handler called http_wait(). False when the handler
- * is to be called again at once.
+ * is to be called again at once. Otherwise the request may be gone already.
  */
 bool http_park(struct http_request *request);
 
@@ -229,7 +257,36 @@ int http_watch_start(struct http_server *server);
 /* Ends that thread. */
 void http_watch_stop(struct http_server *server);
 
-/* http-reply.c */
+/* defer.c */
+
+/* Starts count workers, for whom room requests may wait. 0, or
+ * ERR_UNAVAILABLE with nothing started. */
+int http_workers_start(struct http_server *server, unsigned count, size_t room);
+
+/*
+ * Suspends the connection of a request and leaves it to the workers; on its
+ * event thread. False, with nothing done, when there is no room.
+ */
+bool http_defer(struct http_request *request);
+
+/* As http_defer(), of a request whose connection is suspended: there always is
+ * room for it. Any thread. */
+void http_defer_again(struct http_request *request);
+
+/*
+ * Lets the workers finish until the monotonic until_ms; after that those that
+ * wait are turned away. Returns when no request is left to them; http_defer()
+ * fails from then on.
+ */
+void http_workers_stop(struct http_server *server, int64_t until_ms);
+
+/* Frees what no thread uses any more; NULL is allowed. */
+void http_workers_free(struct http_workers *workers);
+
+/* reply.c */
+
+/* Hands the answer to MHD, on the connection's event thread. */
+enum MHD_Result http_send_reply(struct http_request *request);
 
 /* Answers with a problem and closes the connection after it. */
 void http_reply_and_close(struct http_request *request, unsigned status,

@@ -22,10 +22,14 @@
 #define CONNECTION_BYTES     16384
 #define STANDARD_IDLE_MS     30000
 #define STANDARD_CONNECTIONS 1000
+#define STANDARD_WORKERS     8
+#define DEFERRED_PER_WORKER  128
 /* Descriptors that the rest of the process may need. */
 #define OTHER_FILES 512
 /* How long requests under way may take to finish when the server stops. */
 #define STOP_GRACE_MS 5000
+/* What an answer has for that at least, however late it was given. */
+#define SEND_GRACE_MS 1000
 
 /* Raises the soft limit of open files as far as it may be. */
 static void raise_file_limit(rlim_t wanted)
@@ -175,6 +179,7 @@ static void discard(struct http_server *server)
 	free(server->trusted_proxies);
 	free(server->log_id);
 	free(server->heap);
+	http_workers_free(server->workers);
 	(void)pthread_cond_destroy(&server->wait_changed);
 	(void)pthread_cond_destroy(&server->active_changed);
 	(void)pthread_mutex_destroy(&server->wait_lock);
@@ -202,6 +207,23 @@ static int read_proxies(struct http_server *server, const char *const *proxies,
 	return 0;
 }
 
+/* Starts the workers where a route needs them. */
+static int start_workers(struct http_server *server,
+                         const struct http_server_options *options)
+{
+	const struct http_route *route = options->routes;
+	unsigned count = options->workers ? options->workers : STANDARD_WORKERS;
+
+	while (route->method && route->place == HTTP_DIRECT)
+		route++;
+	if (!route->method)
+		return 0;
+	return http_workers_start(server, count,
+	                          options->deferred
+	                              ? options->deferred
+	                              : (size_t)count * DEFERRED_PER_WORKER);
+}
+
 /* Starts the threads with all signals blocked: they are main's. */
 static int start_threads(struct http_server *server,
                          const struct http_server_options *options,
@@ -214,9 +236,12 @@ static int start_threads(struct http_server *server,
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	result = http_watch_start(server);
 	if (!result)
+		result = start_workers(server, options);
+	if (!result)
 		result = start_daemon(server, options);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (result) {
+		http_workers_stop(server, 0);
 		http_watch_stop(server);
 		return error_set(err, ERR_UNAVAILABLE,
 		                 "the HTTP server on %s port %u does not start",
@@ -249,11 +274,9 @@ uint16_t http_server_port(const struct http_server *server)
 	return server->port;
 }
 
-/* Waits until all handlers' answers went out, for a while. */
-static void wait_for_answers(struct http_server *server)
+/* Waits until all handlers' answers went out, or until_ms has come. */
+static void wait_for_answers(struct http_server *server, int64_t until_ms)
 {
-	int64_t until_ms = clock_monotonic_ms() + STOP_GRACE_MS;
-
 	(void)pthread_mutex_lock(&server->active_lock);
 	while (server->active &&
 	       condition_wait_until(&server->active_changed,
@@ -264,6 +287,8 @@ static void wait_for_answers(struct http_server *server)
 
 void http_server_stop(struct http_server *server)
 {
+	int64_t until_ms = clock_monotonic_ms() + STOP_GRACE_MS, least_ms;
+
 	if (!server)
 		return;
 	/*
@@ -273,7 +298,10 @@ void http_server_stop(struct http_server *server)
 	 */
 	atomic_store(&server->stopping, true);
 	http_wake(server, NULL);
-	wait_for_answers(server);
+	http_workers_stop(server, until_ms);
+	/* What a worker answered last is to go out too. */
+	least_ms = clock_monotonic_ms() + SEND_GRACE_MS;
+	wait_for_answers(server, until_ms > least_ms ? until_ms : least_ms);
 	MHD_stop_daemon(server->daemon);
 	server->listen_fd = -1; /* closed with the daemon */
 	http_watch_stop(server);

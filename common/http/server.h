@@ -17,33 +17,44 @@ struct http_request;
 
 /*
  * Answers a request: calls exactly one of http_reply*() or http_wait() before
- * it returns. Runs on one of the server's threads, several at once; it may
- * block for as long as a store does.
+ * it returns. Several run at once. That of a route with HTTP_DEFERRED runs on
+ * a worker and may block for as long as a store does; any other runs on one of
+ * the server's event threads, whose connections all stand still meanwhile.
  */
 typedef void (*http_handler)(struct http_request *request, void *context);
 
 /* What becomes of a request whose headers are complete. */
 enum http_admission {
 	HTTP_REFUSED, /* it was answered; its connection is closed after that */
-	HTTP_ANONYMOUS, /* it goes on: what it asks for is for everybody */
-	HTTP_AUTHORISED /* it goes on, and showed a key */
+	HTTP_ANONYMOUS,  /* it goes on: what it asks for is for everybody */
+	HTTP_AUTHORISED, /* it goes on, and showed a key */
+	HTTP_UNDECIDED   /* the key must be looked up where that may block */
 };
 
 /*
  * Looks at a request before any of its body is read: http_path(), http_header()
  * and http_client_address() tell of it. One that it refuses it has answered by
- * one of http_reply*(). Threads as for http_handler.
+ * one of http_reply*(). Called on an event thread with may_block false; where
+ * it returned HTTP_UNDECIDED, having answered nothing, it is called once more
+ * on a worker with may_block true, and must decide then. A server without
+ * workers calls it with may_block true on the event thread.
  */
 typedef enum http_admission (*http_authorise)(struct http_request *request,
-                                              void *context);
+                                              bool may_block, void *context);
 
 /*
  * Answers a request that no handler gets, with status, in place of the server's
  * own problem: where people see it, for instance. Returns false, having done
- * nothing, when the problem is fine. Threads as for http_handler.
+ * nothing, when the problem is fine. On an event thread; it must not block.
  */
 typedef bool (*http_explain)(struct http_request *request, unsigned status,
                              void *context);
+
+/* Where the handler of a route runs. */
+enum http_place {
+	HTTP_DIRECT,  /* on an event thread: it never blocks */
+	HTTP_DEFERRED /* on a worker, its connection suspended meanwhile */
+};
 
 /* One row of a route table; the table ends with a row whose method is NULL. */
 struct http_route {
@@ -51,12 +62,16 @@ struct http_route {
 	const char *pattern; /* "/v1/messages/{id}/content" */
 	http_handler handler;
 	size_t maximum_body; /* bytes; a longer body gets 413; 0: no body */
+	enum http_place place;
 };
 
 struct http_server_options {
 	const char *address; /* numeric IPv4 or IPv6 */
 	uint16_t port;       /* 0: any free port, see http_server_port() */
-	unsigned threads;    /* 0: one a core */
+	unsigned threads;    /* event threads; 0: one a core */
+	unsigned workers;    /* for what is deferred; 0: 8 */
+	size_t deferred;     /* requests that may wait for a worker; 0: 128 a
+	                        worker */
 	unsigned maximum_connections;
 	unsigned maximum_connections_per_address; /* 0: no limit */
 	int64_t idle_timeout_ms;
@@ -89,6 +104,14 @@ struct http_server_options {
  * when they are more than half of maximum_connections, the oldest that waits
  * for its peer is closed, so that there is always room for those who have a
  * key.
+ *
+ * The workers, which are started when a route is deferred, are shared out:
+ * look- ups of keys and anonymous requests have at most half of them each,
+ * authorised ones all but a quarter, and of these one owner (http_set_owner(),
+ * or the client's address) a quarter. Within that, those whose requests wait
+ * take turns, and one of them may have a quarter of the room to wait in. What
+ * finds no room gets 503 with Retry-After; one that http_wait() has parked
+ * always finds it, so that its number is bounded by maximum_connections alone.
  */
 int http_server_start(struct http_server **server,
                       const struct http_server_options *options,
@@ -106,7 +129,9 @@ void http_server_drain(struct http_server *server);
 
 /*
  * Resumes all waiting requests (they are told to end), lets those under way
- * finish, stops and frees. NULL is allowed. Not from a handler.
+ * finish, stops and frees. Deferred requests that no worker has begun with
+ * within five seconds get 503; handlers that run are waited for. NULL is
+ * allowed. Not from a handler.
  */
 void http_server_stop(struct http_server *server);
 
@@ -156,6 +181,12 @@ const char *http_form(const struct http_request *request, const char *name);
 /* The client's numeric address, through a trusted proxy where there is one. */
 const char *http_client_address(const struct http_request *request);
 
+/*
+ * Names the tenant whose request this is, for its share of the workers and
+ * nobody else's; from http_authorise, which returns HTTP_AUTHORISED then.
+ */
+void http_set_owner(struct http_request *request, const char *owner);
+
 /* A short id of this request, for log lines. */
 const char *http_request_id(const struct http_request *request);
 
@@ -195,7 +226,7 @@ uint64_t http_wait_ticket(struct http_server *server, const char *key);
  * Parks the request; the handler is called again from the start when
  * http_wake(server, key) is called or deadline passes, and http_wait_over()
  * then tells whether it may wait again. When the key was woken after ticket was
- * taken, the handler is called again at once. Costs no thread.
+ * taken, the handler is called again at once. Costs no thread and no worker.
  */
 void http_wait(struct http_request *request, const char *key, uint64_t ticket,
                int64_t deadline_monotonic_ms);

@@ -89,7 +89,7 @@ static void insert(struct http_server *server, struct http_request *request)
 	metric_add(waiting_gauge(), 1);
 }
 
-/* Takes request out and lets MHD call its handler. Under wait_lock. */
+/* Takes request out and has its handler called. Under wait_lock. */
 static void resume(struct http_server *server, struct http_request *request)
 {
 	struct http_request *last = server->heap[--server->heap_count];
@@ -104,8 +104,11 @@ static void resume(struct http_server *server, struct http_request *request)
 	if (request->wait_next)
 		request->wait_next->wait_previous = request->wait_previous;
 	metric_add(waiting_gauge(), -1);
-	/* From here on the request is its connection's thread's. */
-	MHD_resume_connection(request->connection);
+	/* From here on the request is a worker's or its event thread's. */
+	if (request->route->place == HTTP_DEFERRED)
+		http_defer_again(request);
+	else
+		MHD_resume_connection(request->connection);
 }
 
 uint64_t http_wait_ticket(struct http_server *server, const char *key)
@@ -176,7 +179,9 @@ bool http_park(struct http_request *request)
 	(void)pthread_mutex_lock(&server->wait_lock);
 	parked = !is_due(server, request);
 	if (parked) {
-		MHD_suspend_connection(request->connection);
+		/* That of a deferred request is suspended already. */
+		if (request->route->place == HTTP_DIRECT)
+			MHD_suspend_connection(request->connection);
 		insert(server, request);
 		if (request->wait_place == 0)
 			(void)pthread_cond_signal(&server->wait_changed);

@@ -37,11 +37,13 @@ static void wait_long(struct http_request *request, void *context)
 		http_reply_problem(request, 429, "too-many", "Enough.");
 }
 
-static enum http_admission admit(struct http_request *request, void *context)
+static enum http_admission admit(struct http_request *request, bool may_block,
+                                 void *context)
 {
 	const char *key = http_header(request, "Authorization");
 
 	(void)context;
+	(void)may_block;
 	if (!strncmp(http_path(request), "/open", 5))
 		return HTTP_ANONYMOUS;
 	if (key && !strcmp(key, "Bearer good"))
@@ -63,10 +65,13 @@ static bool explain(struct http_request *request, unsigned status,
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/closed", say, 0}, {"POST", "/closed", say, 1 << 20},
-    {"GET", "/open", say, 0},   {"POST", "/open", say, 1 << 20},
-    {"GET", "/page", say, 0},   {"GET", "/waiting", wait_long, 0},
-    {NULL, NULL, NULL, 0},
+    {"GET", "/closed", say, 0, HTTP_DIRECT},
+    {"POST", "/closed", say, 1 << 20, HTTP_DIRECT},
+    {"GET", "/open", say, 0, HTTP_DIRECT},
+    {"POST", "/open", say, 1 << 20, HTTP_DIRECT},
+    {"GET", "/page", say, 0, HTTP_DIRECT},
+    {"GET", "/waiting", wait_long, 0, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 static void start(void)

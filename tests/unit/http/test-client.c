@@ -73,11 +73,11 @@ static void mirror(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/mirror", mirror, 0},
-    {"POST", "/mirror", mirror, 9000},
-    {"PUT", "/mirror", mirror, 9000},
-    {"DELETE", "/mirror", mirror, 0},
-    {NULL, NULL, NULL, 0},
+    {"GET", "/mirror", mirror, 0, HTTP_DIRECT},
+    {"POST", "/mirror", mirror, 9000, HTTP_DIRECT},
+    {"PUT", "/mirror", mirror, 9000, HTTP_DIRECT},
+    {"DELETE", "/mirror", mirror, 0, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 static struct http_server *start_server(uint16_t port)

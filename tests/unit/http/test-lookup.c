@@ -81,15 +81,15 @@ static void say_about(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/query", say_query, 0},
-    {"GET", "/number", say_number, 0},
-    {"POST", "/form", say_form, 1000},
-    {"POST", "/json", say_json, 100000},
-    {"GET", "/client", say_client, 0},
-    {"GET", "/cookie", say_cookie, 0},
-    {"GET", "/about/{x}", say_about, 0},
-    {"GET", "/metrics", http_metrics_handler, 0},
-    {NULL, NULL, NULL, 0},
+    {"GET", "/query", say_query, 0, HTTP_DIRECT},
+    {"GET", "/number", say_number, 0, HTTP_DIRECT},
+    {"POST", "/form", say_form, 1000, HTTP_DIRECT},
+    {"POST", "/json", say_json, 100000, HTTP_DIRECT},
+    {"GET", "/client", say_client, 0, HTTP_DIRECT},
+    {"GET", "/cookie", say_cookie, 0, HTTP_DIRECT},
+    {"GET", "/about/{x}", say_about, 0, HTTP_DIRECT},
+    {"GET", "/metrics", http_metrics_handler, 0, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 static void start_with(const char *const *proxies)

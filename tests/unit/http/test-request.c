@@ -58,15 +58,15 @@ static void say_twice(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/hello", say_hello, 0},
-    {"GET", "/items/{id}", say_item, 0},
-    {"DELETE", "/items/{id}", say_item, 0},
-    {"POST", "/body", say_body, 1000},
-    {"PUT", "/large", say_body, 4 << 20},
-    {"GET", "/smuggled", count_smuggled, 0},
-    {"GET", "/nothing", say_nothing, 0},
-    {"GET", "/twice", say_twice, 0},
-    {NULL, NULL, NULL, 0},
+    {"GET", "/hello", say_hello, 0, HTTP_DIRECT},
+    {"GET", "/items/{id}", say_item, 0, HTTP_DIRECT},
+    {"DELETE", "/items/{id}", say_item, 0, HTTP_DIRECT},
+    {"POST", "/body", say_body, 1000, HTTP_DIRECT},
+    {"PUT", "/large", say_body, 4 << 20, HTTP_DIRECT},
+    {"GET", "/smuggled", count_smuggled, 0, HTTP_DIRECT},
+    {"GET", "/nothing", say_nothing, 0, HTTP_DIRECT},
+    {"GET", "/twice", say_twice, 0, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 static void start(void)

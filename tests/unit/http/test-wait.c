@@ -89,9 +89,11 @@ static void echo(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/poll", poll_value, 0}, {"GET", "/forever", wait_forever, 0},
-    {"GET", "/slow", slow, 0},       {"POST", "/echo", echo, 1000},
-    {NULL, NULL, NULL, 0},
+    {"GET", "/poll", poll_value, 0, HTTP_DIRECT},
+    {"GET", "/forever", wait_forever, 0, HTTP_DIRECT},
+    {"GET", "/slow", slow, 0, HTTP_DIRECT},
+    {"POST", "/echo", echo, 1000, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 static void start(void)

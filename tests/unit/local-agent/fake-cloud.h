@@ -141,11 +141,13 @@ static inline void fake_route_events(struct http_request *request,
 static inline void fake_start(struct fake_cloud *cloud)
 {
 	static const struct http_route routes[] = {
-	    {"POST", "/v1/agent/messages", fake_on_messages, 8U << 20},
-	    {"GET", "/v1/agent/decisions", fake_on_decisions, 0},
-	    {"GET", "/v1/agent/policy", fake_on_policy, 0},
-	    {"POST", "/v1/agent/events", fake_route_events, 8U << 20},
-	    {NULL, NULL, NULL, 0},
+	    {"POST", "/v1/agent/messages", fake_on_messages, 8U << 20,
+	     HTTP_DIRECT},
+	    {"GET", "/v1/agent/decisions", fake_on_decisions, 0, HTTP_DIRECT},
+	    {"GET", "/v1/agent/policy", fake_on_policy, 0, HTTP_DIRECT},
+	    {"POST", "/v1/agent/events", fake_route_events, 8U << 20,
+	     HTTP_DIRECT},
+	    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 	};
 	struct http_server_options options = {
 	    .address = "127.0.0.1",

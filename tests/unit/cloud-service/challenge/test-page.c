@@ -26,10 +26,11 @@ static char answer[200000];
 static atomic_int solved_calls;
 
 static const struct http_route routes[] = {
-    {"GET", "/c/{token}", challenge_page_get, 0},
-    {"POST", "/c/{token}", challenge_page_post, CHALLENGE_PAGE_MAXIMUM_BODY},
-    {"GET", "/c/{token}/image.png", challenge_page_image, 0},
-    {NULL, NULL, NULL, 0},
+    {"GET", "/c/{token}", challenge_page_get, 0, HTTP_DIRECT},
+    {"POST", "/c/{token}", challenge_page_post, CHALLENGE_PAGE_MAXIMUM_BODY,
+     HTTP_DIRECT},
+    {"GET", "/c/{token}/image.png", challenge_page_image, 0, HTTP_DIRECT},
+    {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
 static void on_solved(void *context, const struct registry_challenge *solved)
