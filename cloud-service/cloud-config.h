@@ -19,6 +19,7 @@ struct cloud_config {
 	char *public_url; /* without a slash at its end */
 	struct config_list trusted_proxies;
 	int64_t http_threads;
+	int64_t http_workers;
 	int64_t http_max_connections;
 	int64_t polls_per_key;
 	int64_t quota_messages, quota_bytes;

@@ -126,6 +126,7 @@ static int start_http(struct cloud *cloud, struct error *err)
 	const char **proxies = mem_alloc_array(count + 1, sizeof(*proxies));
 	struct http_server_options options = {
 	    .threads = (unsigned)config->http_threads,
+	    .workers = (unsigned)config->http_workers,
 	    .maximum_connections = (unsigned)config->http_max_connections,
 	    .idle_timeout_ms = HTTP_IDLE_MS,
 	    .trusted_proxies = proxies,

@@ -64,23 +64,17 @@ int api_check_key(struct registry *registry, struct key_cache *cache,
 	crypto_sha256(authorization, API_KEY_SIZE - 1, hash);
 	if (key_cache_find(cache, hash, caller))
 		return 0;
+	if (!registry)
+		return error_set(err, ERR_NOT_FOUND, "not in the cache");
 	result = find_key(registry, authorization, hash, caller, err);
 	if (!result)
 		key_cache_put(cache, hash, start_ms, caller);
 	return result;
 }
 
-bool api_authenticate(struct http_request *request, struct cloud *cloud,
-                      struct api_caller *caller)
+/* Answers 401 for no valid key, 503 when the registry cannot tell. */
+static void refuse(struct http_request *request, int result)
 {
-	struct error err = {0};
-	int result;
-
-	result =
-	    api_check_key(cloud->registry, cloud->keys,
-	                  http_header(request, "Authorization"), caller, &err);
-	if (!result)
-		return true;
 	if (result == ERR_DENIED) {
 		http_add_header(request, "WWW-Authenticate", "Bearer");
 		http_reply_problem(request, 401, "unauthorized",
@@ -90,19 +84,42 @@ bool api_authenticate(struct http_request *request, struct cloud *cloud,
 		http_reply_problem(request, 503, "unavailable",
 		                   "the registry cannot be reached now");
 	}
-	return false;
+}
+
+bool api_authenticate(struct http_request *request, struct cloud *cloud,
+                      struct api_caller *caller)
+{
+	struct error err = {0};
+	int result =
+	    api_check_key(cloud->registry, cloud->keys,
+	                  http_header(request, "Authorization"), caller, &err);
+
+	if (result)
+		refuse(request, result);
+	return result == 0;
 }
 
 enum http_admission api_admit(struct http_request *request, bool may_block,
                               void *context)
 {
+	struct cloud *cloud = context;
 	struct api_caller caller;
+	struct error err = {0};
+	int result;
 
-	(void)may_block;
 	if (strncmp(http_path(request), "/v1/", 4) != 0)
 		return HTTP_ANONYMOUS;
-	return api_authenticate(request, context, &caller) ? HTTP_AUTHORISED
-	                                                   : HTTP_REFUSED;
+	result =
+	    api_check_key(may_block ? cloud->registry : NULL, cloud->keys,
+	                  http_header(request, "Authorization"), &caller, &err);
+	if (result == ERR_NOT_FOUND)
+		return HTTP_UNDECIDED;
+	if (result) {
+		refuse(request, result);
+		return HTTP_REFUSED;
+	}
+	http_set_owner(request, caller.tenant_text);
+	return HTTP_AUTHORISED;
 }
 
 void api_key_draw(char key[API_KEY_SIZE], char prefix[API_KEY_PREFIX_SIZE],

@@ -31,13 +31,17 @@ bool api_authenticate(struct http_request *request, struct cloud *cloud,
 /*
  * Checks the value of an Authorization header, by the cache (may be NULL) and
  * the registry: 0, ERR_DENIED for anything that is no valid key, or an error of
- * the store.
+ * the store. Without a registry (NULL) it never blocks: ERR_NOT_FOUND for a key
+ * that the cache does not hold.
  */
 int api_check_key(struct registry *registry, struct key_cache *cache,
                   const char *authorization, struct api_caller *caller,
                   struct error *err);
 
-/* The server's http_authorise: whatever lies below /v1/ needs a valid key. */
+/*
+ * The server's http_authorise: whatever lies below /v1/ needs a valid key, and
+ * is its tenant's. Only on a worker is the registry asked for one.
+ */
 enum http_admission api_admit(struct http_request *request, bool may_block,
                               void *context);
 

@@ -26,10 +26,10 @@ static char answer[200000];
 static atomic_int solved_calls;
 
 static const struct http_route routes[] = {
-    {"GET", "/c/{token}", challenge_page_get, 0, HTTP_DIRECT},
+    {"GET", "/c/{token}", challenge_page_get, 0, HTTP_DEFERRED},
     {"POST", "/c/{token}", challenge_page_post, CHALLENGE_PAGE_MAXIMUM_BODY,
-     HTTP_DIRECT},
-    {"GET", "/c/{token}/image.png", challenge_page_image, 0, HTTP_DIRECT},
+     HTTP_DEFERRED},
+    {"GET", "/c/{token}/image.png", challenge_page_image, 0, HTTP_DEFERRED},
     {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };
 
