@@ -284,6 +284,9 @@ int record_claim(struct record_store *store, const struct record_kind *kind,
  */
 int record_order(const struct record_kind *kind, const void *a, const void *b);
 
+/* The index of a word in a NULL-ended list; -1 when it is not in it. */
+int record_word(const char *const *words, const char *text);
+
 /* 0 when every field of a record, and all together, are as the kind says, else
  * ERR_INVALID. record_add(), record_update() and record_put() ask it. */
 int record_check(const struct record_kind *kind, const void *record,
