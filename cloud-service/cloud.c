@@ -23,15 +23,10 @@
 
 #define HTTP_IDLE_MS 75000 /* above the longest long-poll */
 
-void cloud_sender_hash(const struct cloud *cloud, const char *sender_normal,
-                       uint8_t hash[CRYPTO_HASH_SIZE])
+/* The waker of the parts: resumes the long-polls of a tenant. */
+static void wake(void *context, const struct id *tenant)
 {
-	crypto_hmac_sha256(cloud->sender_key, sizeof(cloud->sender_key),
-	                   sender_normal, strlen(sender_normal), hash);
-}
-
-void cloud_wake(struct cloud *cloud, const struct id *tenant)
-{
+	struct cloud *cloud = context;
 	char key[ID_TEXT_SIZE];
 
 	pthread_mutex_lock(&cloud->http_lock);
@@ -83,6 +78,34 @@ static int read_secrets(struct cloud *cloud, struct error *err)
 	return result;
 }
 
+/* What the parts are given of the cloud. */
+static void prepare_options(struct cloud *cloud)
+{
+	const struct cloud_config *config = cloud->config;
+
+	cloud->settler = mem_alloc(sizeof(*cloud->settler));
+	cloud->jobs_options = mem_alloc(sizeof(*cloud->jobs_options));
+	cloud->mail_options = mem_alloc(sizeof(*cloud->mail_options));
+	cloud->bounce_options = mem_alloc(sizeof(*cloud->bounce_options));
+	*cloud->settler = (struct settler){
+	    .registry = cloud->registry,
+	    .waker = {.wake = wake, .context = cloud},
+	};
+	*cloud->jobs_options =
+	    (struct jobs_options){.config = config, .settler = cloud->settler};
+	*cloud->mail_options = (struct mail_worker_options){
+	    .registry = cloud->registry,
+	    .config = config,
+	    .token_key = cloud->token_key,
+	    .bounce_key = cloud->bounce_key,
+	};
+	*cloud->bounce_options = (struct bounce_options){
+	    .registry = cloud->registry,
+	    .config = config,
+	    .key = cloud->bounce_key,
+	};
+}
+
 static void prepare_page(struct cloud *cloud)
 {
 	struct challenge_page_context *page = mem_alloc(sizeof(*page));
@@ -91,7 +114,7 @@ static void prepare_page(struct cloud *cloud)
 	page->public_url = cloud->config->public_url;
 	page->max_attempts = cloud->config->challenge_max_attempts;
 	page->solved = settle_solved;
-	page->context = cloud;
+	page->context = cloud->settler;
 	memcpy(page->token_key, cloud->token_key, sizeof(page->token_key));
 	cloud->challenge_page = page;
 }
@@ -111,6 +134,7 @@ int cloud_open(struct cloud *cloud, const struct cloud_config *config,
 	pthread_mutex_init(&cloud->http_lock, NULL);
 	cloud->keys = key_cache_new();
 	cloud->quota = quota_new(config);
+	prepare_options(cloud);
 	result = read_secrets(cloud, err);
 	if (result)
 		cloud_stop(cloud);
@@ -166,13 +190,16 @@ int cloud_start(struct cloud *cloud, const struct cloud_config *config,
 
 	if (result)
 		return result;
-	result = mail_worker_start(&cloud->mail_worker, cloud, err);
+	result =
+	    mail_worker_start(&cloud->mail_worker, cloud->mail_options, err);
 	if (!result && config->return_path == RETURN_PATH_VERP)
-		result = bounce_start(&cloud->bounce, cloud, err);
+		result =
+		    bounce_start(&cloud->bounce, cloud->bounce_options, err);
 	if (!result)
-		result = jobs_start(&cloud->jobs, cloud, err);
+		result = jobs_start(&cloud->jobs, cloud->jobs_options, err);
 	if (!result)
-		result = watcher_start(&cloud->watcher, cloud, err);
+		result = watcher_start(&cloud->watcher, cloud->registry,
+		                       &cloud->settler->waker, err);
 	if (!result)
 		result = readiness_start(&cloud->readiness, cloud, err);
 	if (!result)
@@ -205,6 +232,10 @@ void cloud_stop(struct cloud *cloud)
 	mail_worker_stop(cloud->mail_worker);
 	registry_close(cloud->registry);
 	pthread_mutex_destroy(&cloud->http_lock);
+	free(cloud->settler);
+	free(cloud->jobs_options);
+	free(cloud->mail_options);
+	free(cloud->bounce_options);
 	free(cloud->challenge_page);
 	key_cache_free(cloud->keys);
 	quota_free(cloud->quota);

@@ -12,12 +12,16 @@
 #include "store/registry/registry.h"
 
 struct bounce_listener;
+struct bounce_options;
 struct challenge_page_context;
 struct jobs;
+struct jobs_options;
 struct key_cache;
 struct mail_worker;
+struct mail_worker_options;
 struct quota;
 struct readiness;
+struct settler;
 struct watcher;
 
 /*
@@ -28,10 +32,16 @@ struct cloud {
 	const struct cloud_config *config;
 	struct registry *registry;
 	pthread_mutex_t http_lock;
-	struct http_server *http; /* under http_lock; see cloud_wake() */
-	uint8_t token_key[32];    /* of the links in challenge mails */
-	uint8_t sender_key[32];   /* of the hashes that stand for senders */
-	uint8_t bounce_key[32];   /* of the VERP return paths */
+	struct http_server
+	    *http; /* under http_lock; others wake by settler->waker */
+	uint8_t token_key[32];  /* of the links in challenge mails */
+	uint8_t sender_key[32]; /* of the hashes that stand for senders */
+	uint8_t bounce_key[32]; /* of the VERP return paths */
+	/* What the parts are given. */
+	struct settler *settler;
+	struct jobs_options *jobs_options;
+	struct mail_worker_options *mail_options;
+	struct bounce_options *bounce_options;
 	struct challenge_page_context *challenge_page;
 	struct key_cache *keys;
 	struct quota *quota;
@@ -70,13 +80,6 @@ void cloud_stop(struct cloud *cloud);
  * signal, stops. 0 or an error.
  */
 int cloud_run(const struct cloud_config *config, struct error *err);
-
-/* The hash that stands for a normalised sender: HMAC-SHA-256. Any thread. */
-void cloud_sender_hash(const struct cloud *cloud, const char *sender_normal,
-                       uint8_t hash[CRYPTO_HASH_SIZE]);
-
-/* Resumes the long-polls of a tenant, in this instance. Any thread. */
-void cloud_wake(struct cloud *cloud, const struct id *tenant);
 
 /* The port of the HTTP server; once started. */
 uint16_t cloud_port(struct cloud *cloud);

@@ -6,8 +6,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-static int mark(struct cloud *cloud, const struct registry_challenge *challenge,
-                const char *reason, int64_t now_ms, struct error *err)
+static int mark(struct registry *registry,
+                const struct registry_challenge *challenge, const char *reason,
+                int64_t now_ms, struct error *err)
 {
 	char text[300];
 	struct registry_dead_sender dead = {
@@ -15,10 +16,10 @@ static int mark(struct cloud *cloud, const struct registry_challenge *challenge,
 
 	snprintf(text, sizeof(text), "%s", reason);
 	memcpy(dead.hash, challenge->sender_hash, sizeof(dead.hash));
-	return registry_sender_mark(cloud->registry, &dead, err);
+	return registry_sender_mark(registry, &dead, err);
 }
 
-int challenge_bounced(struct cloud *cloud,
+int challenge_bounced(struct registry *registry,
                       const struct registry_challenge *challenge,
                       const char *reason, bool nobody_there, bool *ended,
                       struct error *err)
@@ -33,9 +34,9 @@ int challenge_bounced(struct cloud *cloud,
 	/* The mark comes first: a registration that finds the challenge over
 	 * looks there next. */
 	if (nobody_there)
-		result = mark(cloud, challenge, reason, now, err);
+		result = mark(registry, challenge, reason, now, err);
 	if (!result)
-		result = registry_challenge_end(cloud->registry, &challenge->id,
+		result = registry_challenge_end(registry, &challenge->id,
 		                                CHALLENGE_STATE_BOUNCED, reason,
 		                                now, err);
 	if (!result) {
@@ -48,18 +49,18 @@ int challenge_bounced(struct cloud *cloud,
 	if (result != ERR_CONFLICT)
 		return result;
 	/* Solved in this moment: somebody is there. */
-	return nobody_there ? registry_sender_clear(cloud->registry,
-	                                            challenge->sender_hash, now,
-	                                            NULL, err)
-	                    : 0;
+	return nobody_there
+	           ? registry_sender_clear(registry, challenge->sender_hash,
+	                                   now, NULL, err)
+	           : 0;
 }
 
-int challenge_given_up(struct cloud *cloud,
+int challenge_given_up(struct registry *registry,
                        const struct registry_challenge *challenge,
                        const char *reason, struct error *err)
 {
 	char text[ID_TEXT_SIZE];
-	int result = registry_challenge_end(cloud->registry, &challenge->id,
+	int result = registry_challenge_end(registry, &challenge->id,
 	                                    CHALLENGE_STATE_EXPIRED, reason,
 	                                    clock_wall_ms(), err);
 

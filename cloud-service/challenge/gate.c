@@ -18,13 +18,13 @@
 /* --- dead senders ------------------------------------------------------- */
 
 /* Whether the mark comes from a challenge of the message's own tenant. */
-static int is_own_mark(struct cloud *cloud,
+static int is_own_mark(struct registry *registry,
                        const struct registry_message *message,
                        const struct registry_dead_sender *mark, bool *own,
                        struct error *err)
 {
 	struct registry_challenge challenge;
-	int result = registry_challenge_read(cloud->registry, &mark->challenge,
+	int result = registry_challenge_read(registry, &mark->challenge,
 	                                     &challenge, err);
 
 	*own = false;
@@ -36,7 +36,8 @@ static int is_own_mark(struct cloud *cloud,
 }
 
 /* How long after the mark a mail must have come to clear it. */
-static int clearing_pause(struct cloud *cloud,
+static int clearing_pause(struct registry *registry,
+                          const struct cloud_config *config,
                           const struct registry_message *message,
                           const struct registry_dead_sender *mark,
                           int64_t *pause_ms, struct error *err)
@@ -50,20 +51,20 @@ static int clearing_pause(struct cloud *cloud,
 	int result;
 
 	memcpy(query.hash, mark->hash, sizeof(query.hash));
-	result =
-	    registry_challenge_count(cloud->registry, &query, &challenges, err);
+	result = registry_challenge_count(registry, &query, &challenges, err);
 	if (!result)
-		result = is_own_mark(cloud, message, mark, &own, err);
+		result = is_own_mark(registry, message, mark, &own, err);
 	if (result)
 		return result;
 	if (challenges < 2)
-		*pause_ms = own ? 0 : cloud->config->dead_pause_ms;
+		*pause_ms = own ? 0 : config->dead_pause_ms;
 	else
-		*pause_ms = cloud->config->dead_pause_ms << (challenges - 2);
+		*pause_ms = config->dead_pause_ms << (challenges - 2);
 	return 0;
 }
 
-static int look_at_mark(struct cloud *cloud,
+static int look_at_mark(struct registry *registry,
+                        const struct cloud_config *config,
                         const struct registry_message *message,
                         const uint8_t hash[CRYPTO_HASH_SIZE], bool *dead,
                         struct error *err)
@@ -71,18 +72,19 @@ static int look_at_mark(struct cloud *cloud,
 	struct registry_dead_sender mark;
 	char text[ID_TEXT_SIZE];
 	int64_t pause_ms = 0;
-	int result = registry_sender_read(cloud->registry, hash, &mark, err);
+	int result = registry_sender_read(registry, hash, &mark, err);
 
 	*dead = false;
 	if (result)
 		return result == ERR_NOT_FOUND ? 0 : result;
-	result = clearing_pause(cloud, message, &mark, &pause_ms, err);
+	result =
+	    clearing_pause(registry, config, message, &mark, &pause_ms, err);
 	*dead = !message->auth.aligned ||
 	        message->received_ms <= mark.marked_ms ||
 	        message->received_ms - mark.marked_ms < pause_ms;
 	if (!result && !*dead) {
-		result = registry_sender_clear(cloud->registry, hash,
-		                               mark.marked_ms, NULL, err);
+		result = registry_sender_clear(registry, hash, mark.marked_ms,
+		                               NULL, err);
 		log_info(id_format(&message->id, text),
 		         "the sender was marked as dead and writes again");
 	}
@@ -92,14 +94,22 @@ static int look_at_mark(struct cloud *cloud,
 
 /* --- caps --------------------------------------------------------------- */
 
+void challenge_sender_hash(const uint8_t sender_key[32],
+                           const char *sender_normal,
+                           uint8_t hash[CRYPTO_HASH_SIZE])
+{
+	crypto_hmac_sha256(sender_key, 32, sender_normal, strlen(sender_normal),
+	                   hash);
+}
+
 /* The hash of a word of the kind; the same words of two kinds differ. */
-static void hash_word(const struct cloud *cloud, const char *kind,
+static void hash_word(const uint8_t sender_key[32], const char *kind,
                       const char *word, uint8_t hash[CRYPTO_HASH_SIZE])
 {
 	char text[MAIL_ADDRESS_SIZE + 16];
 
 	snprintf(text, sizeof(text), "%s %s", kind, word);
-	cloud_sender_hash(cloud, text, hash);
+	challenge_sender_hash(sender_key, text, hash);
 }
 
 /* Cuts an address down to the network that one customer has. */
@@ -120,7 +130,8 @@ static bool is_shared(const struct config_list *domains, const char *domain)
 	return false;
 }
 
-void challenge_origin_read(const struct cloud *cloud,
+void challenge_origin_read(const uint8_t sender_key[32],
+                           const struct cloud_config *config,
                            const struct registry_message *message,
                            struct challenge_origin *origin)
 {
@@ -128,18 +139,19 @@ void challenge_origin_read(const struct cloud *cloud,
 	struct network network;
 
 	memset(origin, 0, sizeof(*origin));
-	cloud_sender_hash(cloud, message->sender_normal, origin->sender);
+	challenge_sender_hash(sender_key, message->sender_normal,
+	                      origin->sender);
 	(void)mail_domain_organisation(
 	    mail_address_domain(message->sender_normal), domain);
-	if (is_shared(&cloud->config->shared_domains, domain))
+	if (is_shared(&config->shared_domains, domain))
 		return;
 	if (!network_parse(message->client_address, &network)) {
 		widen(&network);
-		hash_word(cloud, "client", network_format(&network, text),
+		hash_word(sender_key, "client", network_format(&network, text),
 		          origin->client);
 	}
 	if (*domain)
-		hash_word(cloud, "domain", domain, origin->domain);
+		hash_word(sender_key, "domain", domain, origin->domain);
 }
 
 static bool is_zero(const uint8_t hash[CRYPTO_HASH_SIZE])
@@ -150,39 +162,42 @@ static bool is_zero(const uint8_t hash[CRYPTO_HASH_SIZE])
 }
 
 /* Counts the group's challenges of the last window_ms, up to cap. */
-static int count_since(struct cloud *cloud,
+static int count_since(struct registry *registry,
                        struct registry_challenge_query *query,
                        int64_t window_ms, int64_t cap, size_t *count,
                        struct error *err)
 {
 	query->since_ms = clock_wall_ms() - window_ms;
 	query->limit = (size_t)cap;
-	return registry_challenge_count(cloud->registry, query, count, err);
+	return registry_challenge_count(registry, query, count, err);
 }
 
 /* Whether the group has reached one of its caps. */
-static int is_full(struct cloud *cloud, struct registry_challenge_query *query,
-                   bool *full, struct error *err)
+static int is_full(struct registry *registry, const struct cloud_config *config,
+                   struct registry_challenge_query *query, bool *full,
+                   struct error *err)
 {
-	int64_t day = cloud->config->cap_day[query->group];
-	int64_t hour = cloud->config->cap_hour[query->group];
+	int64_t day = config->cap_day[query->group];
+	int64_t hour = config->cap_hour[query->group];
 	size_t count = 0;
 	int result = 0;
 
 	if (day) {
-		result = count_since(cloud, query, DAY_MS, day, &count, err);
+		result = count_since(registry, query, DAY_MS, day, &count, err);
 		*full = !result && count >= (size_t)day;
 		if (count < (size_t)hour)
 			hour = 0; /* no more within an hour than within a day */
 	}
 	if (!result && !*full && hour) {
-		result = count_since(cloud, query, HOUR_MS, hour, &count, err);
+		result =
+		    count_since(registry, query, HOUR_MS, hour, &count, err);
 		*full = !result && count >= (size_t)hour;
 	}
 	return result;
 }
 
-static int look_at_caps(struct cloud *cloud,
+static int look_at_caps(struct registry *registry,
+                        const struct cloud_config *config,
                         const struct registry_message *message,
                         const struct challenge_origin *origin, bool *full,
                         struct error *err)
@@ -194,7 +209,7 @@ static int look_at_caps(struct cloud *cloud,
 	};
 	int result = 0;
 
-	*full = !cloud->config->challenge_enabled;
+	*full = !config->challenge_enabled;
 	for (int group = 0; group <= CHALLENGES_OF_ALL && !result && !*full;
 	     group++) {
 		struct registry_challenge_query query = {
@@ -206,21 +221,24 @@ static int look_at_caps(struct cloud *cloud,
 				continue;
 			memcpy(query.hash, hashes[group], sizeof(query.hash));
 		}
-		result = is_full(cloud, &query, full, err);
+		result = is_full(registry, config, &query, full, err);
 	}
 	return result;
 }
 
-int challenge_gate(struct cloud *cloud, const struct registry_message *message,
+int challenge_gate(struct registry *registry, const struct cloud_config *config,
+                   const struct registry_message *message,
                    const struct challenge_origin *origin,
                    enum challenge_reason *reason, struct error *err)
 {
 	bool dead, full = false;
-	int result = look_at_mark(cloud, message, origin->sender, &dead, err);
+	int result =
+	    look_at_mark(registry, config, message, origin->sender, &dead, err);
 
 	*reason = CHALLENGE_ALLOWED;
 	if (!result && !dead)
-		result = look_at_caps(cloud, message, origin, &full, err);
+		result =
+		    look_at_caps(registry, config, message, origin, &full, err);
 	if (!result && (dead || full))
 		*reason = dead ? CHALLENGE_DEAD_SENDER : CHALLENGE_RATE_CAP;
 	return result;

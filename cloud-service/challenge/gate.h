@@ -2,8 +2,15 @@
 #ifndef CLOUD_CHALLENGE_GATE_H
 #define CLOUD_CHALLENGE_GATE_H
 
-#include "cloud-service/cloud.h"
+#include "cloud-service/cloud-config.h"
+#include "common/crypto.h"
 #include "common/mail/challenge-rule.h"
+#include "store/registry/registry.h"
+
+/* The hash that stands for a normalised sender: HMAC-SHA-256. Any thread. */
+void challenge_sender_hash(const uint8_t sender_key[32],
+                           const char *sender_normal,
+                           uint8_t hash[CRYPTO_HASH_SIZE]);
 
 /* By what a challenge is counted, as hashes; zeros where it is unknown, and for
  * client and domain where the domain is one of challenge.shared_domains. */
@@ -14,7 +21,8 @@ struct challenge_origin {
 };
 
 /* Fills in the origin of the challenge that the message would cause. */
-void challenge_origin_read(const struct cloud *cloud,
+void challenge_origin_read(const uint8_t sender_key[32],
+                           const struct cloud_config *config,
                            const struct registry_message *message,
                            struct challenge_origin *origin);
 
@@ -39,7 +47,8 @@ void challenge_origin_read(const struct cloud *cloud,
  *
  * 0 or an error of the store.
  */
-int challenge_gate(struct cloud *cloud, const struct registry_message *message,
+int challenge_gate(struct registry *registry, const struct cloud_config *config,
+                   const struct registry_message *message,
                    const struct challenge_origin *origin,
                    enum challenge_reason *reason, struct error *err);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "cloud-service/challenge/gate.h"
 #include "common/clock.h"
 #include "common/mail/address.h"
 
@@ -63,7 +64,7 @@ static int read_sender(struct cli *cli, char normal[MAIL_ADDRESS_SIZE],
 {
 	if (mail_sender_normalise(cli->words[0], normal))
 		return cli_usage(cli, "ADDRESS: not a mail address");
-	cloud_sender_hash(cli_cloud(cli), normal, hash);
+	challenge_sender_hash(cli_cloud(cli)->sender_key, normal, hash);
 	return 0;
 }
 

@@ -98,7 +98,8 @@ static int take_solution(struct cloud *cloud,
                          const struct registry_challenge *challenge,
                          struct registry_message *message, struct error *err)
 {
-	int result = settle_tenant(cloud, challenge, &message->tenant, err);
+	int result =
+	    settle_tenant(cloud->settler, challenge, &message->tenant, err);
 
 	return result ? result : read_again(cloud, message, err);
 }
@@ -231,10 +232,12 @@ static int challenge_sender(struct cloud *cloud,
 	struct id existing;
 	int round, result = 0;
 
-	challenge_origin_read(cloud, message, &origin);
+	challenge_origin_read(cloud->sender_key, cloud->config, message,
+	                      &origin);
 	for (round = 0; again && !result && round < MAXIMUM_ROUNDS; round++) {
 		again = false;
-		result = challenge_gate(cloud, message, &origin, &reason, err);
+		result = challenge_gate(cloud->registry, cloud->config, message,
+		                        &origin, &reason, err);
 		if (result)
 			return result;
 		if (reason != CHALLENGE_ALLOWED) {

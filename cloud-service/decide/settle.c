@@ -22,7 +22,7 @@ struct solver {
 	enum mail_pass demand;
 };
 
-static int find_solver(struct cloud *cloud,
+static int find_solver(const struct settler *settler,
                        const struct registry_challenge *challenge,
                        struct solver *solver, struct error *err)
 {
@@ -35,7 +35,7 @@ static int find_solver(struct cloud *cloud,
 	if (mail_sender_normalise(challenge->sender, solver->sender))
 		return error_set(err, ERR_CORRUPT,
 		                 "the challenge's sender is no address");
-	result = registry_message_read(cloud->registry, &challenge->tenant,
+	result = registry_message_read(settler->registry, &challenge->tenant,
 	                               &challenge->message, &message, err);
 	if (result)
 		return result == ERR_NOT_FOUND ? 0 : result;
@@ -52,7 +52,7 @@ static int find_solver(struct cloud *cloud,
  * person wrote, of either colour, and what an earlier captcha gave unless it
  * demands a stronger pass than he has now.
  */
-static int has_entry(struct cloud *cloud, const struct id *tenant,
+static int has_entry(const struct settler *settler, const struct id *tenant,
                      const struct solver *solver, bool *has, struct error *err)
 {
 	struct mail_identity identity = {.person_pass = MAIL_PASS_DMARC};
@@ -65,8 +65,8 @@ static int has_entry(struct cloud *cloud, const struct id *tenant,
 
 	(void)snprintf(identity.person, sizeof(identity.person), "%s",
 	               solver->sender);
-	result = registry_entry_match(cloud->registry, tenant, &subject, &entry,
-	                              err);
+	result = registry_entry_match(settler->registry, tenant, &subject,
+	                              &entry, err);
 	*has = false;
 	if (result == ERR_NOT_FOUND)
 		return 0;
@@ -80,7 +80,7 @@ static int has_entry(struct cloud *cloud, const struct id *tenant,
 	return 0;
 }
 
-static int put_entry(struct cloud *cloud, const struct id *tenant,
+static int put_entry(const struct settler *settler, const struct id *tenant,
                      const struct solver *solver, struct error *err)
 {
 	char text[ID_TEXT_SIZE];
@@ -99,7 +99,7 @@ static int put_entry(struct cloud *cloud, const struct id *tenant,
 	    mem_format("challenge %s", id_format(&solver->challenge->id, text));
 	result = entry_canonicalise(&entry, err);
 	if (!result)
-		result = registry_entry_put(cloud->registry, tenant, &entry,
+		result = registry_entry_put(settler->registry, tenant, &entry,
 		                            NULL, err);
 	entry_release(&entry);
 	/* Somebody of the tenant wrote one meanwhile: it stays. */
@@ -107,8 +107,9 @@ static int put_entry(struct cloud *cloud, const struct id *tenant,
 }
 
 /* Decides the tenant's held mail of the solver. */
-static int decide_held(struct cloud *cloud, const struct solver *solver,
-                       const struct id *tenant, struct error *err)
+static int decide_held(const struct settler *settler,
+                       const struct solver *solver, const struct id *tenant,
+                       struct error *err)
 {
 	const struct registry_query his = {.tenant = tenant,
 	                                   .sender_normal = solver->sender};
@@ -116,45 +117,46 @@ static int decide_held(struct cloud *cloud, const struct solver *solver,
 	    .tenant = tenant, .challenge = &solver->challenge->id};
 	struct tenant_domains domains;
 	int result =
-	    tenant_domains_load(&domains, cloud->registry, tenant, err);
+	    tenant_domains_load(&domains, settler->registry, tenant, err);
 
 	if (result)
 		return result;
-	result = lists_decide_held(cloud->registry, &domains, &his, "captcha",
+	result = lists_decide_held(settler->registry, &domains, &his, "captcha",
 	                           NULL, err);
 	if (!result)
-		result = lists_decide_held(cloud->registry, &domains, &attached,
-		                           "captcha", NULL, err);
+		result = lists_decide_held(settler->registry, &domains,
+		                           &attached, "captcha", NULL, err);
 	tenant_domains_release(&domains);
 	return result;
 }
 
-static int settle_one(struct cloud *cloud, const struct solver *solver,
-                      const struct id *tenant, struct error *err)
+static int settle_one(const struct settler *settler,
+                      const struct solver *solver, const struct id *tenant,
+                      struct error *err)
 {
 	bool has;
-	int result = has_entry(cloud, tenant, solver, &has, err);
+	int result = has_entry(settler, tenant, solver, &has, err);
 
 	if (!result && !has)
-		result = put_entry(cloud, tenant, solver, err);
+		result = put_entry(settler, tenant, solver, err);
 	/* The entry stands before the held mail is listed: a message that
 	 * comes in between finds it at its own registration. Only what a pass
 	 * covers is released: whoever hangs on the challenge without one stays
 	 * held. */
 	if (!result)
-		result = decide_held(cloud, solver, tenant, err);
-	cloud_wake(cloud, tenant);
+		result = decide_held(settler, solver, tenant, err);
+	waker_wake(&settler->waker, tenant);
 	return result;
 }
 
-int settle_tenant(struct cloud *cloud,
+int settle_tenant(const struct settler *settler,
                   const struct registry_challenge *challenge,
                   const struct id *tenant, struct error *err)
 {
 	struct solver solver;
-	int result = find_solver(cloud, challenge, &solver, err);
+	int result = find_solver(settler, challenge, &solver, err);
 
-	return result ? result : settle_one(cloud, &solver, tenant, err);
+	return result ? result : settle_one(settler, &solver, tenant, err);
 }
 
 /* The tenants that have mail attached to the challenge. */
@@ -175,8 +177,9 @@ static void add_tenant(struct tenants *tenants, const struct id *tenant)
 	tenants->ids[tenants->count++] = *tenant;
 }
 
-static int find_tenants(struct cloud *cloud, const struct id *challenge,
-                        struct tenants *tenants, struct error *err)
+static int find_tenants(const struct settler *settler,
+                        const struct id *challenge, struct tenants *tenants,
+                        struct error *err)
 {
 	struct registry_query query = {.challenge = challenge,
 	                               .limit = PAGE_SIZE};
@@ -187,8 +190,8 @@ static int find_tenants(struct cloud *cloud, const struct id *challenge,
 
 	while (more) {
 		memset(&page, 0, sizeof(page));
-		result =
-		    registry_message_list(cloud->registry, &query, &page, err);
+		result = registry_message_list(settler->registry, &query, &page,
+		                               err);
 		if (result)
 			return result;
 		for (i = 0; i < page.count; i++)
@@ -201,7 +204,7 @@ static int find_tenants(struct cloud *cloud, const struct id *challenge,
 	return 0;
 }
 
-static void audit(struct cloud *cloud,
+static void audit(const struct settler *settler,
                   const struct registry_challenge *challenge, size_t tenants)
 {
 	char object[ID_TEXT_SIZE], detail[64];
@@ -216,37 +219,37 @@ static void audit(struct cloud *cloud,
 
 	id_format(&challenge->id, object);
 	snprintf(detail, sizeof(detail), "%zu tenants", tenants);
-	(void)registry_audit_add(cloud->registry, &line, NULL);
+	(void)registry_audit_add(settler->registry, &line, NULL);
 	log_info(object, "challenge settled for %zu tenants", tenants);
 }
 
-int settle_challenge(struct cloud *cloud,
+int settle_challenge(const struct settler *settler,
                      const struct registry_challenge *challenge,
                      struct error *err)
 {
 	struct tenants tenants = {0};
 	struct solver solver;
 	size_t i;
-	int result = find_solver(cloud, challenge, &solver, err);
+	int result = find_solver(settler, challenge, &solver, err);
 
 	if (result)
 		return result;
 	/* Also without mail attached: a crash may have come before that. */
 	add_tenant(&tenants, &challenge->tenant);
-	result = find_tenants(cloud, &challenge->id, &tenants, err);
+	result = find_tenants(settler, &challenge->id, &tenants, err);
 	for (i = 0; i < tenants.count && !result; i++)
-		result = settle_one(cloud, &solver, &tenants.ids[i], err);
+		result = settle_one(settler, &solver, &tenants.ids[i], err);
 	/* Whoever solved it is there, whatever an earlier mail met. */
 	if (!result)
-		result = registry_sender_clear(cloud->registry,
+		result = registry_sender_clear(settler->registry,
 		                               challenge->sender_hash,
 		                               clock_wall_ms(), NULL, err);
 	if (!result) {
 		result = registry_challenge_move(
-		    cloud->registry, &challenge->id, CHALLENGE_STATE_SOLVED,
+		    settler->registry, &challenge->id, CHALLENGE_STATE_SOLVED,
 		    CHALLENGE_STATE_SETTLED, clock_wall_ms(), err);
 		if (!result)
-			audit(cloud, challenge, tenants.count);
+			audit(settler, challenge, tenants.count);
 		else if (result == ERR_CONFLICT)
 			result = 0; /* another instance settled it too */
 	}
@@ -256,30 +259,32 @@ int settle_challenge(struct cloud *cloud,
 
 void settle_solved(void *context, const struct registry_challenge *challenge)
 {
-	struct cloud *cloud = context;
+	const struct settler *settler = context;
 	struct error err = {0};
 	char text[ID_TEXT_SIZE];
 
 	count_challenge_solved();
 	log_info(id_format(&challenge->id, text), "challenge solved");
-	if (settle_challenge(cloud, challenge, &err))
+	if (settle_challenge(settler, challenge, &err))
 		log_error(text, "cannot settle now, will be repaired: %s",
 		          err.text);
 }
 
-int settle_repair(struct cloud *cloud, int64_t before_ms, struct error *err)
+int settle_repair(const struct settler *settler, int64_t before_ms,
+                  struct error *err)
 {
 	struct registry_challenges page = {0};
 	size_t i;
 	int result;
 
-	result = registry_challenge_due(cloud->registry, CHALLENGE_STATE_SOLVED,
-	                                before_ms, PAGE_SIZE, &page, err);
+	result =
+	    registry_challenge_due(settler->registry, CHALLENGE_STATE_SOLVED,
+	                           before_ms, PAGE_SIZE, &page, err);
 	if (result)
 		return result;
 	/* One that cannot be settled must not keep the others waiting. */
 	for (i = 0; i < page.count; i++) {
-		int one = settle_challenge(cloud, &page.challenges[i], err);
+		int one = settle_challenge(settler, &page.challenges[i], err);
 
 		result = one ? one : result;
 	}

@@ -2,7 +2,14 @@
 #ifndef CLOUD_SETTLE_H
 #define CLOUD_SETTLE_H
 
-#include "cloud-service/cloud.h"
+#include "cloud-service/waker.h"
+#include "store/registry/registry.h"
+
+/* What settling needs; constant while it is used. */
+struct settler {
+	struct registry *registry;
+	struct waker waker; /* told of each tenant that got decisions */
+};
 
 /*
  * Settles a solved challenge: its sender becomes a white entry of every tenant
@@ -11,7 +18,7 @@
  * and the challenge moves to settled. Idempotent: what a crash left is done by
  * calling it again.
  */
-int settle_challenge(struct cloud *cloud,
+int settle_challenge(const struct settler *settler,
                      const struct registry_challenge *challenge,
                      struct error *err);
 
@@ -19,15 +26,16 @@ int settle_challenge(struct cloud *cloud,
  * The part of one tenant: for mail that was attached too late to be seen by
  * settle_challenge(). The challenge must be solved or settled.
  */
-int settle_tenant(struct cloud *cloud,
+int settle_tenant(const struct settler *settler,
                   const struct registry_challenge *challenge,
                   const struct id *tenant, struct error *err);
 
-/* The challenge page's callback: context is the struct cloud. A failure is
+/* The challenge page's callback: context is the struct settler. A failure is
  * logged and left to the job that repairs. */
 void settle_solved(void *context, const struct registry_challenge *challenge);
 
 /* Settles what was solved before before_ms and is not settled yet. */
-int settle_repair(struct cloud *cloud, int64_t before_ms, struct error *err);
+int settle_repair(const struct settler *settler, int64_t before_ms,
+                  struct error *err);
 
 #endif

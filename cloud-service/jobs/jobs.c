@@ -20,12 +20,12 @@
 #define PAGE_SIZE       200
 
 struct jobs {
-	struct cloud *cloud;
+	struct jobs_options options;
 	struct background background;
 	struct background purge; /* for minutes at a time, now and then */
 };
 
-static int expire_challenges(struct cloud *cloud, int64_t now_ms,
+static int expire_challenges(const struct jobs_options *options, int64_t now_ms,
                              struct error *err)
 {
 	struct registry_challenges page = {0};
@@ -33,13 +33,14 @@ static int expire_challenges(struct cloud *cloud, int64_t now_ms,
 	size_t i;
 	int result;
 
-	result = registry_challenge_due(cloud->registry, CHALLENGE_STATE_OPEN,
-	                                now_ms, PAGE_SIZE, &page, err);
+	result = registry_challenge_due(options->settler->registry,
+	                                CHALLENGE_STATE_OPEN, now_ms, PAGE_SIZE,
+	                                &page, err);
 	if (result)
 		return result;
 	for (i = 0; i < page.count && !result; i++) {
 		result = registry_challenge_move(
-		    cloud->registry, &page.challenges[i].id,
+		    options->settler->registry, &page.challenges[i].id,
 		    CHALLENGE_STATE_OPEN, CHALLENGE_STATE_EXPIRED, now_ms, err);
 		if (!result)
 			log_info(id_format(&page.challenges[i].id, text),
@@ -51,7 +52,7 @@ static int expire_challenges(struct cloud *cloud, int64_t now_ms,
 	return result;
 }
 
-static int expire_recipient(struct cloud *cloud,
+static int expire_recipient(const struct jobs_options *options,
                             const struct registry_message *message,
                             const struct registry_recipient *recipient,
                             int64_t now_ms, struct error *err)
@@ -65,8 +66,8 @@ static int expire_recipient(struct cloud *cloud,
 	                                     .decided_ms = now_ms};
 	int result;
 
-	result =
-	    registry_decide(cloud->registry, &message->tenant, &decision, err);
+	result = registry_decide(options->settler->registry, &message->tenant,
+	                         &decision, err);
 	if (result == ERR_CONFLICT || result == ERR_NOT_FOUND)
 		return 0;
 	if (result)
@@ -77,7 +78,7 @@ static int expire_recipient(struct cloud *cloud,
 	return 0;
 }
 
-static int expire_messages(struct cloud *cloud, int64_t now_ms,
+static int expire_messages(const struct jobs_options *options, int64_t now_ms,
                            struct error *err)
 {
 	struct registry_query query = {
@@ -86,7 +87,8 @@ static int expire_messages(struct cloud *cloud, int64_t now_ms,
 	size_t i, k;
 	int result;
 
-	result = registry_message_list(cloud->registry, &query, &page, err);
+	result = registry_message_list(options->settler->registry, &query,
+	                               &page, err);
 	if (result)
 		return result;
 	for (i = 0; i < page.count; i++) {
@@ -95,39 +97,41 @@ static int expire_messages(struct cloud *cloud, int64_t now_ms,
 		for (k = 0; k < message->recipient_count && !result; k++)
 			if (message->recipients[k].state == REGISTRY_HELD)
 				result = expire_recipient(
-				    cloud, message, &message->recipients[k],
+				    options, message, &message->recipients[k],
 				    now_ms, err);
 	}
 	registry_messages_release(&page);
 	return result;
 }
 
-static int repair(struct cloud *cloud, int64_t now_ms, struct error *err)
+static int repair(const struct jobs_options *options, int64_t now_ms,
+                  struct error *err)
 {
-	return settle_repair(cloud, now_ms - REPAIR_AFTER_MS, err);
+	return settle_repair(options->settler, now_ms - REPAIR_AFTER_MS, err);
 }
 
 /* In this order: what is solved is released before anything expires. */
 static const struct job {
 	const char *name; /* of its lease too */
-	int (*run)(struct cloud *cloud, int64_t now_ms, struct error *err);
+	int (*run)(const struct jobs_options *options, int64_t now_ms,
+	           struct error *err);
 } table[] = {
     {"job-settle-repair", repair},
     {"job-challenge-expiry", expire_challenges},
     {"job-message-expiry", expire_messages},
 };
 
-static int run_one(struct cloud *cloud, const struct job *job, int64_t now_ms,
-                   struct error *err)
+static int run_one(const struct jobs_options *options, const struct job *job,
+                   int64_t now_ms, struct error *err)
 {
 	int result;
 
-	result = registry_lease(cloud->registry, job->name,
-	                        cloud->config->instance_name, clock_wall_ms(),
+	result = registry_lease(options->settler->registry, job->name,
+	                        options->config->instance_name, clock_wall_ms(),
 	                        LEASE_MS, err);
 	if (result == ERR_CONFLICT)
 		return 0; /* another instance does it */
-	return result ? result : job->run(cloud, now_ms, err);
+	return result ? result : job->run(options, now_ms, err);
 }
 
 /* Logs the failure of a job and keeps the first. */
@@ -139,7 +143,8 @@ static void note(const char *name, const struct error *why, int *first,
 		*first = error_set(err, why->code, "%.511s", why->text);
 }
 
-static int run_table(struct cloud *cloud, int64_t now_ms, struct error *err)
+static int run_table(const struct jobs_options *options, int64_t now_ms,
+                     struct error *err)
 {
 	size_t i;
 	int first = 0;
@@ -147,18 +152,20 @@ static int run_table(struct cloud *cloud, int64_t now_ms, struct error *err)
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct error why = {0};
 
-		if (run_one(cloud, &table[i], now_ms, &why))
+		if (run_one(options, &table[i], now_ms, &why))
 			note(table[i].name, &why, &first, err);
 	}
 	return first;
 }
 
-int jobs_run(struct cloud *cloud, int64_t now_ms, struct error *err)
+int jobs_run(const struct jobs_options *options, int64_t now_ms,
+             struct error *err)
 {
 	struct error why = {0};
-	int first = run_table(cloud, now_ms, err);
+	int first = run_table(options, now_ms, err);
 
-	if (retention_run(cloud, now_ms, NULL, NULL, &why))
+	if (retention_run(options->settler->registry, options->config, now_ms,
+	                  NULL, NULL, &why))
 		note("job-purge", &why, &first, err);
 	return first;
 }
@@ -168,7 +175,7 @@ static void *run(void *argument)
 	struct jobs *jobs = argument;
 
 	do
-		(void)run_table(jobs->cloud, clock_wall_ms(), NULL);
+		(void)run_table(&jobs->options, clock_wall_ms(), NULL);
 	while (background_rest(&jobs->background, PERIOD_MS));
 	return NULL;
 }
@@ -185,19 +192,21 @@ static void *run_purge(void *argument)
 	do {
 		struct error err = {0};
 
-		if (retention_run(jobs->cloud, clock_wall_ms(),
+		if (retention_run(jobs->options.settler->registry,
+		                  jobs->options.config, clock_wall_ms(),
 		                  rest_between_steps, &jobs->purge, &err))
 			log_error("job-purge", "%s", err.text);
 	} while (background_rest(&jobs->purge, PURGE_PERIOD_MS));
 	return NULL;
 }
 
-int jobs_start(struct jobs **jobs, struct cloud *cloud, struct error *err)
+int jobs_start(struct jobs **jobs, const struct jobs_options *options,
+               struct error *err)
 {
 	struct jobs *made = mem_alloc(sizeof(*made));
 	int result;
 
-	made->cloud = cloud;
+	made->options = *options;
 	result = background_start(&made->background, "jobs", run, made, err);
 	if (!result)
 		result = background_start(&made->purge, "purge", run_purge,

@@ -14,19 +14,19 @@ struct kept {
 };
 
 /* Deletes one kind; *go_on is false when the rest is left to later. */
-static int purge_kind(struct cloud *cloud, const struct kept *kept,
-                      int64_t now_ms, retention_rest rest, void *context,
-                      bool *go_on, struct error *err)
+static int purge_kind(struct registry *registry, const char *instance,
+                      const struct kept *kept, int64_t now_ms,
+                      retention_rest rest, void *context, bool *go_on,
+                      struct error *err)
 {
 	size_t total = 0, deleted = 0;
 	int result;
 
 	do {
-		result = registry_lease(cloud->registry, "job-purge",
-		                        cloud->config->instance_name,
+		result = registry_lease(registry, "job-purge", instance,
 		                        clock_wall_ms(), LEASE_MS, err);
 		if (!result)
-			result = registry_purge(cloud->registry, kept->kind,
+			result = registry_purge(registry, kept->kind,
 			                        now_ms - kept->for_ms,
 			                        STEP_SIZE, &deleted, err);
 		if (result)
@@ -43,10 +43,10 @@ static int purge_kind(struct cloud *cloud, const struct kept *kept,
 	return result;
 }
 
-int retention_run(struct cloud *cloud, int64_t now_ms, retention_rest rest,
-                  void *context, struct error *err)
+int retention_run(struct registry *registry, const struct cloud_config *config,
+                  int64_t now_ms, retention_rest rest, void *context,
+                  struct error *err)
 {
-	const struct cloud_config *config = cloud->config;
 	const struct kept kinds[] = {
 	    {REGISTRY_MESSAGES, config->keep_messages_ms},
 	    {REGISTRY_DECISIONS, config->keep_decisions_ms},
@@ -59,7 +59,7 @@ int retention_run(struct cloud *cloud, int64_t now_ms, retention_rest rest,
 
 	for (size_t i = 0;
 	     i < sizeof(kinds) / sizeof(*kinds) && go_on && !result; i++)
-		result = purge_kind(cloud, &kinds[i], now_ms, rest, context,
-		                    &go_on, err);
+		result = purge_kind(registry, config->instance_name, &kinds[i],
+		                    now_ms, rest, context, &go_on, err);
 	return result == ERR_CONFLICT ? 0 : result; /* another instance's */
 }

@@ -26,7 +26,8 @@ struct followed {
 };
 
 struct watcher {
-	struct cloud *cloud;
+	struct registry *registry;
+	struct waker waker;
 	struct background background;
 	pthread_mutex_t lock; /* of what follows */
 	struct followed *followed;
@@ -89,7 +90,7 @@ static void store_seen(struct watcher *watcher, const struct followed *seen)
 static int look_at(struct watcher *watcher, struct followed *one,
                    struct error *err)
 {
-	struct registry *registry = watcher->cloud->registry;
+	struct registry *registry = watcher->registry;
 	int64_t sequence, revision;
 	int result;
 
@@ -104,7 +105,7 @@ static int look_at(struct watcher *watcher, struct followed *one,
 	one->sequence = sequence;
 	one->revision = revision;
 	store_seen(watcher, one);
-	cloud_wake(watcher->cloud, &one->tenant);
+	waker_wake(&watcher->waker, &one->tenant);
 	return 0;
 }
 
@@ -128,8 +129,8 @@ static void *run(void *argument)
 
 	while (go_on) {
 		struct error err = {0};
-		int result = registry_watch(watcher->cloud->registry, &version,
-		                            WATCH_MS, &err);
+		int result =
+		    registry_watch(watcher->registry, &version, WATCH_MS, &err);
 
 		if (!result)
 			result = look_at_all(watcher, &err);
@@ -148,13 +149,14 @@ static void watcher_free(struct watcher *watcher)
 	free(watcher);
 }
 
-int watcher_start(struct watcher **watcher, struct cloud *cloud,
-                  struct error *err)
+int watcher_start(struct watcher **watcher, struct registry *registry,
+                  const struct waker *waker, struct error *err)
 {
 	struct watcher *made = mem_alloc(sizeof(*made));
 	int result;
 
-	made->cloud = cloud;
+	made->registry = registry;
+	made->waker = *waker;
 	pthread_mutex_init(&made->lock, NULL);
 	result = background_start(&made->background, "watcher", run, made, err);
 	if (result)
@@ -170,7 +172,7 @@ void watcher_stop(struct watcher *watcher)
 		return;
 	/* It may be resting or watching; the cancel holds for later watches. */
 	background_end(&watcher->background);
-	registry_watch_cancel(watcher->cloud->registry);
+	registry_watch_cancel(watcher->registry);
 	background_stop(&watcher->background);
 	watcher_free(watcher);
 }

@@ -2,11 +2,14 @@
 #ifndef CLOUD_WATCHER_H
 #define CLOUD_WATCHER_H
 
-#include "cloud-service/cloud.h"
+#include "cloud-service/waker.h"
+#include "store/registry/registry.h"
 
-/* Starts the thread; cloud must outlive it. */
-int watcher_start(struct watcher **watcher, struct cloud *cloud,
-                  struct error *err);
+struct watcher;
+
+/* Starts the thread; the registry must outlive it. */
+int watcher_start(struct watcher **watcher, struct registry *registry,
+                  const struct waker *waker, struct error *err);
 
 /*
  * A request of this tenant may be about to wait under its id: call it before

@@ -16,7 +16,7 @@
 #define STOP_MS          2000
 
 struct bounce_listener {
-	struct cloud *cloud;
+	struct bounce_options options;
 	struct loop *loop;
 	struct smtp_listener *smtp;
 	char *host;
@@ -24,7 +24,7 @@ struct bounce_listener {
 
 /* A session and the bounce in it. */
 struct bounce_session {
-	struct cloud *cloud;
+	const struct bounce_options *options;
 	struct id challenge;
 	bool addressed;
 	struct buffer mail; /* its first bytes */
@@ -47,14 +47,15 @@ static void on_rcpt(struct smtp_server *server, void *context,
                     const char *recipient, struct smtp_reply *reply)
 {
 	struct bounce_session *session = context;
-	const struct cloud *cloud = session->cloud;
+	const struct bounce_options *options = session->options;
 	struct id challenge;
 
 	(void)server;
 	if (session->addressed)
 		smtp_reply_set(reply, 452, "4.5.3", "one recipient at a time");
-	else if (bounce_address_read(cloud->bounce_key, recipient,
-	                             cloud->config->bounce_domain, &challenge))
+	else if (bounce_address_read(options->key, recipient,
+	                             options->config->bounce_domain,
+	                             &challenge))
 		smtp_reply_set(reply, 550, "5.1.1", "no such address");
 	else {
 		session->challenge = challenge;
@@ -91,7 +92,7 @@ static void on_end(struct smtp_server *server, void *context)
 	struct error err = {0};
 	char text[ID_TEXT_SIZE];
 
-	if (bounce_apply(session->cloud, &session->challenge,
+	if (bounce_apply(session->options->registry, &session->challenge,
 	                 session->mail.data, session->mail.length, &err)) {
 		log_error(id_format(&session->challenge, text),
 		          "bounce not written down: %s", err.text);
@@ -125,7 +126,7 @@ static void *session_new(void *context, struct loop *loop)
 	struct bounce_session *session = mem_alloc(sizeof(*session));
 
 	(void)loop;
-	session->cloud = context;
+	session->options = context;
 	buffer_init(&session->mail, MAXIMUM_READ);
 	return session;
 }
@@ -152,7 +153,7 @@ static int listen_on(struct bounce_listener *listener, const char *host,
 	    .session_timeout_ms = 10 * 60 * 1000,
 	    .smtp =
 	        {
-	            .hostname = listener->cloud->config->bounce_domain,
+	            .hostname = listener->options.config->bounce_domain,
 	            .maximum_message = MAXIMUM_SIZE,
 	            .maximum_recipients = 10,
 	            .maximum_errors = 10,
@@ -161,21 +162,21 @@ static int listen_on(struct bounce_listener *listener, const char *host,
 	        },
 	    .session_new = session_new,
 	    .session_free = session_free,
-	    .context = listener->cloud,
+	    .context = &listener->options,
 	};
 
 	return smtp_listener_start(&listener->smtp, &options, err);
 }
 
-int bounce_start(struct bounce_listener **listener, struct cloud *cloud,
-                 struct error *err)
+int bounce_start(struct bounce_listener **listener,
+                 const struct bounce_options *options, struct error *err)
 {
 	struct bounce_listener *made = mem_alloc(sizeof(*made));
 	uint16_t port;
 	int result;
 
-	made->cloud = cloud;
-	result = config_parse_endpoint(cloud->config->bounce_listen,
+	made->options = *options;
+	result = config_parse_endpoint(options->config->bounce_listen,
 	                               &made->host, &port, err);
 	if (!result)
 		result = loop_start(&made->loop, "bounce", err);

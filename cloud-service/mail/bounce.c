@@ -66,15 +66,14 @@ int bounce_address_read(const uint8_t key[32], const char *address,
 	return 0;
 }
 
-int bounce_apply(struct cloud *cloud, const struct id *id, const char *mail,
-                 size_t size, struct error *err)
+int bounce_apply(struct registry *registry, const struct id *id,
+                 const char *mail, size_t size, struct error *err)
 {
 	struct registry_challenge challenge;
 	struct delivery_report report;
 	char text[ID_TEXT_SIZE], reason[300];
 	bool ended = false;
-	int result =
-	    registry_challenge_read(cloud->registry, id, &challenge, err);
+	int result = registry_challenge_read(registry, id, &challenge, err);
 
 	if (result == ERR_NOT_FOUND)
 		return 0; /* kept no longer */
@@ -85,7 +84,7 @@ int bounce_apply(struct cloud *cloud, const struct id *id, const char *mail,
 	if (report.failed) {
 		snprintf(reason, sizeof(reason), "report: %s %s", report.status,
 		         report.detail);
-		result = challenge_bounced(cloud, &challenge, reason,
+		result = challenge_bounced(registry, &challenge, reason,
 		                           report.nobody_there, &ended, err);
 	}
 	registry_challenge_release(&challenge);

@@ -6,9 +6,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cloud-service/cloud.h"
+#include "cloud-service/cloud-config.h"
 #include "common/id.h"
 #include "common/mail/address.h"
+#include "store/registry/registry.h"
+
+struct bounce_listener;
+
+/* What the listener needs; all of it must outlive it. */
+struct bounce_options {
+	struct registry *registry;
+	const struct cloud_config *config;
+	const uint8_t *key; /* 32 bytes: of the return paths */
+};
 
 /*
  * Writes the VERP return path of a challenge: "bounce+" and a keyed token at
@@ -32,13 +42,13 @@ int bounce_address_read(const uint8_t key[32], const char *address,
  * and programs, and what comes after a solution. Idempotent. 0 or an error of
  * the store.
  */
-int bounce_apply(struct cloud *cloud, const struct id *id, const char *mail,
-                 size_t size, struct error *err);
+int bounce_apply(struct registry *registry, const struct id *id,
+                 const char *mail, size_t size, struct error *err);
 
 /* Starts the SMTP listener on bounce.listen. ERR_UNAVAILABLE when the port is
  * taken. */
-int bounce_start(struct bounce_listener **listener, struct cloud *cloud,
-                 struct error *err);
+int bounce_start(struct bounce_listener **listener,
+                 const struct bounce_options *options, struct error *err);
 
 /* The port in force. */
 uint16_t bounce_port(const struct bounce_listener *listener);

@@ -7,14 +7,14 @@
 #define SOLVED_LIMIT 1000
 
 /* Whether another challenge of the sender is solved and not settled. */
-static int look_at_solved(struct cloud *cloud,
+static int look_at_solved(struct registry *registry,
                           const struct registry_challenge *challenge,
                           bool *solved, struct error *err)
 {
 	struct registry_challenges page = {0};
 	int result =
-	    registry_challenge_due(cloud->registry, CHALLENGE_STATE_SOLVED,
-	                           INT64_MAX, SOLVED_LIMIT, &page, err);
+	    registry_challenge_due(registry, CHALLENGE_STATE_SOLVED, INT64_MAX,
+	                           SOLVED_LIMIT, &page, err);
 
 	for (size_t i = 0; !result && i < page.count; i++)
 		*solved = *solved || !memcmp(page.challenges[i].sender_hash,
@@ -25,12 +25,12 @@ static int look_at_solved(struct cloud *cloud,
 }
 
 /* Of the message that opened it, which may not be attached to it yet. */
-static int look_at_message(struct cloud *cloud,
+static int look_at_message(struct registry *registry,
                            const struct registry_challenge *challenge,
                            bool *held, struct error *err)
 {
 	struct registry_message message;
-	int result = registry_message_read(cloud->registry, &challenge->tenant,
+	int result = registry_message_read(registry, &challenge->tenant,
 	                                   &challenge->message, &message, err);
 
 	if (result)
@@ -41,21 +41,21 @@ static int look_at_message(struct cloud *cloud,
 	return 0;
 }
 
-static int look_at_attached(struct cloud *cloud,
+static int look_at_attached(struct registry *registry,
                             const struct registry_challenge *challenge,
                             bool *held, struct error *err)
 {
 	struct registry_query query = {
 	    .challenge = &challenge->id, .held = true, .limit = 1};
 	struct registry_messages page = {0};
-	int result = registry_message_list(cloud->registry, &query, &page, err);
+	int result = registry_message_list(registry, &query, &page, err);
 
 	*held = !result && page.count > 0;
 	registry_messages_release(&page);
 	return result;
 }
 
-int mail_need_look(struct cloud *cloud,
+int mail_need_look(struct registry *registry,
                    const struct registry_challenge *challenge,
                    enum mail_need *need, struct error *err)
 {
@@ -64,11 +64,11 @@ int mail_need_look(struct cloud *cloud,
 
 	/* In this order: what is not solved any more is settled, and what it
 	 * released is not held. */
-	result = look_at_solved(cloud, challenge, &solved, err);
+	result = look_at_solved(registry, challenge, &solved, err);
 	if (!result)
-		result = look_at_message(cloud, challenge, &held, err);
+		result = look_at_message(registry, challenge, &held, err);
 	if (!result && !held)
-		result = look_at_attached(cloud, challenge, &held, err);
+		result = look_at_attached(registry, challenge, &held, err);
 	*need = solved ? MAIL_NEED_LATER
 	        : held ? MAIL_NEED_NOW
 	               : MAIL_NEED_NONE;

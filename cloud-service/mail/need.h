@@ -2,7 +2,7 @@
 #ifndef CLOUD_SERVICE_MAIL_NEED_H
 #define CLOUD_SERVICE_MAIL_NEED_H
 
-#include "cloud-service/cloud.h"
+#include "store/registry/registry.h"
 
 enum mail_need {
 	MAIL_NEED_NOW,
@@ -17,7 +17,7 @@ enum mail_need {
  * although what it registered is released: that other one is seen here as
  * solved, or what it released as not held any more.
  */
-int mail_need_look(struct cloud *cloud,
+int mail_need_look(struct registry *registry,
                    const struct registry_challenge *challenge,
                    enum mail_need *need, struct error *err);
 

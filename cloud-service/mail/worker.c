@@ -27,7 +27,7 @@
 #define LATER_MS 1000
 
 struct mail_worker {
-	struct cloud *cloud;
+	struct mail_worker_options options;
 	struct smarthost *smarthost;
 	struct mail_leases *leases;
 	pthread_mutex_t lock;
@@ -49,26 +49,26 @@ int64_t mail_worker_backoff_ms(const struct cloud_config *config,
 	    &backoff, attempts < UINT_MAX ? (unsigned)attempts : UINT_MAX);
 }
 
-static int render(struct cloud *cloud,
+static int render(const struct mail_worker_options *options,
                   const struct registry_challenge *challenge,
                   struct buffer *out, struct error *err)
 {
-	const struct cloud_config *config = cloud->config;
+	const struct cloud_config *config = options->config;
 	struct registry_tenant tenant;
 	struct registry_message message;
 	struct challenge_mail mail = {.challenge = challenge,
 	                              .from = config->challenge_from,
 	                              .from_name = config->challenge_from_name,
 	                              .public_url = config->public_url,
-	                              .token_key = cloud->token_key,
+	                              .token_key = options->token_key,
 	                              .now_ms = clock_wall_ms()};
 	int result;
 
-	result = registry_tenant_read(cloud->registry, &challenge->tenant,
+	result = registry_tenant_read(options->registry, &challenge->tenant,
 	                              &tenant, err);
 	if (result)
 		return result;
-	result = registry_message_read(cloud->registry, &challenge->tenant,
+	result = registry_message_read(options->registry, &challenge->tenant,
 	                               &challenge->message, &message, err);
 	if (!result) {
 		mail.message = &message;
@@ -161,7 +161,8 @@ static void judge(const struct cloud_config *config,
 	}
 }
 
-static void send_mail(struct cloud *cloud, struct smarthost *smarthost,
+static void send_mail(const struct mail_worker_options *options,
+                      struct smarthost *smarthost,
                       const struct registry_challenge *challenge,
                       const struct buffer *mail, struct attempt *attempt)
 {
@@ -169,18 +170,19 @@ static void send_mail(struct cloud *cloud, struct smarthost *smarthost,
 	struct smarthost_reply reply;
 	enum smarthost_outcome outcome;
 
-	if (cloud->config->return_path == RETURN_PATH_VERP &&
-	    bounce_address_make(cloud->bounce_key, &challenge->id,
-	                        cloud->config->bounce_domain, sender))
+	if (options->config->return_path == RETURN_PATH_VERP &&
+	    bounce_address_make(options->bounce_key, &challenge->id,
+	                        options->config->bounce_domain, sender))
 		sender[0] = '\0';
 	outcome = smarthost_send(smarthost, sender, challenge->sender,
 	                         mail->data, mail->length, &reply);
-	judge(cloud->config, challenge, outcome, &reply,
+	judge(options->config, challenge, outcome, &reply,
 	      smarthost_pause_ms(smarthost), attempt);
 }
 
 /* Renders and sends it; what cannot be rendered fails at once. */
-static void try_mail(struct cloud *cloud, struct smarthost *smarthost,
+static void try_mail(const struct mail_worker_options *options,
+                     struct smarthost *smarthost,
                      const struct registry_challenge *challenge,
                      struct attempt *attempt)
 {
@@ -188,8 +190,8 @@ static void try_mail(struct cloud *cloud, struct smarthost *smarthost,
 	struct error why = {0};
 
 	buffer_init(&mail, MAXIMUM_MAIL);
-	if (!render(cloud, challenge, &mail, &why)) {
-		send_mail(cloud, smarthost, challenge, &mail, attempt);
+	if (!render(options, challenge, &mail, &why)) {
+		send_mail(options, smarthost, challenge, &mail, attempt);
 	} else { /* no attempt of the network's will mend that */
 		snprintf(attempt->reply, sizeof(attempt->reply), "%.299s",
 		         why.text);
@@ -209,13 +211,14 @@ static void withdraw(struct attempt *attempt)
 	count_mail("withdrawn");
 }
 
-static int attempt_mail(struct cloud *cloud, struct smarthost *smarthost,
+static int attempt_mail(const struct mail_worker_options *options,
+                        struct smarthost *smarthost,
                         const struct registry_challenge *challenge,
                         struct attempt *attempt, struct error *err)
 {
 	enum mail_need need;
 	bool ended;
-	int result = mail_need_look(cloud, challenge, &need, err);
+	int result = mail_need_look(options->registry, challenge, &need, err);
 
 	if (result)
 		return result;
@@ -230,24 +233,26 @@ static int attempt_mail(struct cloud *cloud, struct smarthost *smarthost,
 	if (need == MAIL_NEED_NONE)
 		withdraw(attempt);
 	else
-		try_mail(cloud, smarthost, challenge, attempt);
+		try_mail(options, smarthost, challenge, attempt);
 	if (attempt->bounced)
-		return challenge_bounced(cloud, challenge, attempt->reply,
-		                         attempt->nobody_there, &ended, err);
+		return challenge_bounced(options->registry, challenge,
+		                         attempt->reply, attempt->nobody_there,
+		                         &ended, err);
 	return attempt->given_up
-	           ? challenge_given_up(cloud, challenge, attempt->reply, err)
+	           ? challenge_given_up(options->registry, challenge,
+	                                attempt->reply, err)
 	           : 0;
 }
 
-static int work_on(struct cloud *cloud, struct smarthost *smarthost,
-                   const char *owner,
+static int work_on(const struct mail_worker_options *options,
+                   struct smarthost *smarthost, const char *owner,
                    const struct registry_challenge *challenge,
                    struct error *err)
 {
 	static const char *const words[] = {"deferred", "sent", "failed"};
 	struct attempt attempt = {0};
 	char text[ID_TEXT_SIZE];
-	int result = attempt_mail(cloud, smarthost, challenge, &attempt, err);
+	int result = attempt_mail(options, smarthost, challenge, &attempt, err);
 
 	if (attempt.reply[0])
 		log_info(id_format(&challenge->message, text),
@@ -255,24 +260,26 @@ static int work_on(struct cloud *cloud, struct smarthost *smarthost,
 		         words[attempt.state], attempt.reply);
 	if (!result)
 		result = registry_challenge_mail_done(
-		    cloud->registry, &challenge->id, owner, attempt.state,
+		    options->registry, &challenge->id, owner, attempt.state,
 		    attempt.next_ms, attempt.counted, attempt.reply, err);
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
 /* What was claimed but is not to be begun: for whoever comes next, at once. */
-static int give_back(struct cloud *cloud, const char *owner,
+static int give_back(const struct mail_worker_options *options,
+                     const char *owner,
                      const struct registry_challenge *challenge,
                      struct error *err)
 {
 	int result = registry_challenge_mail_done(
-	    cloud->registry, &challenge->id, owner, MAIL_STATE_PENDING,
+	    options->registry, &challenge->id, owner, MAIL_STATE_PENDING,
 	    clock_wall_ms(), false, challenge->mail_reply, err);
 
 	return result == ERR_CONFLICT ? 0 : result;
 }
 
-static int work_with_lease(struct cloud *cloud, struct smarthost *smarthost,
+static int work_with_lease(const struct mail_worker_options *options,
+                           struct smarthost *smarthost,
                            struct mail_leases *leases, const char *owner,
                            const struct registry_challenge *challenge,
                            struct error *err)
@@ -281,15 +288,15 @@ static int work_with_lease(struct cloud *cloud, struct smarthost *smarthost,
 	int result;
 
 	if (!mail_leases_keep(leases, &lease))
-		return give_back(cloud, owner, challenge, err);
-	result = work_on(cloud, smarthost, owner, challenge, err);
+		return give_back(options, owner, challenge, err);
+	result = work_on(options, smarthost, owner, challenge, err);
 	mail_leases_drop(leases, &lease);
 	return result;
 }
 
-int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
-                     struct mail_leases *leases, const char *owner,
-                     bool *worked, struct error *err)
+int mail_worker_step(const struct mail_worker_options *options,
+                     struct smarthost *smarthost, struct mail_leases *leases,
+                     const char *owner, bool *worked, struct error *err)
 {
 	struct registry_challenges page = {0};
 	size_t i;
@@ -298,14 +305,14 @@ int mail_worker_step(struct cloud *cloud, struct smarthost *smarthost,
 	*worked = false;
 	if (smarthost_pause_ms(smarthost) > 0)
 		return 0;
-	result = registry_challenge_claim_mail(cloud->registry, owner,
+	result = registry_challenge_claim_mail(options->registry, owner,
 	                                       clock_wall_ms(), MAIL_LEASE_MS,
 	                                       1, &page, err);
 	if (result)
 		return result;
 	*worked = page.count > 0;
 	for (i = 0; i < page.count && !result; i++)
-		result = work_with_lease(cloud, smarthost, leases, owner,
+		result = work_with_lease(options, smarthost, leases, owner,
 		                         &page.challenges[i], err);
 	registry_challenges_release(&page);
 	return result;
@@ -345,13 +352,13 @@ static void *run(void *argument)
 
 	pthread_mutex_lock(&worker->lock);
 	snprintf(owner, sizeof(owner), "%.150s/mail-%u",
-	         worker->cloud->config->instance_name, worker->next_number++);
+	         worker->options.config->instance_name, worker->next_number++);
 	pthread_mutex_unlock(&worker->lock);
 	while (look(worker, &seen)) {
 		struct error err = {0};
 		bool worked;
 		int result =
-		    mail_worker_step(worker->cloud, worker->smarthost,
+		    mail_worker_step(&worker->options, worker->smarthost,
 		                     worker->leases, owner, &worked, &err);
 
 		if (result)
@@ -364,7 +371,7 @@ static void *run(void *argument)
 
 static int start_threads(struct mail_worker *worker, struct error *err)
 {
-	unsigned count = (unsigned)worker->cloud->config->smarthost_threads;
+	unsigned count = (unsigned)worker->options.config->smarthost_threads;
 	int number;
 
 	worker->threads = mem_alloc_array(count, sizeof(*worker->threads));
@@ -379,18 +386,19 @@ static int start_threads(struct mail_worker *worker, struct error *err)
 	return 0;
 }
 
-int mail_worker_start(struct mail_worker **worker, struct cloud *cloud,
+int mail_worker_start(struct mail_worker **worker,
+                      const struct mail_worker_options *options,
                       struct error *err)
 {
 	struct mail_worker *made = mem_alloc(sizeof(*made));
 	int result;
 
-	made->cloud = cloud;
+	made->options = *options;
 	pthread_mutex_init(&made->lock, NULL);
 	condition_init(&made->wake);
-	result = smarthost_new(&made->smarthost, cloud->config, err);
+	result = smarthost_new(&made->smarthost, options->config, err);
 	if (!result)
-		result = mail_leases_start(&made->leases, cloud->registry,
+		result = mail_leases_start(&made->leases, options->registry,
 		                           MAIL_LEASE_MS, err);
 	if (!result)
 		result = start_threads(made, err);

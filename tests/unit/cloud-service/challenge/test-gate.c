@@ -122,7 +122,8 @@ START_TEST(dead_sender_writes_again)
 	    !strcmp(message.challenge_reason, row->dead ? "dead-sender" : ""),
 	    "%s: %s", row->what, message.challenge_reason);
 	ck_assert(id_is_none(&message.challenge) == row->dead);
-	cloud_sender_hash(&fixture.cloud, "gone@example.org", hash);
+	challenge_sender_hash(fixture.cloud.sender_key, "gone@example.org",
+	                      hash);
 	ck_assert_msg(cloud_fixture_is_dead(&fixture, hash) == row->dead, "%s",
 	              row->what);
 	registry_message_release(&message);
@@ -147,8 +148,9 @@ START_TEST(solution_clears_the_mark)
 	                                          clock_wall_ms(), &err),
 	                 0);
 	challenge.state = CHALLENGE_STATE_SOLVED;
-	ck_assert_msg(!settle_challenge(&fixture.cloud, &challenge, &err), "%s",
-	              err.text);
+	ck_assert_msg(
+	    !settle_challenge(fixture.cloud.settler, &challenge, &err), "%s",
+	    err.text);
 	ck_assert(!cloud_fixture_is_dead(&fixture, mark.hash));
 	registry_challenge_release(&challenge);
 	registry_message_release(&message);
@@ -270,7 +272,8 @@ START_TEST(windows_slide)
 
 	config->cap_hour[CHALLENGES_OF_CLIENT] = 1;
 	config->cap_day[CHALLENGES_OF_CLIENT] = 3;
-	challenge_origin_read(&fixture.cloud, &message, &origin);
+	challenge_origin_read(fixture.cloud.sender_key, &fixture.config,
+	                      &message, &origin);
 	for (int i = 0; i < 3; i++) {
 		struct registry_challenge challenge = {
 		    .id = id_new(),

@@ -235,7 +235,7 @@ START_TEST(marks_are_shown_and_cleared)
 
 	(void)cloud_fixture_register(&fixture, &message);
 	challenge = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
-	ck_assert_int_eq(challenge_bounced(&fixture.cloud, &challenge,
+	ck_assert_int_eq(challenge_bounced(fixture.cloud.registry, &challenge,
 	                                   "550 5.1.1 unknown", true, &ended,
 	                                   &err),
 	                 0);

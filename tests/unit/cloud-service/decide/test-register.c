@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud-service/challenge/gate.h"
 #include "cloud-service/decide/register.h"
 #include "cloud-service/challenge/token.h"
 #include "common/clock.h"
@@ -102,7 +103,8 @@ START_TEST(challenge_is_well_made)
 	/* It goes to the address as given: that one is authenticated. */
 	ck_assert_str_eq(challenge.sender,
 	                 "prvs=1234567890=Person@Example.ORG");
-	cloud_sender_hash(&fixture.cloud, "person@example.org", hash);
+	challenge_sender_hash(fixture.cloud.sender_key, "person@example.org",
+	                      hash);
 	ck_assert_mem_eq(challenge.sender_hash, hash, sizeof(hash));
 	token_make(fixture.cloud.token_key, TOKEN_CHALLENGE, &challenge.id,
 	           challenge.expires_ms, text, hash);
@@ -351,7 +353,8 @@ START_TEST(dead_sender_is_left_alone)
 	struct registry_dead_sender dead = {.marked_ms = clock_wall_ms()};
 	struct error err = {0};
 
-	cloud_sender_hash(&fixture.cloud, "gone@example.org", dead.hash);
+	challenge_sender_hash(fixture.cloud.sender_key, "gone@example.org",
+	                      dead.hash);
 	ck_assert_int_eq(
 	    registry_sender_mark(fixture.cloud.registry, &dead, &err), 0);
 	register_it(&message);
@@ -381,8 +384,8 @@ START_TEST(hash_differs_between_clouds)
 	struct cloud_fixture other;
 
 	cloud_fixture_open(&other, NULL);
-	cloud_sender_hash(&fixture.cloud, "a@example.org", one);
-	cloud_sender_hash(&other.cloud, "a@example.org", two);
+	challenge_sender_hash(fixture.cloud.sender_key, "a@example.org", one);
+	challenge_sender_hash(other.cloud.sender_key, "a@example.org", two);
 	ck_assert_mem_ne(one, two, sizeof(one));
 	cloud_fixture_close(&other);
 }

@@ -104,8 +104,9 @@ START_TEST(releases_what_is_due_and_no_more)
 	struct error err = {0};
 
 	solve(&challenge);
-	ck_assert_msg(!settle_challenge(&fixture.cloud, &challenge, &err), "%s",
-	              err.text);
+	ck_assert_msg(
+	    !settle_challenge(fixture.cloud.settler, &challenge, &err), "%s",
+	    err.text);
 	expect(acme, &first, REGISTRY_RELEASED);
 	expect(acme, &joined, REGISTRY_RELEASED);
 	expect(acme, &listed, REGISTRY_RELEASED);
@@ -135,8 +136,8 @@ START_TEST(settling_twice_is_settling_once)
 	solve(&challenge);
 	for (i = 0; i < 3; i++)
 		ck_assert_msg(
-		    !settle_challenge(&fixture.cloud, &challenge, &err), "%s",
-		    err.text);
+		    !settle_challenge(fixture.cloud.settler, &challenge, &err),
+		    "%s", err.text);
 	expect(&fixture.tenant, &message, REGISTRY_RELEASED);
 	ck_assert_int_eq(registry_decision_list(fixture.cloud.registry,
 	                                        &fixture.tenant, 0, 100, &page,
@@ -159,7 +160,7 @@ START_TEST(next_mail_passes)
 	     AUTH_PASS);
 	challenge = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
 	solve(&challenge);
-	settle_solved(&fixture.cloud, &challenge);
+	settle_solved(fixture.cloud.settler, &challenge);
 	next = hold(&fixture.tenant, "person@example.org", "eve@acme.test", "",
 	            AUTH_PASS);
 	expect(&fixture.tenant, &next, REGISTRY_RELEASED);
@@ -178,7 +179,7 @@ START_TEST(a_captcha_does_not_undo_an_admin)
 	cloud_fixture_entry(&fixture, &fixture.tenant, ENTRY_BLACK,
 	                    "person@example.org");
 	solve(&challenge);
-	settle_solved(&fixture.cloud, &challenge);
+	settle_solved(fixture.cloud.settler, &challenge);
 	expect(&fixture.tenant, &message, REGISTRY_DISCARDED);
 	ck_assert_uint_eq(count_entries(&fixture.tenant), 1);
 	registry_challenge_release(&challenge);
@@ -233,7 +234,7 @@ static void solve_and_settle(void)
 	    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
 
 	solve(&challenge);
-	settle_solved(&fixture.cloud, &challenge);
+	settle_solved(fixture.cloud.settler, &challenge);
 	registry_challenge_release(&challenge);
 }
 
@@ -287,7 +288,7 @@ START_TEST(a_solution_releases_what_a_pass_covers)
 		                 0);
 		ck_assert_str_eq(challenge.sender, person);
 		solve(&challenge);
-		settle_solved(&fixture.cloud, &challenge);
+		settle_solved(fixture.cloud.settler, &challenge);
 		registry_challenge_release(&challenge);
 		registry_message_release(&message);
 	}
@@ -412,7 +413,8 @@ static void run_jobs(int64_t now_ms)
 {
 	struct error err = {0};
 
-	ck_assert_msg(!jobs_run(&fixture.cloud, now_ms, &err), "%s", err.text);
+	ck_assert_msg(!jobs_run(fixture.cloud.jobs_options, now_ms, &err), "%s",
+	              err.text);
 }
 
 /* Solved, and then the process died: at once, or with half of it done. */
@@ -429,8 +431,9 @@ START_TEST(repair_settles_what_a_crash_left)
 		cloud_fixture_entry(&fixture, &fixture.tenant, ENTRY_WHITE,
 		                    "person@example.org");
 	if (_i == 2)
-		ck_assert_int_eq(settle_tenant(&fixture.cloud, &challenge,
-		                               &fixture.tenant, &err),
+		ck_assert_int_eq(settle_tenant(fixture.cloud.settler,
+		                               &challenge, &fixture.tenant,
+		                               &err),
 		                 0);
 	cloud_fixture_reopen(&fixture);
 	/* Not at once: whoever solved it may still be at it. */
@@ -488,7 +491,7 @@ START_TEST(page_sees_the_same_cloud)
 	ck_assert_ptr_eq(page->registry, fixture.cloud.registry);
 	ck_assert_mem_eq(page->token_key, fixture.cloud.token_key,
 	                 sizeof(page->token_key));
-	ck_assert_ptr_eq(page->context, &fixture.cloud);
+	ck_assert_ptr_eq(page->context, fixture.cloud.settler);
 	ck_assert_int_eq(page->max_attempts, 10);
 }
 END_TEST

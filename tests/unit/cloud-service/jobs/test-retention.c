@@ -149,7 +149,8 @@ START_TEST(what_is_old_goes)
 	add_dead_sender(1, 181);
 	add_dead_sender(2, 179);
 	add_audit(399);
-	ck_assert_msg(!retention_run(&fixture.cloud, now_ms, NULL, NULL, &err),
+	ck_assert_msg(!retention_run(fixture.cloud.registry, &fixture.config,
+	                             now_ms, NULL, NULL, &err),
 	              "%s", err.text);
 	ck_assert_uint_eq(count(REGISTRY_MESSAGES), 2);
 	ck_assert_uint_eq(count(REGISTRY_DECISIONS), 1);
@@ -176,13 +177,15 @@ START_TEST(steps_with_pauses)
 
 	for (int i = 0; i < 450; i++)
 		add_audit(500);
-	ck_assert_int_eq(
-	    retention_run(&fixture.cloud, now_ms, rest, &left, &err), 0);
+	ck_assert_int_eq(retention_run(fixture.cloud.registry, &fixture.config,
+	                               now_ms, rest, &left, &err),
+	                 0);
 	ck_assert_int_eq(left, 0);
 	ck_assert_uint_eq(count(REGISTRY_AUDIT), 50);
 	left = 100;
-	ck_assert_int_eq(
-	    retention_run(&fixture.cloud, now_ms, rest, &left, &err), 0);
+	ck_assert_int_eq(retention_run(fixture.cloud.registry, &fixture.config,
+	                               now_ms, rest, &left, &err),
+	                 0);
 	ck_assert_uint_eq(count(REGISTRY_AUDIT), 0);
 	ck_assert_int_eq(left, 100);
 }
@@ -197,12 +200,12 @@ START_TEST(one_instance_does_it)
 	                                "another", clock_wall_ms(), 60000,
 	                                &err),
 	                 0);
-	ck_assert_int_eq(jobs_run(&fixture.cloud, now_ms, &err), 0);
+	ck_assert_int_eq(jobs_run(fixture.cloud.jobs_options, now_ms, &err), 0);
 	ck_assert_uint_eq(count(REGISTRY_AUDIT), 1);
 	ck_assert_int_eq(registry_lease(fixture.cloud.registry, "job-purge",
 	                                "another", clock_wall_ms(), -1, &err),
 	                 0);
-	ck_assert_int_eq(jobs_run(&fixture.cloud, now_ms, &err), 0);
+	ck_assert_int_eq(jobs_run(fixture.cloud.jobs_options, now_ms, &err), 0);
 	ck_assert_uint_eq(count(REGISTRY_AUDIT), 0);
 }
 END_TEST

@@ -125,8 +125,8 @@ static void apply(const struct registry_challenge *challenge, const char *text)
 {
 	struct error err = {0};
 
-	ck_assert_msg(!bounce_apply(&fixture.cloud, &challenge->id, text,
-	                            strlen(text), &err),
+	ck_assert_msg(!bounce_apply(fixture.cloud.registry, &challenge->id,
+	                            text, strlen(text), &err),
 	              "%s", err.text);
 }
 
@@ -182,8 +182,8 @@ START_TEST(a_late_solution_takes_the_mark_back)
 	                            CHALLENGE_STATE_OPEN,
 	                            CHALLENGE_STATE_SOLVED, 1, &err),
 	    0);
-	ck_assert_int_eq(challenge_bounced(&fixture.cloud, &challenge, "5.1.1",
-	                                   true, &ended, &err),
+	ck_assert_int_eq(challenge_bounced(fixture.cloud.registry, &challenge,
+	                                   "5.1.1", true, &ended, &err),
 	                 0);
 	ck_assert(!ended);
 	check_outcome(&challenge, &nothing);
@@ -239,8 +239,9 @@ START_TEST(listener_session)
 	struct error err = {0};
 	int fd;
 
-	ck_assert_msg(!bounce_start(&listener, &fixture.cloud, &err), "%s",
-	              err.text);
+	ck_assert_msg(
+	    !bounce_start(&listener, fixture.cloud.bounce_options, &err), "%s",
+	    err.text);
 	fd = connect_to(bounce_port(listener));
 	ck_assert_int_eq(talk(fd, ""), 220);
 	ck_assert_int_eq(talk(fd, "EHLO mx.example.org\r\n"), 250);

@@ -7,6 +7,7 @@
 
 #include "cloud-service/mail/bounce.h"
 #include "cloud-service/decide/settle.h"
+#include "cloud-service/challenge/gate.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/mem.h"
@@ -50,7 +51,8 @@ static void solve(const struct id *id)
 	                                          clock_wall_ms(), &err),
 	                 0);
 	challenge = read_challenge(id);
-	ck_assert_int_eq(settle_challenge(&fixture.cloud, &challenge, &err), 0);
+	ck_assert_int_eq(
+	    settle_challenge(fixture.cloud.settler, &challenge, &err), 0);
 	registry_challenge_release(&challenge);
 }
 
@@ -58,7 +60,7 @@ static bool is_dead(const char *sender)
 {
 	uint8_t hash[CRYPTO_HASH_SIZE];
 
-	cloud_sender_hash(&fixture.cloud, sender, hash);
+	challenge_sender_hash(fixture.cloud.sender_key, sender, hash);
 	return cloud_fixture_is_dead(&fixture, hash);
 }
 
@@ -88,8 +90,8 @@ static void bounce(const struct id *challenge, const char *name,
 	while (fgets(line, sizeof(line), file))
 		append_filled(&mail, line, sender);
 	(void)fclose(file);
-	ck_assert_msg(!bounce_apply(&fixture.cloud, challenge, mail.data,
-	                            mail.length, &err),
+	ck_assert_msg(!bounce_apply(fixture.cloud.registry, challenge,
+	                            mail.data, mail.length, &err),
 	              "%s", err.text);
 	buffer_release(&mail);
 }
@@ -109,8 +111,8 @@ static void mark_and_write(const struct id *challenge, const char *sender)
 
 	buffer_init(&mail, 100000);
 	append_filled(&mail, report, sender);
-	ck_assert_int_eq(bounce_apply(&fixture.cloud, challenge, mail.data,
-	                              mail.length, &err),
+	ck_assert_int_eq(bounce_apply(fixture.cloud.registry, challenge,
+	                              mail.data, mail.length, &err),
 	                 0);
 	ck_assert(is_dead(sender));
 	buffer_release(&mail);

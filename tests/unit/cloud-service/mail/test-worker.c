@@ -133,8 +133,8 @@ static bool step(struct smarthost *smarthost, struct mail_leases *leases)
 	struct error err = {0};
 	bool worked;
 
-	ck_assert_msg(!mail_worker_step(&fixture.cloud, smarthost, leases,
-	                                "test", &worked, &err),
+	ck_assert_msg(!mail_worker_step(fixture.cloud.mail_options, smarthost,
+	                                leases, "test", &worked, &err),
 	              "%s", err.text);
 	return worked;
 }
@@ -294,8 +294,8 @@ START_TEST(no_mail_for_what_another_solution_releases)
 	ck_assert_int_eq(second.mail, MAIL_STATE_PENDING);
 	ck_assert(!id_equal(&second.id, &id));
 	solved = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_SOLVED);
-	ck_assert_msg(!settle_challenge(&fixture.cloud, &solved, &err), "%s",
-	              err.text);
+	ck_assert_msg(!settle_challenge(fixture.cloud.settler, &solved, &err),
+	              "%s", err.text);
 	while (clock_wall_ms() <= second.mail_next_ms)
 		pause_ms(50);
 	ck_assert(step(smarthost, leases));
@@ -370,9 +370,9 @@ START_TEST(threads_send)
 	int i;
 
 	open_with(script, 8);
-	ck_assert_int_eq(
-	    mail_worker_start(&fixture.cloud.mail_worker, &fixture.cloud, &err),
-	    0);
+	ck_assert_int_eq(mail_worker_start(&fixture.cloud.mail_worker,
+	                                   fixture.cloud.mail_options, &err),
+	                 0);
 	challenge_person();
 	for (i = 0; i < 100; i++) {
 		struct timespec pause = {.tv_nsec = 20000000};
