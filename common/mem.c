@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/banned.h"
 
 static void *checked(void *block)
@@ -38,6 +39,14 @@ void *mem_alloc_array(size_t count, size_t size)
 void *mem_resize_array(void *block, size_t count, size_t size)
 {
 	return checked(reallocarray(block, count ? count : 1, size ? size : 1));
+}
+
+void *mem_grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+	void *grown = array;
+
+	return checked(array_grow(&grown, count, capacity, size, NULL) ? NULL
+	                                                               : grown);
 }
 
 char *mem_copy_string(const char *text)

@@ -24,6 +24,14 @@ void *mem_alloc_array(size_t count, size_t size)
 void *mem_resize_array(void *block, size_t count, size_t size)
     __attribute__((returns_nonnull));
 
+/*
+ * Makes room for one more element of size bytes behind the count that array
+ * has, and zeroes it; aborts when it cannot. Returns the array, which may have
+ * moved; NULL with *capacity 0 begins one.
+ */
+void *mem_grow(void *array, size_t count, size_t *capacity, size_t size)
+    __attribute__((returns_nonnull));
+
 /* A copy of text, freed by free(); NULL gives NULL. */
 char *mem_copy_string(const char *text);
 

@@ -12,11 +12,8 @@ static void add(const char *domain, void *context)
 {
 	struct tenant_domains *domains = context;
 
-	/* Grows at powers of two. */
-	if ((domains->count & (domains->count - 1)) == 0)
-		domains->names = mem_resize_array(
-		    domains->names, domains->count ? domains->count * 2 : 1,
-		    sizeof(*domains->names));
+	domains->names = mem_grow(domains->names, domains->count,
+	                          &domains->capacity, sizeof(*domains->names));
 	domains->names[domains->count++] = mem_copy_string(domain);
 }
 

@@ -11,7 +11,7 @@
 /* Sorted; zeroed memory is an empty set. */
 struct tenant_domains {
 	char **names;
-	size_t count;
+	size_t count, capacity;
 };
 
 /* Reads them; released by tenant_domains_release() after success. */

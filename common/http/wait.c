@@ -72,12 +72,9 @@ static void insert(struct http_server *server, struct http_request *request)
 {
 	struct http_request **first;
 
-	if (server->heap_count == server->heap_capacity) {
-		server->heap_capacity = 2 * server->heap_capacity + 64;
-		server->heap =
-		    mem_resize_array(server->heap, server->heap_capacity,
-		                     sizeof(struct http_request *));
-	}
+	server->heap =
+	    mem_grow(server->heap, server->heap_count, &server->heap_capacity,
+	             sizeof(struct http_request *));
 	heap_settle(server, server->heap_count++, request);
 	request->wait_bucket = bucket_of(request->wait_key);
 	first = &server->waiting[request->wait_bucket].first;

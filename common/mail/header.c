@@ -164,11 +164,8 @@ static const char *take_value(struct splitter *s, const char *text,
 static void add_field(struct mail_header *header, size_t *capacity,
                       const struct mail_field *field)
 {
-	if (header->field_count == *capacity) {
-		*capacity = *capacity ? *capacity * 2 : 32;
-		header->fields = mem_resize_array(header->fields, *capacity,
-		                                  sizeof(*header->fields));
-	}
+	header->fields = mem_grow(header->fields, header->field_count, capacity,
+	                          sizeof(*header->fields));
 	header->fields[header->field_count++] = *field;
 }
 

@@ -165,13 +165,9 @@ static void add_network(struct entry_set *set, struct node *node)
 	/* One that does not parse can never match: it is kept by id alone. */
 	if (network_parse(node->entry.value, &item.network) != 0)
 		return;
-	if (set->network_count == set->network_capacity) {
-		set->network_capacity =
-		    set->network_capacity ? set->network_capacity * 2 : 16;
-		set->networks =
-		    mem_resize_array(set->networks, set->network_capacity,
-		                     sizeof(*set->networks));
-	}
+	set->networks =
+	    mem_grow(set->networks, set->network_count, &set->network_capacity,
+	             sizeof(*set->networks));
 	set->networks[set->network_count++] = item;
 }
 

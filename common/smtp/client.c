@@ -79,12 +79,9 @@ void smtp_client_await(struct smtp_client *client, enum smtp_command command)
 		client->awaited_first = 0;
 		client->awaited_count = 0;
 	}
-	if (client->awaited_count == client->awaited_capacity) {
-		client->awaited_capacity += client->awaited_capacity / 2 + 8;
-		client->awaited =
-		    mem_resize_array(client->awaited, client->awaited_capacity,
-		                     sizeof(*client->awaited));
-	}
+	client->awaited =
+	    mem_grow(client->awaited, client->awaited_count,
+	             &client->awaited_capacity, sizeof(*client->awaited));
 	client->awaited[client->awaited_count++] =
 	    (struct smtp_awaited){.command = command, .end = client->queued};
 }

@@ -27,12 +27,8 @@ void decision_batch_release(struct decision_batch *batch)
 
 static struct spool_change *add_change(struct decision_batch *batch)
 {
-	if (batch->count == batch->capacity) {
-		batch->capacity = batch->capacity ? batch->capacity * 2 : 64;
-		batch->changes = mem_resize_array(
-		    batch->changes, batch->capacity, sizeof(*batch->changes));
-	}
-	batch->changes[batch->count] = (struct spool_change){0};
+	batch->changes = mem_grow(batch->changes, batch->count,
+	                          &batch->capacity, sizeof(*batch->changes));
 	return &batch->changes[batch->count++];
 }
 
@@ -42,12 +38,8 @@ static const char *keep_text(struct decision_batch *batch, const char *text,
 {
 	size_t length = text_utf8_cut(text, maximum);
 
-	if (batch->text_count == batch->text_capacity) {
-		batch->text_capacity =
-		    batch->text_capacity ? batch->text_capacity * 2 : 64;
-		batch->texts = mem_resize_array(
-		    batch->texts, batch->text_capacity, sizeof(*batch->texts));
-	}
+	batch->texts = mem_grow(batch->texts, batch->text_count,
+	                        &batch->text_capacity, sizeof(*batch->texts));
 	batch->texts[batch->text_count] = mem_copy_bytes(text, length);
 	return batch->texts[batch->text_count++];
 }

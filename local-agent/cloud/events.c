@@ -70,13 +70,10 @@ static void add_mark(struct report *report, const struct id *id,
 {
 	struct spool_change *mark;
 
-	if (report->count == report->capacity) {
-		report->capacity = report->capacity ? report->capacity * 2 : 64;
-		report->marks = mem_resize_array(
-		    report->marks, report->capacity, sizeof(*report->marks));
-	}
+	report->marks = mem_grow(report->marks, report->count,
+	                         &report->capacity, sizeof(*report->marks));
 	mark = &report->marks[report->count++];
-	*mark = (struct spool_change){.kind = SPOOL_REPORTED};
+	mark->kind = SPOOL_REPORTED;
 	mark->mark.id = *id;
 	mark->mark.recipient = recipient;
 }

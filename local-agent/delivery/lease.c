@@ -99,15 +99,11 @@ static void add_parcel(struct renewal *renewal, const struct parcel *parcel)
 	for (size_t i = 0; i < parcel->count; i++) {
 		struct spool_change *change;
 
-		if (renewal->count == renewal->capacity) {
-			renewal->capacity =
-			    renewal->capacity ? renewal->capacity * 2 : 64;
-			renewal->changes = mem_resize_array(
-			    renewal->changes, renewal->capacity,
-			    sizeof(*renewal->changes));
-		}
+		renewal->changes =
+		    mem_grow(renewal->changes, renewal->count,
+		             &renewal->capacity, sizeof(*change));
 		change = &renewal->changes[renewal->count++];
-		*change = (struct spool_change){.kind = SPOOL_RENEW};
+		change->kind = SPOOL_RENEW;
 		change->renew.id = parcel->message.id;
 		change->renew.recipient = parcel->indices[i];
 		change->renew.lease_owner =

@@ -14,7 +14,6 @@
 
 #define FIRST_BODY_BYTES ((size_t)8192)
 #define FILE_BLOCK       ((size_t)65536)
-#define SMALL_RECIPIENTS 4
 
 struct letter *letter_new(const char *sender, const char *directory,
                           size_t memory_maximum, int64_t expected)
@@ -77,19 +76,12 @@ void letter_add_recipient(struct letter *letter, const char *address)
 
 	if (has_recipient(letter, address))
 		return;
-	if (message->recipient_count == letter->recipient_capacity) {
-		letter->recipient_capacity =
-		    letter->recipient_capacity ? letter->recipient_capacity * 2
-		                               : SMALL_RECIPIENTS;
-		message->recipients = mem_resize_array(
-		    message->recipients, letter->recipient_capacity,
-		    sizeof(*message->recipients));
-	}
+	message->recipients =
+	    mem_grow(message->recipients, message->recipient_count,
+	             &letter->recipient_capacity, sizeof(*recipient));
 	recipient = &message->recipients[message->recipient_count++];
-	*recipient = (struct spool_recipient){
-	    .address = mem_copy_string(address),
-	    .state = SPOOL_HELD,
-	};
+	recipient->address = mem_copy_string(address);
+	recipient->state = SPOOL_HELD;
 }
 
 /* Keeps the first failure; what follows is then read and thrown away. */

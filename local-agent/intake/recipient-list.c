@@ -29,11 +29,8 @@ void recipient_list_free(struct recipient_list *list)
 
 static void add(struct recipient_list *list, const char *key)
 {
-	if (list->count == list->capacity) {
-		list->capacity = list->capacity ? list->capacity * 2 : 256;
-		list->keys = mem_resize_array(list->keys, list->capacity,
-		                              sizeof(*list->keys));
-	}
+	list->keys = mem_grow(list->keys, list->count, &list->capacity,
+	                      sizeof(*list->keys));
 	list->keys[list->count++] = mem_copy_string(key);
 }
 

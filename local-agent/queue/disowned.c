@@ -93,12 +93,8 @@ void disowned_add(struct disowned *disowned, const struct id *id)
 		remove_at(disowned, 0);
 	}
 	count = atomic_load(&disowned->count);
-	if (count == disowned->capacity) {
-		disowned->capacity = count ? count * 2 : 64;
-		disowned->items =
-		    mem_resize_array(disowned->items, disowned->capacity,
-		                     sizeof(*disowned->items));
-	}
+	disowned->items = mem_grow(disowned->items, count, &disowned->capacity,
+	                           sizeof(*disowned->items));
 	disowned->items[count] =
 	    (struct item){.id = *id, .next_ms = clock_monotonic_ms()};
 	atomic_store(&disowned->count, count + 1);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/array.h"
+
 #define BATCH_SIZE 500
 
 /* The replica's revision is a value, too. */
@@ -16,7 +18,7 @@ struct pair {
 
 struct pairs {
 	struct pair *items;
-	size_t count, room;
+	size_t count, capacity;
 	bool failed; /* for want of memory */
 };
 
@@ -29,30 +31,16 @@ static void pairs_release(struct pairs *pairs)
 	free(pairs->items);
 }
 
-static bool pairs_reserve(struct pairs *pairs)
-{
-	size_t room = pairs->room ? pairs->room * 2 : 64;
-	struct pair *items;
-
-	if (pairs->count < pairs->room)
-		return true;
-	items = realloc(pairs->items, room * sizeof(*items));
-	if (!items)
-		return false;
-	pairs->items = items;
-	pairs->room = room;
-	return true;
-}
-
 static void take_pair(const char *name, const char *value, void *context)
 {
 	struct pairs *pairs = context;
 	struct pair *pair;
 
-	if (pairs->failed || !pairs_reserve(pairs)) {
-		pairs->failed = true;
+	pairs->failed = pairs->failed ||
+	                array_grow((void **)&pairs->items, pairs->count,
+	                           &pairs->capacity, sizeof(*pair), NULL) != 0;
+	if (pairs->failed)
 		return;
-	}
 	pair = &pairs->items[pairs->count++];
 	pair->name = strdup(name);
 	pair->value = strdup(value);

@@ -9,22 +9,6 @@ int registry_mongodb_memory(struct error *err)
 	return error_set(err, ERR_MEMORY, "out of memory");
 }
 
-int registry_mongodb_grow(void **array, size_t count, size_t *capacity,
-                          size_t size, struct error *err)
-{
-	if (count == *capacity) {
-		size_t wanted = *capacity ? *capacity * 2 : 8;
-		void *larger = reallocarray(*array, wanted, size);
-
-		if (!larger)
-			return registry_mongodb_memory(err);
-		*array = larger;
-		*capacity = wanted;
-	}
-	memset((char *)*array + count * size, 0, size);
-	return 0;
-}
-
 int registry_mongodb_texts(const bson_t *document,
                            const struct registry_mongodb_text *texts,
                            size_t count, struct error *err)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/array.h"
+
 static const char *const challenge_words[] = {
     [CHALLENGE_STATE_OPEN] = "open",
     [CHALLENGE_STATE_SOLVED] = "solved",
@@ -177,9 +179,8 @@ int registry_mongodb_challenge_collect(const bson_t *document, void *context,
 {
 	struct registry_mongodb_challenges *list = context;
 	struct registry_challenges *page = &list->page;
-	int error = registry_mongodb_grow((void **)&page->challenges,
-	                                  page->count, &list->capacity,
-	                                  sizeof(*page->challenges), err);
+	int error = array_grow((void **)&page->challenges, page->count,
+	                       &list->capacity, sizeof(*page->challenges), err);
 
 	if (error)
 		return error;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/clock.h"
 #include "store/registry/mongodb/challenge-documents.h"
 #include "store/registry/mongodb/decision-documents.h"
@@ -129,12 +130,12 @@ static int note_gap(struct walk *walk, struct error *err)
 {
 	int error;
 
-	if ((error = registry_mongodb_grow((void **)&walk->gap_tenants,
-	                                   walk->gaps, &walk->tenant_capacity,
-	                                   sizeof(*walk->gap_tenants), err)) ||
-	    (error = registry_mongodb_grow((void **)&walk->gap_ends, walk->gaps,
-	                                   &walk->end_capacity,
-	                                   sizeof(*walk->gap_ends), err)))
+	if ((error = array_grow((void **)&walk->gap_tenants, walk->gaps,
+	                        &walk->tenant_capacity,
+	                        sizeof(*walk->gap_tenants), err)) ||
+	    (error =
+	         array_grow((void **)&walk->gap_ends, walk->gaps,
+	                    &walk->end_capacity, sizeof(*walk->gap_ends), err)))
 		return error;
 	walk->gap_tenants[walk->gaps] = walk->tenant;
 	walk->gap_ends[walk->gaps] = walk->last;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "common/clock.h"
 #include "store/registry/mongodb/decision-documents.h"
 #include "store/registry/mongodb/message-documents.h"
@@ -193,9 +194,8 @@ static int collect(const bson_t *document, void *context, struct error *err)
 		page->more = true;
 		return 0;
 	}
-	error = registry_mongodb_grow((void **)&page->decisions, page->count,
-	                              &listing->capacity,
-	                              sizeof(*page->decisions), err);
+	error = array_grow((void **)&page->decisions, page->count,
+	                   &listing->capacity, sizeof(*page->decisions), err);
 	if (error)
 		return error;
 	return registry_mongodb_decision_parse(

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
+
 /* --- changes ------------------------------------------------------------ */
 
 struct put {
@@ -208,9 +210,8 @@ static int collect(const bson_t *document, void *context, struct error *err)
 		page->more = true;
 		return 0;
 	}
-	if ((error = registry_mongodb_grow((void **)&page->entries, page->count,
-	                                   &listing->capacity,
-	                                   sizeof(struct entry), err)))
+	if ((error = array_grow((void **)&page->entries, page->count,
+	                        &listing->capacity, sizeof(struct entry), err)))
 		return error;
 	return registry_mongodb_entry_read(document,
 	                                   &page->entries[page->count++], err);

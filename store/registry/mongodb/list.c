@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "common/array.h"
 #include "store/registry/mongodb/message-documents.h"
 
 /* How a search is done. */
@@ -102,9 +103,8 @@ static int collect_id(const bson_t *document, void *context, struct error *err)
 		listing->page.more = true;
 		return 0;
 	}
-	error = registry_mongodb_grow((void **)&listing->ids, listing->id_count,
-	                              &listing->id_capacity,
-	                              sizeof(*listing->ids), err);
+	error = array_grow((void **)&listing->ids, listing->id_count,
+	                   &listing->id_capacity, sizeof(*listing->ids), err);
 	if (!error)
 		listing->ids[listing->id_count++] =
 		    mongodb_get_id(document, "_id");
@@ -121,9 +121,8 @@ static int collect(const bson_t *document, void *context, struct error *err)
 		page->more = true;
 		return 0;
 	}
-	error = registry_mongodb_grow((void **)&page->messages, page->count,
-	                              &listing->capacity,
-	                              sizeof(*page->messages), err);
+	error = array_grow((void **)&page->messages, page->count,
+	                   &listing->capacity, sizeof(*page->messages), err);
 	if (error)
 		return error;
 	return registry_mongodb_message_parse(

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "store/registry/mongodb/challenge-documents.h"
 
 /* How often others may be faster with all candidates before it is given up. */
@@ -165,9 +166,9 @@ static int claim_round(struct registry_mongodb *mongo, struct claim *claim,
 		struct registry_challenge *one = &found.page.challenges[i];
 		bool made = false;
 
-		error = registry_mongodb_grow((void **)&got->page.challenges,
-		                              got->page.count, &got->capacity,
-		                              sizeof(*one), err);
+		error =
+		    array_grow((void **)&got->page.challenges, got->page.count,
+		               &got->capacity, sizeof(*one), err);
 		if (!error && is_due(claim, one))
 			error = claim_one(mongo, claim, one, &made, err);
 		lost += !made;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
+
 /* --- writing ------------------------------------------------------------ */
 
 /* A recipient's address and place, for finding those given twice. */
@@ -262,9 +264,9 @@ static int read_recipients(const bson_t *document,
 	    !bson_iter_init(&items, &array))
 		return error_set(err, ERR_CORRUPT, "a message to nobody");
 	while (!error && next_item(&items, &view)) {
-		error = registry_mongodb_grow(
-		    (void **)&message->recipients, message->recipient_count,
-		    &capacity, sizeof(*message->recipients), err);
+		error = array_grow((void **)&message->recipients,
+		                   message->recipient_count, &capacity,
+		                   sizeof(*message->recipients), err);
 		if (!error)
 			error = read_recipient(
 			    &view,

@@ -1,15 +1,16 @@
 /* Pages of records that the registry in MongoDB gives out. */
 #include "store/registry/mongodb/page.h"
 
+#include "common/array.h"
+
 struct registry_record *registry_mongodb_listing_add(
     struct registry_mongodb_listing *listing, struct error *err)
 {
 	struct registry_records *page = &listing->page;
 	struct registry_record *record;
 
-	if (registry_mongodb_grow((void **)&page->records, page->count,
-	                          &listing->capacity, sizeof(*page->records),
-	                          err))
+	if (array_grow((void **)&page->records, page->count, &listing->capacity,
+	               sizeof(*page->records), err))
 		return NULL;
 	record = &page->records[page->count++];
 	record->kind = listing->kind;

@@ -67,13 +67,6 @@ static inline struct registry_mongodb *registry_mongodb(struct registry *base)
 /* ERR_MEMORY with its text. */
 int registry_mongodb_memory(struct error *err);
 
-/*
- * Makes room for one more element of size bytes behind count, which is
- * zeroed. ERR_MEMORY with *array as it was.
- */
-int registry_mongodb_grow(void **array, size_t count, size_t *capacity,
-                          size_t size, struct error *err);
-
 /* A text field of a document and where its copy goes. */
 struct registry_mongodb_text {
 	const char *key;

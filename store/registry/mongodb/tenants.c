@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "store/registry/mongodb/account-documents.h"
 #include "store/registry/mongodb/policy-sequencer.h"
 
@@ -106,9 +107,8 @@ static int collect_tenant(const bson_t *document, void *context,
                           struct error *err)
 {
 	struct tenant_list *list = context;
-	int error =
-	    registry_mongodb_grow((void **)&list->tenants, list->count,
-	                          &list->capacity, sizeof(*list->tenants), err);
+	int error = array_grow((void **)&list->tenants, list->count,
+	                       &list->capacity, sizeof(*list->tenants), err);
 
 	if (error)
 		return error;

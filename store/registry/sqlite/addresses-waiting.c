@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
+
 /* The buckets lie in the order of the keys, the negative ones first. */
 static size_t bucket_of(int32_t key)
 {
@@ -23,9 +25,8 @@ int registry_sqlite_waiting_add(struct registry_sqlite_addresses *addresses,
 	if (number < addresses->known_next &&
 	    place->row <= addresses->known_row)
 		return 0;
-	error = registry_sqlite_grow((void **)&bucket->places, bucket->count,
-	                             &bucket->capacity, sizeof(*bucket->places),
-	                             err);
+	error = array_grow((void **)&bucket->places, bucket->count,
+	                   &bucket->capacity, sizeof(*bucket->places), err);
 	if (error)
 		return error;
 	bucket->places[bucket->count++] = *place;
@@ -60,9 +61,8 @@ int registry_sqlite_waiting_find(
 
 		if (place->key != key || place->stamp < stamp)
 			continue;
-		error = registry_sqlite_grow((void **)&found->places,
-		                             found->count, &capacity,
-		                             sizeof(*found->places), err);
+		error = array_grow((void **)&found->places, found->count,
+		                   &capacity, sizeof(*found->places), err);
 		if (error)
 			return error;
 		found->places[found->count++] = *place;
@@ -96,9 +96,8 @@ static int take_turn(struct address_bucket *bucket, size_t wanted,
                      bool *ended, struct error *err)
 {
 	while (bucket->writing < bucket->sorted && taken->count < wanted) {
-		int error =
-		    registry_sqlite_grow((void **)&taken->places, taken->count,
-		                         capacity, sizeof(*taken->places), err);
+		int error = array_grow((void **)&taken->places, taken->count,
+		                       capacity, sizeof(*taken->places), err);
 
 		if (error)
 			return error;

@@ -19,22 +19,6 @@ int registry_sqlite_copy(struct sqlite_query *query, int first,
 	return 0;
 }
 
-int registry_sqlite_grow(void **array, size_t count, size_t *capacity,
-                         size_t size, struct error *err)
-{
-	if (count == *capacity) {
-		size_t wanted = *capacity ? *capacity * 2 : 8;
-		void *larger = reallocarray(*array, wanted, size);
-
-		if (!larger)
-			return error_set(err, ERR_MEMORY, "out of memory");
-		*array = larger;
-		*capacity = wanted;
-	}
-	memset((char *)*array + count * size, 0, size);
-	return 0;
-}
-
 int registry_sqlite_look_up(struct sqlite_query *query,
                             const struct registry_lookup *lookup,
                             const char *what, struct error *err)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
+
 #define CHALLENGES "SELECT " CHALLENGE_COLUMNS " FROM challenge "
 
 /* --- opening ------------------------------------------------------------ */
@@ -224,9 +226,9 @@ int registry_sqlite_collect_challenges(struct sqlite_query *query,
 	int result, error = 0;
 
 	while (!error && (result = sqlite_step(query, err)) > 0) {
-		error = registry_sqlite_grow((void **)&list->challenges,
-		                             list->count, &page->capacity,
-		                             sizeof(*list->challenges), err);
+		error =
+		    array_grow((void **)&list->challenges, list->count,
+		               &page->capacity, sizeof(*list->challenges), err);
 		if (!error)
 			error = registry_sqlite_read_challenge(
 			    query, &list->challenges[list->count++], err);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "common/array.h"
+
 struct decide {
 	const struct id *tenant;
 	const struct registry_decision *decision;
@@ -148,9 +150,8 @@ static int list_decisions(struct sqlite_db *db, void *context,
 			page->more = true;
 			return 0;
 		}
-		error = registry_sqlite_grow((void **)&page->decisions,
-		                             page->count, &capacity,
-		                             sizeof(*page->decisions), err);
+		error = array_grow((void **)&page->decisions, page->count,
+		                   &capacity, sizeof(*page->decisions), err);
 		if (error)
 			return error;
 		error = registry_sqlite_read_decision(

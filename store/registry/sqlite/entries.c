@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
+
 #define ENTRIES "SELECT " ENTRY_COLUMNS " FROM entry "
 
 static const struct id none;
@@ -177,9 +179,8 @@ static int collect(struct sqlite_query *query, struct listing *listing,
 			sqlite_reset(query);
 			return 0;
 		}
-		if ((error = registry_sqlite_grow((void **)&page->entries,
-		                                  page->count, &capacity,
-		                                  sizeof(struct entry), err)))
+		if ((error = array_grow((void **)&page->entries, page->count,
+		                        &capacity, sizeof(struct entry), err)))
 			return error;
 		page->count++;
 		if ((error = registry_sqlite_read_entry(

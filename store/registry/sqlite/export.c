@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
+
 /* --- one row each ------------------------------------------------------- */
 
 typedef int (*row_reader)(struct sqlite_db *db, struct sqlite_query *query,
@@ -239,9 +241,8 @@ static int export_rows(struct sqlite_db *db, void *context, struct error *err)
 			page->more = true;
 			return 0;
 		}
-		error = registry_sqlite_grow((void **)&page->records,
-		                             page->count, &capacity,
-		                             sizeof(*page->records), err);
+		error = array_grow((void **)&page->records, page->count,
+		                   &capacity, sizeof(*page->records), err);
 		if (error)
 			return error;
 		record = &page->records[page->count++];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "store/registry/sqlite/addresses.h"
 #include "store/registry/sqlite/message-rows.h"
 
@@ -124,9 +125,8 @@ static int insert(struct sqlite_db *db, struct listing *listing,
 
 	if (found || place > listing->wanted->limit)
 		return 0;
-	error = registry_sqlite_grow((void **)&page->messages, page->count,
-	                             &listing->capacity,
-	                             sizeof(*page->messages), err);
+	error = array_grow((void **)&page->messages, page->count,
+	                   &listing->capacity, sizeof(*page->messages), err);
 	if (error)
 		return error;
 	messages = page->messages;

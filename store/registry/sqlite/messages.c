@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/array.h"
 #include "store/registry/sqlite/addresses.h"
 #include "store/registry/sqlite/message-rows.h"
 
@@ -189,9 +190,9 @@ static int read_recipients(struct sqlite_db *db,
 	while ((result = sqlite_step(query, err)) > 0) {
 		struct registry_recipient *recipient;
 
-		error = registry_sqlite_grow(
-		    (void **)&message->recipients, message->recipient_count,
-		    &capacity, sizeof(*recipient), err);
+		error = array_grow((void **)&message->recipients,
+		                   message->recipient_count, &capacity,
+		                   sizeof(*recipient), err);
 		if (error)
 			return error;
 		recipient = &message->recipients[message->recipient_count++];

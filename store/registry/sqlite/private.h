@@ -91,13 +91,6 @@ void registry_sqlite_bind(struct sqlite_query *query, int index,
 int registry_sqlite_copy(struct sqlite_query *query, int first,
                          char **const texts[], size_t count, struct error *err);
 
-/*
- * Makes room for one more element of size bytes behind count, which is
- * zeroed. ERR_MEMORY with *array as it was.
- */
-int registry_sqlite_grow(void **array, size_t count, size_t *capacity,
-                         size_t size, struct error *err);
-
 /* Steps a query that gives one row at most: 1 (still on the row), 0, error.
  * The caller resets it after 1. */
 int registry_sqlite_exists(struct sqlite_db *db, const char *sql,

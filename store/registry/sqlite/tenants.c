@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "common/array.h"
+
 /* --- tenants ------------------------------------------------------------ */
 
 #define TENANT "SELECT " TENANT_COLUMNS " FROM tenant "
@@ -166,9 +168,9 @@ static int list_tenants(struct sqlite_db *db, void *context, struct error *err)
 	int result, error;
 
 	while ((result = sqlite_step(query, err)) > 0) {
-		error = registry_sqlite_grow((void **)&list->tenants,
-		                             list->count, &list->capacity,
-		                             sizeof(*list->tenants), err);
+		error =
+		    array_grow((void **)&list->tenants, list->count,
+		               &list->capacity, sizeof(*list->tenants), err);
 		if (error)
 			return error;
 		error = registry_sqlite_read_tenant(

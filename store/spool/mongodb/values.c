@@ -1,4 +1,5 @@
 /* The named values of an agent in MongoDB's spool. */
+#include "common/array.h"
 #include "store/spool/mongodb/private.h"
 
 /* Appends {_id: {owner, name}}: the values are those of this agent. */
@@ -75,18 +76,10 @@ static int see(const bson_t *document, void *context, struct error *err)
 	struct values *values = context;
 	struct value *value;
 
-	if (values->count == values->capacity) {
-		size_t wanted = values->capacity ? values->capacity * 2 : 16;
-		void *grown = reallocarray(values->values, wanted,
-		                           sizeof(*values->values));
-
-		if (!grown)
-			return error_set(err, ERR_MEMORY, "out of memory");
-		values->values = grown;
-		values->capacity = wanted;
-	}
+	if (array_grow((void **)&values->values, values->count,
+	               &values->capacity, sizeof(*value), err))
+		return ERR_MEMORY;
 	value = &values->values[values->count++];
-	*value = (struct value){NULL, NULL};
 	if (mongodb_get_text(document, "name", &value->name) ||
 	    mongodb_get_text(document, "value", &value->value))
 		return error_set(err, ERR_MEMORY, "out of memory");

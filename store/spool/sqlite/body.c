@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/array.h"
 #include "common/crypto.h"
 #include "common/fs.h"
 
@@ -234,21 +235,11 @@ int spool_sqlite_bodies_prepare(struct spool_sqlite_batch *batch,
 
 static int remember_file(struct spool_sqlite_files *files, const char *name)
 {
-	char *copy = strdup(name);
+	char *copy;
 
-	if (copy && files->count == files->capacity) {
-		size_t wanted = files->capacity ? files->capacity * 2 : 8;
-		char **grown =
-		    reallocarray(files->names, wanted, sizeof(*grown));
-
-		if (!grown) {
-			free(copy);
-			return ERR_MEMORY;
-		}
-		files->names = grown;
-		files->capacity = wanted;
-	}
-	if (!copy)
+	if (array_grow((void **)&files->names, files->count, &files->capacity,
+	               sizeof(*files->names), NULL) ||
+	    !(copy = strdup(name)))
 		return ERR_MEMORY;
 	files->names[files->count++] = copy;
 	return 0;

@@ -1,8 +1,7 @@
 /* Messages of the spool, out of their rows. */
+#include "common/array.h"
 #include "store/spool/history.h"
 #include "store/spool/sqlite/private.h"
-
-#define FIRST_RECIPIENTS 4
 
 /* Copies columns to strings; the first failure stays in *result. */
 static void copy(struct sqlite_query *query, int column, char **text,
@@ -137,18 +136,10 @@ static int add_recipient(struct sqlite_query *query,
 {
 	struct spool_recipient *recipient;
 
-	if (message->recipient_count == *capacity) {
-		size_t wanted = *capacity ? *capacity * 2 : FIRST_RECIPIENTS;
-		void *grown = reallocarray(message->recipients, wanted,
-		                           sizeof(*message->recipients));
-
-		if (!grown)
-			return ERR_MEMORY;
-		message->recipients = grown;
-		*capacity = wanted;
-	}
+	if (array_grow((void **)&message->recipients, message->recipient_count,
+	               capacity, sizeof(*recipient), NULL))
+		return ERR_MEMORY;
 	recipient = &message->recipients[message->recipient_count++];
-	memset(recipient, 0, sizeof(*recipient));
 	return fill_recipient(query, recipient);
 }
 
