@@ -1,45 +1,22 @@
 /* The poll for decisions. */
 #include "local-agent/cloud/decisions.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "local-agent/cloud/worker.h"
 #include "local-agent/cloud/decision.h"
+#include "local-agent/cloud/poll.h"
 
-#define LIMIT           500
-#define ANSWER_SLACK_MS 15000 /* beyond the wait that was asked for */
+#define LIMIT 500
 
 struct decisions {
 	struct decisions_options options;
-	struct cloud_worker *worker;
+	struct cloud_poll *poll;
 	int64_t cursor;
 	struct metric *applied, *ignored;
 };
-
-static int read_cursor(struct decisions *decisions, struct error *err)
-{
-	char *value = NULL, *end;
-	int result = spool_get(decisions->options.spool, DECISIONS_CURSOR_VALUE,
-	                       &value, err);
-
-	if (result == ERR_NOT_FOUND)
-		return 0;
-	if (result)
-		return result;
-	errno = 0;
-	decisions->cursor = strtoll(value, &end, 10);
-	if (errno || *end || end == value || decisions->cursor < 0)
-		result = error_set(err, ERR_CORRUPT,
-		                   "the spool's value " DECISIONS_CURSOR_VALUE
-		                   " is no number");
-	free(value);
-	return result;
-}
 
 /*
  * Stored in a commit after that of the moves: where a crash comes between
@@ -48,15 +25,11 @@ static int read_cursor(struct decisions *decisions, struct error *err)
 static int store_cursor(struct decisions *decisions, int64_t cursor)
 {
 	char text[24];
-	struct spool_change change = {.kind = SPOOL_SET};
 	int result;
 
 	(void)snprintf(text, sizeof(text), "%lld", (long long)cursor);
-	change.set.name = DECISIONS_CURSOR_VALUE;
-	change.set.value = text;
-	result = writer_commit(decisions->options.writer, &change, 1);
-	if (result == 0)
-		result = change.result;
+	result = cloud_poll_store(decisions->options.writer,
+	                          DECISIONS_CURSOR_VALUE, text);
 	if (result == 0)
 		decisions->cursor = cursor;
 	return result;
@@ -147,28 +120,16 @@ static int apply(struct decisions *decisions, const json_t *answer)
 	return result;
 }
 
-static int64_t step(struct cloud_worker *worker, void *context)
+static int64_t take(void *context, const json_t *answer)
 {
-	struct decisions *decisions = context;
-	int64_t wait_ms = decisions->options.config->cloud_poll_wait_ms;
-	int64_t start_ms = clock_monotonic_ms();
-	struct http_answer answer = {0};
-	char path[128];
-	int64_t pause_ms = CLOUD_STEP_AGAIN;
+	return apply(context, answer) ? CLOUD_STEP_FAILED : CLOUD_STEP_AGAIN;
+}
 
-	(void)snprintf(path, sizeof(path),
-	               "/v1/agent/decisions?after=%lld&wait=%lld&limit=%d",
-	               (long long)decisions->cursor,
-	               (long long)(wait_ms / 1000), LIMIT);
-	if (cloud_worker_call(worker, "GET", path, NULL,
-	                      wait_ms + ANSWER_SLACK_MS, &answer))
-		return CLOUD_STEP_FAILED;
-	if (answer.status != 204 && apply(decisions, answer.body))
-		pause_ms = CLOUD_STEP_FAILED;
-	else if (answer.status == 204)
-		pause_ms = cloud_worker_poll_pause_ms(worker, start_ms);
-	http_answer_release(&answer);
-	return pause_ms;
+static void write_cursor(const void *context, char *text, size_t size)
+{
+	const struct decisions *decisions = context;
+
+	(void)snprintf(text, size, "after=%lld", (long long)decisions->cursor);
 }
 
 static void make_metrics(struct decisions *decisions)
@@ -184,19 +145,23 @@ int decisions_start(struct decisions **decisions,
                     const struct decisions_options *options, struct error *err)
 {
 	struct decisions *made = mem_alloc(sizeof(*made));
-	struct cloud_worker_options worker = {
+	struct cloud_poll_options poll = {
 	    .name = "decisions",
 	    .config = options->config,
-	    .step = step,
+	    .path = "/v1/agent/decisions",
+	    .limit = LIMIT,
+	    .cursor = write_cursor,
+	    .take = take,
 	    .context = made,
 	};
 	int result;
 
 	made->options = *options;
 	make_metrics(made);
-	result = read_cursor(made, err);
+	result = cloud_poll_number(options->spool, DECISIONS_CURSOR_VALUE,
+	                           &made->cursor, err);
 	if (result == 0)
-		result = cloud_worker_start(&made->worker, &worker, err);
+		result = cloud_poll_start(&made->poll, &poll, err);
 	if (result) {
 		free(made);
 		return result;
@@ -209,6 +174,6 @@ void decisions_stop(struct decisions *decisions)
 {
 	if (!decisions)
 		return;
-	cloud_worker_stop(decisions->worker);
+	cloud_poll_stop(decisions->poll);
 	free(decisions);
 }

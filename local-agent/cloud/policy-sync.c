@@ -1,23 +1,21 @@
 /* The poll for the policy. */
 #include "local-agent/cloud/policy-sync.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "local-agent/cloud/worker.h"
 #include "local-agent/cloud/policy-wire.h"
+#include "local-agent/cloud/poll.h"
 #include "local-agent/queue/trouble.h"
 
-#define LIMIT           1000
-#define ANSWER_SLACK_MS 15000
+#define LIMIT 1000
 
 struct policy_sync {
 	struct policy_sync_options options;
-	struct cloud_worker *worker;
+	struct cloud_poll *poll;
 	struct trouble storing, loading;
 	int64_t revision;
 	char *domains; /* as stored, or NULL */
@@ -27,40 +25,24 @@ struct policy_sync {
 
 static int read_revision(struct policy_sync *sync, struct error *err)
 {
-	char *value = NULL, *end;
 	int result = spool_get(sync->options.spool, REPLICA_DOMAINS_VALUE,
 	                       &sync->domains, err);
 
 	/* Without domains nothing was ever received whole: start anew. */
-	if (result == 0)
-		result = spool_get(sync->options.spool, POLICY_REVISION_VALUE,
-		                   &value, err);
-	if (result == ERR_NOT_FOUND)
-		return 0;
 	if (result)
-		return result;
-	errno = 0;
-	sync->revision = strtoll(value, &end, 10);
-	if (errno || *end || end == value || sync->revision < 0)
-		result = error_set(err, ERR_CORRUPT,
-		                   "the spool's value " POLICY_REVISION_VALUE
-		                   " is no number");
-	free(value);
-	return result;
+		return result == ERR_NOT_FOUND ? 0 : result;
+	return cloud_poll_number(sync->options.spool, POLICY_REVISION_VALUE,
+	                         &sync->revision, err);
 }
 
 static int store_domains(struct policy_sync *sync, const char *domains)
 {
-	struct spool_change change = {.kind = SPOOL_SET};
 	int result;
 
 	if (sync->domains && strcmp(sync->domains, domains) == 0)
 		return 0;
-	change.set.name = REPLICA_DOMAINS_VALUE;
-	change.set.value = domains;
-	result = writer_commit(sync->options.writer, &change, 1);
-	if (result == 0)
-		result = change.result;
+	result = cloud_poll_store(sync->options.writer, REPLICA_DOMAINS_VALUE,
+	                          domains);
 	if (result == 0) {
 		free(sync->domains);
 		sync->domains = mem_copy_string(domains);
@@ -116,8 +98,9 @@ static int64_t refresh(struct policy_sync *sync)
 	return 4 * (clock_monotonic_ms() - start_ms);
 }
 
-static int64_t handle(struct policy_sync *sync, const json_t *answer)
+static int64_t take(void *context, const json_t *answer)
 {
+	struct policy_sync *sync = context;
 	struct policy_page page;
 	struct error err;
 	int64_t before = sync->revision, pause_ms = CLOUD_STEP_FAILED;
@@ -138,30 +121,19 @@ static int64_t handle(struct policy_sync *sync, const json_t *answer)
 	return pause_ms;
 }
 
-static int64_t step(struct cloud_worker *worker, void *context)
+/* What could not be loaded before. */
+static int64_t quiet(void *context)
 {
 	struct policy_sync *sync = context;
-	int64_t wait_ms = sync->options.config->cloud_poll_wait_ms;
-	int64_t start_ms = clock_monotonic_ms();
-	struct http_answer answer = {0};
-	char path[128];
-	int64_t pause_ms;
 
-	(void)snprintf(path, sizeof(path),
-	               "/v1/agent/policy?after=%lld&wait=%lld&limit=%d",
-	               (long long)sync->revision, (long long)(wait_ms / 1000),
-	               LIMIT);
-	if (cloud_worker_call(worker, "GET", path, NULL,
-	                      wait_ms + ANSWER_SLACK_MS, &answer))
-		return CLOUD_STEP_FAILED;
-	if (answer.status != 204)
-		pause_ms = handle(sync, answer.body);
-	else if (sync->stale)
-		pause_ms = refresh(sync);
-	else
-		pause_ms = cloud_worker_poll_pause_ms(worker, start_ms);
-	http_answer_release(&answer);
-	return pause_ms;
+	return sync->stale ? refresh(sync) : CLOUD_STEP_AGAIN;
+}
+
+static void write_cursor(const void *context, char *text, size_t size)
+{
+	const struct policy_sync *sync = context;
+
+	(void)snprintf(text, size, "after=%lld", (long long)sync->revision);
 }
 
 static void sync_free(struct policy_sync *sync)
@@ -175,10 +147,14 @@ int policy_sync_start(struct policy_sync **sync,
                       struct error *err)
 {
 	struct policy_sync *made = mem_alloc(sizeof(*made));
-	struct cloud_worker_options worker = {
+	struct cloud_poll_options poll = {
 	    .name = "policy",
 	    .config = options->config,
-	    .step = step,
+	    .path = "/v1/agent/policy",
+	    .limit = LIMIT,
+	    .cursor = write_cursor,
+	    .take = take,
+	    .quiet = quiet,
 	    .context = made,
 	};
 	int result;
@@ -190,7 +166,7 @@ int policy_sync_start(struct policy_sync **sync,
 	                           "Revision of the policy in force");
 	result = read_revision(made, err);
 	if (result == 0)
-		result = cloud_worker_start(&made->worker, &worker, err);
+		result = cloud_poll_start(&made->poll, &poll, err);
 	if (result) {
 		sync_free(made);
 		return result;
@@ -203,6 +179,6 @@ void policy_sync_stop(struct policy_sync *sync)
 {
 	if (!sync)
 		return;
-	cloud_worker_stop(sync->worker);
+	cloud_poll_stop(sync->poll);
 	sync_free(sync);
 }

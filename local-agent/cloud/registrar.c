@@ -9,31 +9,19 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "local-agent/cloud/worker.h"
-#include "local-agent/queue/trouble.h"
 #include "local-agent/cloud/registrar-wire.h"
+#include "local-agent/cloud/upload.h"
 
-#define PATH           "/v1/agent/messages"
 #define BATCH_MESSAGES 500
-#define TIMEOUT_MS     60000
-#define IDLE_MS        10000 /* for what another process has changed */
-#define GATHER_MS      100   /* between batches that are not full */
 
 struct registrar {
 	struct registrar_options options;
-	struct cloud_worker *worker;
-	struct trouble reading;
-	size_t limit;    /* messages in the next batch */
-	bool again;      /* the sweep starts anew at once */
-	bool busy;       /* this page had something to send or to mark */
-	struct id after; /* where the sweep over the spool stands */
+	struct cloud_upload *upload;
+	/* The messages of a page that are sent, and what came of all. */
+	const struct spool_message *sent[BATCH_MESSAGES];
+	size_t sent_count;
+	struct decision_batch decisions;
 	struct metric *registered, *refusals, *recipient_refusals, *lag;
-};
-
-/* The messages of a page that are sent. */
-struct batch {
-	const struct spool_message *messages[BATCH_MESSAGES];
-	size_t count;
 };
 
 /*
@@ -41,8 +29,7 @@ struct batch {
  * and the next try comes later each time. It is logged when it is new.
  */
 static void refuse(struct registrar *registrar,
-                   const struct spool_message *message, const char *why,
-                   struct decision_batch *decisions)
+                   const struct spool_message *message, const char *why)
 {
 	const struct agent_config *config = registrar->options.config;
 	const struct backoff pauses = {.minimum_ms = config->queue_retry_min_ms,
@@ -52,7 +39,7 @@ static void refuse(struct registrar *registrar,
 	    backoff_delay_ms(&pauses, message->registration_attempts + 1);
 	char id[ID_TEXT_SIZE];
 
-	decision_add_refused(decisions, &message->id,
+	decision_add_refused(&registrar->decisions, &message->id,
 	                     clock_wall_ms() + pause_ms, why);
 	metric_add(registrar->refusals, 1);
 	if (strcmp(message->registration_refusal, why) != 0)
@@ -89,55 +76,80 @@ static bool has_held(const struct spool_message *message)
 
 /* None of its recipients can be registered, or none is held any more. */
 static void mark(struct registrar *registrar,
-                 const struct spool_message *message,
-                 struct decision_batch *decisions)
+                 const struct spool_message *message)
 {
 	char *refusal = registrar_refusal(message, NULL);
 
-	decision_add_registered(decisions, &message->id, refusal);
+	decision_add_registered(&registrar->decisions, &message->id, refusal);
 	tell_left_out(registrar, message, refusal);
 	free(refusal);
 }
 
-/* Picks what is sent; what needs no registration any more is marked. */
-static void pick(struct registrar *registrar, const struct spool_page *page,
-                 struct batch *batch, struct decision_batch *decisions)
+static void query(void *context, struct spool_query *query)
 {
-	size_t i;
+	(void)context;
+	query->unregistered = true;
+	query->retry_until_ms = clock_wall_ms();
+}
 
-	for (i = 0; i < page->count; i++) {
+/* Picks what is sent; what needs no registration any more is marked. */
+static size_t pick(void *context, const struct spool_page *page)
+{
+	struct registrar *registrar = context;
+	int64_t lag_ms =
+	    page->count ? clock_wall_ms() - page->messages[0].received_ms : 0;
+
+	metric_set(registrar->lag, lag_ms / 1000);
+	registrar->sent_count = 0;
+	for (size_t i = 0; i < page->count; i++) {
 		const struct spool_message *message = &page->messages[i];
 
 		if (!has_held(message))
-			mark(registrar, message, decisions);
+			mark(registrar, message);
 		else
-			batch->messages[batch->count++] = message;
+			registrar->sent[registrar->sent_count++] = message;
 	}
+	return registrar->sent_count;
 }
 
-static int read_results(struct registrar *registrar, const json_t *answer,
-                        const struct batch *batch,
-                        struct decision_batch *decisions)
+static json_t *request(void *context, size_t first, size_t count)
 {
-	size_t i;
+	struct registrar *registrar = context;
 
-	for (i = 0; i < batch->count; i++) {
+	return registrar_request(
+	    registrar->sent + first, count,
+	    registrar->options.config->policy_upload_subject);
+}
+
+static int answered(void *context, size_t first, size_t count,
+                    const json_t *answer)
+{
+	struct registrar *registrar = context;
+	struct decision_batch *decisions = &registrar->decisions;
+	size_t changes = decisions->count, released = decisions->released;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct spool_message *message =
+		    registrar->sent[first + i];
 		enum registrar_status status;
 		char *why = NULL;
-		int result = registrar_result(answer, i, batch->messages[i],
-		                              decisions, &status, &why);
+		int result = registrar_result(
+		    answer, i, message, &registrar->decisions, &status, &why);
 
 		if (result) {
+			/* Nothing of this answer counts. */
+			decisions->count = changes;
+			decisions->released = released;
 			log_error("registrar",
 			          "the cloud's result %zu of %zu is not what "
 			          "was agreed",
-			          i, batch->count);
+			          i, count);
 			return result;
 		}
 		if (status == REGISTRAR_REFUSED)
-			refuse(registrar, batch->messages[i], why, decisions);
+			refuse(registrar, message, why);
 		else
-			tell_left_out(registrar, batch->messages[i], why);
+			tell_left_out(registrar, message, why);
 		if (status == REGISTRAR_ACCEPTED)
 			metric_add(registrar->registered, 1);
 		free(why);
@@ -145,113 +157,41 @@ static int read_results(struct registrar *registrar, const json_t *answer,
 	return 0;
 }
 
-/*
- * The whole request was refused: one message in it may be to blame. They are
- * sent one by one until it is found, and that one is put aside.
- */
-static int narrow_down(struct registrar *registrar, const struct batch *batch,
-                       struct decision_batch *decisions)
-{
-	if (batch->count == 1) {
-		refuse(registrar, batch->messages[0], "request refused",
-		       decisions);
-		return 0;
-	}
-	registrar->limit = 1;
-	registrar->again = true;
-	return 0;
-}
-
-static int send(struct registrar *registrar, struct cloud_worker *worker,
-                const struct batch *batch, struct decision_batch *decisions)
-{
-	struct http_answer answer = {0};
-	json_t *body;
-	int result;
-
-	if (batch->count == 0)
-		return 0;
-	body =
-	    registrar_request(batch->messages, batch->count,
-	                      registrar->options.config->policy_upload_subject);
-	result =
-	    cloud_worker_call(worker, "POST", PATH, body, TIMEOUT_MS, &answer);
-	json_decref(body);
-	if (result == ERR_INVALID)
-		return narrow_down(registrar, batch, decisions);
-	if (result == ERR_LIMIT && registrar->limit > 1)
-		registrar->limit /= 2;
-	if (result)
-		return result;
-	result = read_results(registrar, answer.body, batch, decisions);
-	http_answer_release(&answer);
-	if (result == 0 && registrar->limit < BATCH_MESSAGES)
-		registrar->limit *= 2;
-	if (registrar->limit > BATCH_MESSAGES)
-		registrar->limit = BATCH_MESSAGES;
-	return result;
-}
-
-static int handle_page(struct registrar *registrar, struct cloud_worker *worker,
-                       const struct spool_page *page)
-{
-	struct decision_batch decisions = {0};
-	struct batch batch = {.count = 0};
-	int result;
-
-	metric_set(registrar->lag,
-	           page->count
-	               ? (clock_wall_ms() - page->messages[0].received_ms) /
-	                     1000
-	               : 0);
-	pick(registrar, page, &batch, &decisions);
-	registrar->busy = batch.count + decisions.count > 0;
-	result = send(registrar, worker, &batch, &decisions);
-	if (result == 0)
-		result = decision_commit(&decisions, registrar->options.writer);
-	if (result == 0 && decisions.released && registrar->options.released)
-		registrar->options.released(registrar->options.context);
-	decision_batch_release(&decisions);
-	return result;
-}
-
-/* Where the sweep goes on, and when. */
-static int64_t plan(struct registrar *registrar, const struct spool_page *page)
-{
-	registrar->after = page->more && !registrar->again
-	                       ? page->messages[page->count - 1].id
-	                       : (struct id){{0}};
-	if (page->more || registrar->again)
-		return CLOUD_STEP_AGAIN;
-	return registrar->busy ? GATHER_MS : IDLE_MS;
-}
-
-static int64_t step(struct cloud_worker *worker, void *context)
+static void refused(void *context, size_t index)
 {
 	struct registrar *registrar = context;
-	struct spool_query query = {.unregistered = true,
-	                            .retry_until_ms = clock_wall_ms(),
-	                            .after = registrar->after,
-	                            .limit = registrar->limit};
-	struct spool_page page = {0};
-	struct error err = {.text = ""};
-	int64_t pause_ms = CLOUD_STEP_FAILED;
-	int result;
 
-	registrar->again = false;
-	result = spool_list(registrar->options.spool, &query, &page, &err);
-	if (result) {
-		trouble_note(&registrar->reading, result,
-		             "cannot read the spool", err.text);
-		return CLOUD_STEP_FAILED;
-	}
-	trouble_over(&registrar->reading);
-	registrar->after = (struct id){{0}};
-	if (handle_page(registrar, worker, &page) == 0)
-		pause_ms = plan(registrar, &page);
-	spool_page_release(&page);
-	return pause_ms;
+	refuse(registrar, registrar->sent[index], "request refused");
 }
+
+/* What was answered before a failure counts: it would not come otherwise when
+ * it was asked again. */
+static int commit(void *context, bool whole)
+{
+	struct registrar *registrar = context;
+	struct decision_batch *decisions = &registrar->decisions;
+	int result = decision_commit(decisions, registrar->options.writer);
+
+	(void)whole;
+	if (result == 0 && decisions->released && registrar->options.released)
+		registrar->options.released(registrar->options.context);
+	decision_batch_release(decisions);
+	return result;
+}
+
+static const struct cloud_upload_kind registration = {
+    .name = "registrar",
+    .path = "/v1/agent/messages",
+    .messages = BATCH_MESSAGES,
+    .items = BATCH_MESSAGES,
+    .idle_ms = 10000,
+    .query = query,
+    .pick = pick,
+    .request = request,
+    .answered = answered,
+    .refused = refused,
+    .commit = commit,
+};
 
 static void make_metrics(struct registrar *registrar)
 {
@@ -274,21 +214,17 @@ int registrar_start(struct registrar **registrar,
                     const struct registrar_options *options, struct error *err)
 {
 	struct registrar *made = mem_alloc(sizeof(*made));
-	struct cloud_worker_options worker = {
-	    .name = "registrar",
+	struct cloud_upload_options upload = {
+	    .kind = &registration,
 	    .config = options->config,
-	    .minimum_rest_ms = GATHER_MS,
-	    .can_wait = true,
-	    .step = step,
+	    .spool = options->spool,
 	    .context = made,
 	};
 	int result;
 
 	made->options = *options;
-	made->reading.part = "registrar";
-	made->limit = BATCH_MESSAGES;
 	make_metrics(made);
-	result = cloud_worker_start(&made->worker, &worker, err);
+	result = cloud_upload_start(&made->upload, &upload, err);
 	if (result) {
 		free(made);
 		return result;
@@ -301,12 +237,12 @@ void registrar_stop(struct registrar *registrar)
 {
 	if (!registrar)
 		return;
-	cloud_worker_stop(registrar->worker);
+	cloud_upload_stop(registrar->upload);
 	free(registrar);
 }
 
 void registrar_wake(struct registrar *registrar)
 {
 	if (registrar)
-		cloud_worker_wake(registrar->worker);
+		cloud_upload_wake(registrar->upload);
 }

@@ -273,12 +273,3 @@ int cloud_worker_call(struct cloud_worker *worker, const char *method,
 	*answer = received;
 	return 0;
 }
-
-int64_t cloud_worker_poll_pause_ms(const struct cloud_worker *worker,
-                                   int64_t start_ms)
-{
-	int64_t pause_ms = worker->options.config->cloud_retry_min_ms;
-
-	return clock_monotonic_ms() - start_ms >= pause_ms ? CLOUD_STEP_AGAIN
-	                                                   : pause_ms;
-}

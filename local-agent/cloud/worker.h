@@ -62,14 +62,6 @@ int cloud_worker_call(struct cloud_worker *worker, const char *method,
                       const char *path, const json_t *body, int64_t timeout_ms,
                       struct http_answer *answer);
 
-/*
- * The rest after a poll, begun at start_ms, that brought nothing: none when
- * the cloud kept it open for a while, else cloud.retry_min, so that one which
- * answers at once is not asked without end.
- */
-int64_t cloud_worker_poll_pause_ms(const struct cloud_worker *worker,
-                                   int64_t start_ms);
-
 /* The text of this name in an object of the cloud, or NULL; borrowed. */
 const char *cloud_text(const json_t *object, const char *name);
 

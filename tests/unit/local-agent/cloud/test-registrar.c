@@ -362,6 +362,45 @@ static unsigned attempts_of(struct id id)
 	return attempts;
 }
 
+/* It is found by halves: no request is sent for each of the others. */
+START_TEST(refused_mail_is_found_by_halves)
+{
+	for (int i = 0; i < 64; i++) {
+		struct id id = add_unregistered(1);
+
+		if (i == 37)
+			poison = id;
+	}
+	cloud.messages = refuse_request;
+	start();
+	LAB_AWAIT(unregistered() == 1 && attempts_of(poison) == 1);
+	ck_assert_uint_le(fake_asked(&cloud, FAKE_MESSAGES), 15);
+}
+END_TEST
+
+/* A proxy that lets no large request pass. */
+static json_t *refuse_size(struct fake_cloud *fake,
+                           struct http_request *request, json_t *body,
+                           unsigned *status)
+{
+	if (json_array_size(json_object_get(body, "messages")) <= 10)
+		return fake_register(fake, request, body, status);
+	*status = 413;
+	return NULL;
+}
+
+START_TEST(large_requests_are_divided)
+{
+	for (int i = 0; i < 64; i++)
+		(void)add_unregistered(1);
+	cloud.messages = refuse_size;
+	start();
+	LAB_AWAIT(unregistered() == 0);
+	/* In vain: 64, two of 32, four of 16; then eight of 8. */
+	ck_assert_uint_eq(fake_asked(&cloud, FAKE_MESSAGES), 15);
+}
+END_TEST
+
 /* Nor is it asked about without end, by an agent that was started anew
  * neither. */
 START_TEST(refused_mail_is_put_aside)
@@ -502,6 +541,8 @@ int main(void)
 	                    LAB_COUNT(refusals));
 	tcase_add_loop_test(tests, refused_mail_is_put_aside, 0,
 	                    LAB_COUNT(refusals));
+	tcase_add_test(tests, refused_mail_is_found_by_halves);
+	tcase_add_test(tests, large_requests_are_divided);
 	tcase_add_test(tests, pause_after_a_refusal_grows);
 	tcase_add_test(tests, one_refused_recipient_harms_no_other);
 	tcase_add_test(tests, odd_recipients_are_not_sent);
