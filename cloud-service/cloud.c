@@ -15,6 +15,7 @@
 #include "cloud-service/mail/worker.h"
 #include "cloud-service/api/quota.h"
 #include "cloud-service/api/readiness.h"
+#include "cloud-service/api/totals.h"
 #include "cloud-service/decide/settle.h"
 #include "cloud-service/jobs/watcher.h"
 #include "common/crypto.h"
@@ -203,6 +204,8 @@ int cloud_start(struct cloud *cloud, const struct cloud_config *config,
 	if (!result)
 		result = readiness_start(&cloud->readiness, cloud, err);
 	if (!result)
+		result = totals_start(&cloud->totals, cloud->registry, err);
+	if (!result)
 		result = start_http(cloud, err);
 	if (result)
 		cloud_stop(cloud);
@@ -225,6 +228,7 @@ void cloud_stop(struct cloud *cloud)
 	/* The server first: its requests use all the rest. Whoever still
 	 * wants to wake one finds it gone. */
 	http_server_stop(exchange_http(cloud, NULL));
+	totals_stop(cloud->totals);
 	readiness_stop(cloud->readiness);
 	watcher_stop(cloud->watcher);
 	bounce_stop(cloud->bounce);

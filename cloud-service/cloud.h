@@ -22,6 +22,7 @@ struct mail_worker_options;
 struct quota;
 struct readiness;
 struct settler;
+struct totals;
 struct watcher;
 
 /*
@@ -46,6 +47,7 @@ struct cloud {
 	struct key_cache *keys;
 	struct quota *quota;
 	struct readiness *readiness;
+	struct totals *totals;
 	struct watcher *watcher;
 	struct jobs *jobs;
 	struct mail_worker *mail_worker;

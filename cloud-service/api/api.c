@@ -19,7 +19,7 @@ static const struct http_route routes[] = {
     {"GET", "/c/{token}/image.png", challenge_page_image, 0, HTTP_DEFERRED},
     {"GET", "/healthz", api_health_get, 0, HTTP_DIRECT},
     {"GET", "/readyz", api_ready_get, 0, HTTP_DIRECT},
-    {"GET", "/metrics", api_metrics_get, 0, HTTP_DEFERRED},
+    {"GET", "/metrics", api_metrics_get, 0, HTTP_DIRECT},
     {"GET", "/openapi.yaml", api_openapi_get, 0, HTTP_DIRECT},
     {NULL, NULL, NULL, 0, HTTP_DIRECT},
 };

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "cloud-service/cloud-metrics.h"
 #include "cloud-service/mail/worker.h"
 #include "cloud-service/api/readiness.h"
+#include "cloud-service/api/totals.h"
 
 /* clang-format off */
 __asm__(".pushsection .rodata\n"
@@ -47,11 +47,9 @@ void api_ready_get(struct http_request *request, void *context)
 void api_metrics_get(struct http_request *request, void *context)
 {
 	struct cloud *cloud = context;
-	struct registry_totals totals;
 
-	if (!registry_count(cloud->registry, &totals, NULL))
-		set_totals(&totals);
 	http_metrics_handler(request, context);
+	totals_renew(cloud->totals);
 }
 
 void api_robots_get(struct http_request *request, void *context)
