@@ -59,11 +59,19 @@ struct smtp_client_recipient {
 	bool skipped; /* cannot be sent to this server: refused is there */
 };
 
+/* Extensions of the server. */
+enum {
+	SMTP_OFFERS_PIPELINING = 1 << 0,
+	SMTP_OFFERS_SIZE = 1 << 1,
+	SMTP_OFFERS_8BITMIME = 1 << 2,
+	SMTP_OFFERS_SMTPUTF8 = 1 << 3
+};
+
 struct smtp_client {
 	char *hostname;
 	enum smtp_client_phase phase;
 	bool quit_wanted;
-	bool pipelining, has_size, eight_bit, utf8; /* the server announced */
+	unsigned offers; /* SMTP_OFFERS_ bits: what EHLO was answered */
 	struct smtp_reply_parser parser;
 	char why[SMTP_REPLY_TEXT_SIZE];
 

@@ -32,8 +32,9 @@ static bool lacks_utf8(const struct smtp_client *client)
 {
 	const struct smtp_transaction *transaction = &client->transaction;
 
-	return !client->utf8 && (transaction->source.utf8 ||
-	                         smtp_address_needs_utf8(transaction->sender));
+	return !(client->offers & SMTP_OFFERS_SMTPUTF8) &&
+	       (transaction->source.utf8 ||
+	        smtp_address_needs_utf8(transaction->sender));
 }
 
 /* Refuses, with a reply of ours, the recipients that cannot be sent. */
@@ -47,9 +48,9 @@ static void skip_unsendable(struct smtp_client *client)
 		const char *address = transaction->recipients[i];
 		bool valid = smtp_address_valid(SMTP_FORWARD_PATH, address);
 
-		one->skipped =
-		    all || !valid ||
-		    (!client->utf8 && smtp_address_needs_utf8(address));
+		one->skipped = all || !valid ||
+		               (!(client->offers & SMTP_OFFERS_SMTPUTF8) &&
+		                smtp_address_needs_utf8(address));
 		if (!one->skipped)
 			continue;
 		one->outcome = SMTP_REFUSED;
@@ -117,15 +118,17 @@ static void send_mail(struct smtp_client *client)
 	const struct smtp_source *source = &client->transaction.source;
 	char size[32] = "";
 
-	if (client->has_size && source->size > 0)
+	if ((client->offers & SMTP_OFFERS_SIZE) && source->size > 0)
 		(void)snprintf(size, sizeof(size), " SIZE=%lld",
 		               (long long)source->size);
 	client->mail_sent = true;
-	smtp_client_command(
-	    client, SMTP_AWAIT_MAIL, "MAIL FROM:<%s>%s%s%s",
-	    client->transaction.sender, size,
-	    client->eight_bit && source->eight_bit ? " BODY=8BITMIME" : "",
-	    needs_utf8(client) ? " SMTPUTF8" : "");
+	smtp_client_command(client, SMTP_AWAIT_MAIL, "MAIL FROM:<%s>%s%s%s",
+	                    client->transaction.sender, size,
+	                    (client->offers & SMTP_OFFERS_8BITMIME) &&
+	                            source->eight_bit
+	                        ? " BODY=8BITMIME"
+	                        : "",
+	                    needs_utf8(client) ? " SMTPUTF8" : "");
 }
 
 static void send_rcpt(struct smtp_client *client)
@@ -176,7 +179,7 @@ void smtp_client_fill_envelope(struct smtp_client *client)
 		send_nothing(client);
 		return;
 	}
-	if (!client->pipelining) {
+	if (!(client->offers & SMTP_OFFERS_PIPELINING)) {
 		fill_step(client);
 		return;
 	}

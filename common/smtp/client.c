@@ -17,6 +17,17 @@ static void enter(struct smtp_client *client, enum smtp_client_phase phase)
 	client->phase = phase;
 }
 
+/* The extensions that make a difference, and the bits that say so. */
+static const struct {
+	const char *keyword;
+	unsigned bit;
+} extensions[] = {
+    {"PIPELINING", SMTP_OFFERS_PIPELINING},
+    {"SIZE", SMTP_OFFERS_SIZE},
+    {"8BITMIME", SMTP_OFFERS_8BITMIME},
+    {"SMTPUTF8", SMTP_OFFERS_SMTPUTF8},
+};
+
 /* Takes the capabilities from the lines of the reply to EHLO. */
 static void line_seen(void *context, int number, const char *text)
 {
@@ -25,14 +36,10 @@ static void line_seen(void *context, int number, const char *text)
 
 	if (client->phase != SMTP_PHASE_HELLO || number < 2)
 		return;
-	if (length == 10 && !strncasecmp(text, "PIPELINING", 10))
-		client->pipelining = true;
-	else if (length == 4 && !strncasecmp(text, "SIZE", 4))
-		client->has_size = true;
-	else if (length == 8 && !strncasecmp(text, "8BITMIME", 8))
-		client->eight_bit = true;
-	else if (length == 8 && !strncasecmp(text, "SMTPUTF8", 8))
-		client->utf8 = true;
+	for (size_t i = 0; i < sizeof(extensions) / sizeof(*extensions); i++)
+		if (length == strlen(extensions[i].keyword) &&
+		    !strncasecmp(text, extensions[i].keyword, length))
+			client->offers |= extensions[i].bit;
 }
 
 struct smtp_client *smtp_client_new(const struct smtp_client_options *options)
@@ -170,8 +177,7 @@ static int take_hello(struct smtp_client *client, enum smtp_command command,
 		smtp_client_rest(client);
 		return 0;
 	}
-	client->pipelining = client->has_size = false;
-	client->eight_bit = client->utf8 = false;
+	client->offers = 0;
 	if (reply->code / 100 == 5 && command == SMTP_AWAIT_EHLO) {
 		smtp_client_command(client, SMTP_AWAIT_HELO, "HELO %s",
 		                    client->hostname);

@@ -1,5 +1,4 @@
 /* The SMTP commands of the envelope: MAIL and RCPT. */
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -48,81 +47,6 @@ static bool take_path(struct smtp_server *server, enum smtp_path_kind kind,
 	return false;
 }
 
-/* Reads a number of SIZE=. RFC 1870 section 4: up to 20 digits. */
-static bool take_size(const struct smtp_parameter *parameter, int64_t *size)
-{
-	int64_t value = 0;
-
-	if (!parameter->value_length || parameter->value_length > 20)
-		return false;
-	for (size_t i = 0; i < parameter->value_length; i++) {
-		if (!isdigit((unsigned char)parameter->value[i]))
-			return false;
-		if (value > (INT64_MAX - 9) / 10)
-			value = INT64_MAX / 10 - 1; /* as large as can be */
-		value = value * 10 + (parameter->value[i] - '0');
-	}
-	*size = value;
-	return true;
-}
-
-static bool value_is(const struct smtp_parameter *parameter, const char *value)
-{
-	return parameter->value_length == strlen(value) &&
-	       !strncasecmp(parameter->value, value, parameter->value_length);
-}
-
-/* Takes one parameter of MAIL. Returns NULL, or what is wrong with it. */
-static const char *take_mail_parameter(const struct smtp_parameter *parameter,
-                                       struct smtp_mail *mail, unsigned *seen)
-{
-	unsigned bit = smtp_parameter_is(parameter, "SIZE")       ? 1
-	               : smtp_parameter_is(parameter, "BODY")     ? 2
-	               : smtp_parameter_is(parameter, "SMTPUTF8") ? 4
-	                                                          : 0;
-
-	if (!bit)
-		return "Unsupported parameter";
-	if (*seen & bit)
-		return "Parameter given twice";
-	*seen |= bit;
-	if (bit == 1)
-		return take_size(parameter, &mail->size) ? NULL
-		                                         : "Malformed SIZE";
-	if (bit == 4) {
-		mail->utf8 = true;
-		return parameter->value ? "SMTPUTF8 takes no value" : NULL;
-	}
-	mail->eight_bit = value_is(parameter, "8BITMIME");
-	return mail->eight_bit || value_is(parameter, "7BIT")
-	           ? NULL
-	           : "BODY must be 7BIT or 8BITMIME";
-}
-
-/* Reads the parameters of MAIL; says what is wrong and returns false. */
-static bool take_mail_parameters(struct smtp_server *server, const char *text,
-                                 struct smtp_mail *mail)
-{
-	struct smtp_parameter parameter;
-	const char *wrong = NULL;
-	unsigned seen = 0;
-	int found;
-
-	while ((found = smtp_parameter_next(&text, &parameter)) > 0) {
-		wrong = take_mail_parameter(&parameter, mail, &seen);
-		if (wrong)
-			break;
-	}
-	if (found < 0)
-		wrong = "Malformed parameter";
-	if (!wrong)
-		return true;
-	smtp_server_complain(
-	    server, !strcmp(wrong, "Unsupported parameter") ? 555 : 501,
-	    "5.5.4", wrong);
-	return false;
-}
-
 void smtp_server_mail(struct smtp_server *server, const char *arguments)
 {
 	size_t maximum = server->options->maximum_message;
@@ -131,7 +55,8 @@ void smtp_server_mail(struct smtp_server *server, const char *arguments)
 	struct smtp_reply reply;
 
 	if (!take_path(server, SMTP_REVERSE_PATH, &arguments, path) ||
-	    !take_mail_parameters(server, arguments, &mail) ||
+	    !smtp_server_take_parameters(server, SMTP_PARAMETERS_MAIL,
+	                                 arguments, &mail) ||
 	    lacks_utf8(server, path, mail.utf8))
 		return;
 	if (maximum && mail.size > 0 && (uint64_t)mail.size > maximum) {
@@ -194,14 +119,10 @@ void smtp_server_rcpt(struct smtp_server *server, const char *arguments)
 	char path[SMTP_PATH_SIZE];
 
 	if (!take_path(server, SMTP_FORWARD_PATH, &arguments, path) ||
-	    lacks_utf8(server, path, server->utf8)) {
+	    lacks_utf8(server, path, server->utf8) ||
+	    !smtp_server_take_parameters(server, SMTP_PARAMETERS_RCPT,
+	                                 arguments, NULL)) {
 		server->refused_recipients++;
-		return;
-	}
-	if (*arguments) {
-		server->refused_recipients++;
-		smtp_server_complain(server, 555, "5.5.4",
-		                     "Unsupported parameter");
 		return;
 	}
 	if (maximum && server->recipients >= maximum) {

@@ -84,7 +84,27 @@ size_t smtp_server_take_data(struct smtp_server *server, const char *bytes,
 void smtp_server_run_line(struct smtp_server *server, const char *bytes,
                           size_t size);
 
-/* --- the commands of the table in smtp-server-command.c ----------------- */
+/* The commands that have parameters of their own. */
+enum smtp_server_parameters {
+	SMTP_PARAMETERS_NONE,
+	SMTP_PARAMETERS_MAIL,    /* into a struct smtp_mail */
+	SMTP_PARAMETERS_RCPT,    /* none is offered */
+	SMTP_PARAMETERS_XFORWARD /* into a struct smtp_client_info */
+};
+
+/*
+ * Reads the parameters of a command (RFC 5321 section 4.1.2) into *to by the
+ * table in server-parameters.c. Where one is wrong, complains and returns
+ * false; *to may have been changed then.
+ */
+bool smtp_server_take_parameters(struct smtp_server *server,
+                                 enum smtp_server_parameters of,
+                                 const char *text, void *to);
+
+/* Appends the extensions that EHLO offers, each behind a line feed. */
+void smtp_server_offer(const struct smtp_server *server, struct buffer *lines);
+
+/* --- the commands of the table in server-command.c ----------------- */
 
 /* Begins a session with extensions (RFC 5321 section 4.1.1.1). */
 void smtp_server_ehlo(struct smtp_server *server, const char *arguments);

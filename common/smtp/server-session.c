@@ -43,17 +43,15 @@ static bool begin_session(struct smtp_server *server, const char *name,
 void smtp_server_ehlo(struct smtp_server *server, const char *arguments)
 {
 	struct smtp_reply reply;
+	struct buffer lines;
 
 	if (!begin_session(server, arguments, "ESMTP"))
 		return;
-	smtp_reply_set(&reply, 250, "",
-	               "%s\nPIPELINING\nSIZE %zu\n8BITMIME\n"
-	               "ENHANCEDSTATUSCODES\nSMTPUTF8%s",
-	               server->options->hostname,
-	               server->options->maximum_message,
-	               server->listed ? "\nXFORWARD NAME ADDR PORT PROTO "
-	                                "HELO IDENT SOURCE"
-	                              : "");
+	buffer_init(&lines, SMTP_REPLY_TEXT_SIZE);
+	smtp_server_offer(server, &lines);
+	smtp_reply_set(&reply, 250, "", "%s%s", server->options->hostname,
+	               buffer_text(&lines));
+	buffer_release(&lines);
 	smtp_server_reply(server, &reply);
 }
 
