@@ -262,6 +262,22 @@ bool mongodb_append_bytes(bson_t *document, const char *key, const void *bytes,
 /* Appends a time as a BSON date; milliseconds since 1970. */
 bool mongodb_append_time(bson_t *document, const char *key, int64_t time_ms);
 
+/* The condition that _id is one of several, while it is written. */
+struct mongodb_ids {
+	bson_t condition, array;
+	uint32_t count;
+};
+
+/* Begins {_id: {$in: [...]}} in a selector, which is not to be used before
+ * mongodb_ids_end(). */
+void mongodb_ids_begin(struct mongodb_ids *ids, bson_t *selector);
+
+/* Adds what the iterator stands at. */
+void mongodb_ids_add(struct mongodb_ids *ids, const bson_iter_t *id);
+
+/* Ends it. */
+void mongodb_ids_end(struct mongodb_ids *ids, bson_t *selector);
+
 /* Whether text is UTF-8 without a NUL, as a BSON string must be. */
 bool mongodb_is_text(const void *text, size_t size);
 

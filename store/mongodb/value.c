@@ -67,6 +67,29 @@ bool mongodb_append_time(bson_t *document, const char *key, int64_t time_ms)
 	return bson_append_date_time(document, key, -1, time_ms);
 }
 
+void mongodb_ids_begin(struct mongodb_ids *ids, bson_t *selector)
+{
+	ids->count = 0;
+	(void)BSON_APPEND_DOCUMENT_BEGIN(selector, "_id", &ids->condition);
+	(void)BSON_APPEND_ARRAY_BEGIN(&ids->condition, "$in", &ids->array);
+}
+
+void mongodb_ids_add(struct mongodb_ids *ids, const bson_iter_t *id)
+{
+	char buffer[16];
+	const char *place;
+
+	(void)bson_uint32_to_string(ids->count++, &place, buffer,
+	                            sizeof(buffer));
+	(void)bson_append_iter(&ids->array, place, -1, id);
+}
+
+void mongodb_ids_end(struct mongodb_ids *ids, bson_t *selector)
+{
+	(void)bson_append_array_end(&ids->condition, &ids->array);
+	(void)bson_append_document_end(selector, &ids->condition);
+}
+
 /* --- reading ------------------------------------------------------------ */
 
 static bool find(const bson_t *document, const char *key, bson_iter_t *found)
