@@ -1,9 +1,9 @@
 /*
  * Deferred requests: workers call their handlers, which may block, while their
  * connections are suspended. Tenants and clients have a share of the workers
- * each and take turns.
+ * each, and are served round robin.
  */
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,22 +16,27 @@
 
 #define SHARE_BUCKETS 1024
 
-/* Each kind leaves workers to the others. */
-enum kind { KIND_ADMISSION, KIND_ANONYMOUS, KIND_AUTHORISED, KINDS };
+/* Each class leaves workers to the others. */
+enum share_class {
+	CLASS_ADMISSION,
+	CLASS_ANONYMOUS,
+	CLASS_AUTHORISED,
+	CLASSES
+};
 
-/* What one owner has of one kind; there while that is anything. */
+/* What one owner has of one class; there while that is anything. */
 struct http_share {
-	struct http_share *bucket_next, *turn_next;
-	enum kind kind;
+	struct http_share *bucket_next, *ready_next;
+	enum share_class class;
 	char *owner;
 	struct http_request *first, *last; /* that wait, in their order */
 	size_t waiting, running;
-	bool has_turn; /* is in the list of its kind */
+	bool is_ready; /* is in the list of its class */
 };
 
-/* The shares of a kind of which a request may begin take turns. */
-struct turns {
-	struct http_share *first, *last;
+/* A class; its shares of which a request may begin are served round robin. */
+struct class_state {
+	struct http_share *ready_first, *ready_last;
 	size_t waiting, running;
 	size_t maximum_running, maximum_waiting;
 };
@@ -45,8 +50,8 @@ struct http_workers {
 	bool ends;
 	size_t waiting, running, room;
 	size_t share_running, share_waiting; /* maxima of one share */
-	struct turns turns[KINDS];
-	unsigned next_kind;
+	struct class_state classes[CLASSES];
+	unsigned next_class;
 	struct http_share *shares[SHARE_BUCKETS];
 	struct metric *waiting_gauge, *busy_gauge, *refused, *waited;
 };
@@ -59,13 +64,13 @@ static size_t at_least_one(size_t number)
 static struct http_workers *make(unsigned count, size_t room)
 {
 	struct http_workers *made = mem_alloc(sizeof(*made));
-	size_t running[KINDS] = {count / 2, count / 2, count - count / 4};
-	size_t waiting[KINDS] = {room / 2, room / 2, room - room / 4};
+	size_t running[CLASSES] = {count / 2, count / 2, count - count / 4};
+	size_t waiting[CLASSES] = {room / 2, room / 2, room - room / 4};
 	size_t i;
 
-	for (i = 0; i < KINDS; i++) {
-		made->turns[i].maximum_running = at_least_one(running[i]);
-		made->turns[i].maximum_waiting = at_least_one(waiting[i]);
+	for (i = 0; i < CLASSES; i++) {
+		made->classes[i].maximum_running = at_least_one(running[i]);
+		made->classes[i].maximum_waiting = at_least_one(waiting[i]);
 	}
 	made->share_running = at_least_one(count / 4);
 	made->share_waiting = at_least_one(room / 4);
@@ -132,23 +137,23 @@ static struct http_share *share_of(struct http_workers *workers,
 {
 	char client[NETWORK_TEXT_SIZE];
 	const char *owner = client;
-	enum kind kind = KIND_AUTHORISED;
+	enum share_class class = CLASS_AUTHORISED;
 	struct http_share **place, *share;
 
 	if (request->authorised && request->owner) {
 		owner = request->owner;
 	} else {
-		kind = request->stage == HTTP_STAGE_ADMISSION ? KIND_ADMISSION
-		       : request->authorised                  ? KIND_AUTHORISED
-		                                              : KIND_ANONYMOUS;
+		class = request->stage == HTTP_STAGE_ADMISSION ? CLASS_ADMISSION
+		        : request->authorised ? CLASS_AUTHORISED
+		                              : CLASS_ANONYMOUS;
 		client_owner(request->client_address, client);
 	}
 	place = bucket_of(workers, owner);
 	for (share = *place; share; share = share->bucket_next)
-		if (share->kind == kind && !strcmp(share->owner, owner))
+		if (share->class == class && !strcmp(share->owner, owner))
 			return share;
 	share = mem_alloc(sizeof(*share));
-	share->kind = kind;
+	share->class = class;
 	share->owner = mem_copy_string(owner);
 	share->bucket_next = *place;
 	*place = share;
@@ -171,21 +176,21 @@ static void drop_if_empty(struct http_workers *workers,
 	free(share);
 }
 
-/* Puts the share behind the others of its kind if it may run one more. */
-static void take_turn(struct http_workers *workers, struct http_share *share)
+/* Puts the share behind the ready ones of its class if it may run one more. */
+static void make_ready(struct http_workers *workers, struct http_share *share)
 {
-	struct turns *turns = &workers->turns[share->kind];
+	struct class_state *class = &workers->classes[share->class];
 
-	if (share->has_turn || !share->waiting ||
+	if (share->is_ready || !share->waiting ||
 	    share->running >= workers->share_running)
 		return;
-	share->has_turn = true;
-	share->turn_next = NULL;
-	if (turns->first)
-		turns->last->turn_next = share;
+	share->is_ready = true;
+	share->ready_next = NULL;
+	if (class->ready_first)
+		class->ready_last->ready_next = share;
 	else
-		turns->first = share;
-	turns->last = share;
+		class->ready_first = share;
+	class->ready_last = share;
 }
 
 /* Enters a request behind those of its owner. */
@@ -201,41 +206,42 @@ static void enter(struct http_workers *workers, struct http_share *share,
 		share->first = request;
 	share->last = request;
 	share->waiting++;
-	workers->turns[share->kind].waiting++;
+	workers->classes[share->class].waiting++;
 	workers->waiting++;
 	metric_add(workers->waiting_gauge, 1);
-	take_turn(workers, share);
+	make_ready(workers, share);
 	(void)pthread_cond_signal(&workers->changed);
 }
 
-/* Takes the request whose turn it is; NULL when none may begin. */
-static struct http_request *take(struct http_workers *workers)
+/* Takes the request that is to begin next; NULL when none may. */
+static struct http_request *take_next(struct http_workers *workers)
 {
 	struct http_request *request;
 	struct http_share *share;
-	struct turns *turns = NULL;
+	struct class_state *class = NULL;
 	unsigned i;
 
-	for (i = 0; i < KINDS; i++) {
-		turns = &workers->turns[(workers->next_kind + i) % KINDS];
-		if (turns->first && turns->running < turns->maximum_running)
+	for (i = 0; i < CLASSES; i++) {
+		class = &workers->classes[(workers->next_class + i) % CLASSES];
+		if (class->ready_first &&
+		    class->running < class->maximum_running)
 			break;
 	}
-	if (i == KINDS)
+	if (i == CLASSES)
 		return NULL;
-	workers->next_kind = (workers->next_kind + i + 1) % KINDS;
-	share = turns->first;
-	turns->first = share->turn_next;
-	share->has_turn = false;
+	workers->next_class = (workers->next_class + i + 1) % CLASSES;
+	share = class->ready_first;
+	class->ready_first = share->ready_next;
+	share->is_ready = false;
 	request = share->first;
 	share->first = request->deferred_next;
 	share->waiting--;
-	turns->waiting--;
+	class->waiting--;
 	workers->waiting--;
 	share->running++;
-	turns->running++;
+	class->running++;
 	workers->running++;
-	take_turn(workers, share);
+	make_ready(workers, share);
 	metric_add(workers->waiting_gauge, -1);
 	metric_add(workers->busy_gauge, 1);
 	return request;
@@ -245,10 +251,10 @@ static struct http_request *take(struct http_workers *workers)
 static void give_back(struct http_workers *workers, struct http_share *share)
 {
 	share->running--;
-	workers->turns[share->kind].running--;
+	workers->classes[share->class].running--;
 	workers->running--;
 	metric_add(workers->busy_gauge, -1);
-	take_turn(workers, share);
+	make_ready(workers, share);
 	drop_if_empty(workers, share);
 	if (!workers->running && !workers->waiting) {
 		(void)pthread_cond_signal(&workers->idle);
@@ -269,7 +275,7 @@ static void *work(void *argument)
 	(void)pthread_setname_np(pthread_self(), "http-worker");
 	(void)pthread_mutex_lock(&workers->lock);
 	for (;;) {
-		request = take(workers);
+		request = take_next(workers);
 		if (!request) {
 			if (workers->ends && !workers->running &&
 			    !workers->waiting)
@@ -321,8 +327,8 @@ bool http_defer(struct http_request *request)
 	(void)pthread_mutex_lock(&workers->lock);
 	share = share_of(workers, request);
 	has_room = !workers->ends && workers->waiting < workers->room &&
-	           workers->turns[share->kind].waiting <
-	               workers->turns[share->kind].maximum_waiting &&
+	           workers->classes[share->class].waiting <
+	               workers->classes[share->class].maximum_waiting &&
 	           share->waiting < workers->share_waiting;
 	if (has_room) {
 		MHD_suspend_connection(request->connection);
@@ -353,12 +359,12 @@ static void end(struct http_workers *workers)
 
 	workers->ends = true;
 	workers->share_running = SIZE_MAX;
-	for (i = 0; i < KINDS; i++)
-		workers->turns[i].maximum_running = SIZE_MAX;
+	for (i = 0; i < CLASSES; i++)
+		workers->classes[i].maximum_running = SIZE_MAX;
 	for (i = 0; i < SHARE_BUCKETS; i++)
 		for (share = workers->shares[i]; share;
 		     share = share->bucket_next)
-			take_turn(workers, share);
+			make_ready(workers, share);
 	(void)pthread_cond_broadcast(&workers->changed);
 }
 

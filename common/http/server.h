@@ -105,13 +105,13 @@ struct http_server_options {
  * for its peer is closed, so that there is always room for those who have a
  * key.
  *
- * The workers, which are started when a route is deferred, are shared out:
- * look- ups of keys and anonymous requests have at most half of them each,
- * authorised ones all but a quarter, and of these one owner (http_set_owner(),
- * or the client's address) a quarter. Within that, those whose requests wait
- * take turns, and one of them may have a quarter of the room to wait in. What
- * finds no room gets 503 with Retry-After; one that http_wait() has parked
- * always finds it, so that its number is bounded by maximum_connections alone.
+ * Workers are started when a route is deferred. They are shared out: look-ups
+ * of keys and anonymous requests have at most half of them each, authorised
+ * ones all but a quarter, and within these one owner (see http_set_owner(), or
+ * else the client's address) has at most a quarter. Owners are served round
+ * robin, and each has at most a quarter of the room to wait in. What finds no
+ * room gets 503 with Retry-After. A request that http_wait() parked always
+ * finds it: their number is bounded by maximum_connections alone.
  */
 int http_server_start(struct http_server **server,
                       const struct http_server_options *options,
