@@ -468,7 +468,8 @@ START_TEST(test_race)
 			                       10000);
 			ck_assert_msg(strstr(answer, " 200 ") != NULL,
 			              "seen %d, but: %s", seen[i], answer);
-			seen[i] = atoi(strstr(answer, "\r\n\r\n") + 4);
+			seen[i] = (int)strtol(strstr(answer, "\r\n\r\n") + 4,
+			                      NULL, 10);
 			running -= seen[i] == times;
 			(void)snprintf(request, sizeof(request),
 			               "GET /poll?after=%d HTTP/1.1\r\n" H
