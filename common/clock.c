@@ -1,6 +1,7 @@
 /* Clocks and the texts of times. */
 #include "common/clock.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,12 +9,15 @@
 
 #include "common/error.h"
 
+static _Atomic int64_t moved_ms;
+
 static int64_t read_clock(clockid_t which)
 {
 	struct timespec now;
 
 	(void)clock_gettime(which, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 +
+	       clock_moved_ms();
 }
 
 int64_t clock_wall_ms(void)
@@ -24,6 +28,16 @@ int64_t clock_wall_ms(void)
 int64_t clock_monotonic_ms(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+void clock_move_ms(int64_t ms)
+{
+	(void)atomic_fetch_add_explicit(&moved_ms, ms, memory_order_relaxed);
+}
+
+int64_t clock_moved_ms(void)
+{
+	return atomic_load_explicit(&moved_ms, memory_order_relaxed);
 }
 
 /* Splits into broken-down UTC and milliseconds, for times before 1970 too. */

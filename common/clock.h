@@ -14,6 +14,16 @@ int64_t clock_wall_ms(void);
 /* Milliseconds of a clock that never goes back. Any thread. */
 int64_t clock_monotonic_ms(void);
 
+/*
+ * Moves both clocks of this process on by ms. For tests, which call
+ * condition_move_clock_ms() so that threads that wait hear of it; the daemons
+ * never do. Any thread.
+ */
+void clock_move_ms(int64_t ms);
+
+/* By how much clock_move_ms() has moved them; 0 in the daemons. Any thread. */
+int64_t clock_moved_ms(void);
+
 /* Writes "2026-11-21T08:00:00.123Z" (RFC 3339 section 5.6); returns text. */
 char *clock_format_rfc3339(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]);
 

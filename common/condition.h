@@ -20,4 +20,18 @@ void condition_init(pthread_cond_t *condition);
 bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock,
                           int64_t until_ms);
 
+/*
+ * For tests, before there are threads: waits that begin from now on hear of
+ * condition_move_clock_ms(). The daemons never call it, and pay nothing.
+ */
+void condition_follow_clock(void);
+
+/*
+ * For tests: moves the clocks on by ms, as clock_move_ms() does, and makes
+ * every thread that waits look at them anew. Timers of libevent and of other
+ * libraries go by the system's clock as ever. Any thread that holds no lock
+ * with which another one waits.
+ */
+void condition_move_clock_ms(int64_t ms);
+
 #endif

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "common/condition.h"
+
 int suite_main(Suite *first, ...)
 {
 	SRunner *runner = srunner_create(first);
@@ -11,6 +13,7 @@ int suite_main(Suite *first, ...)
 	Suite *suite;
 	int failed;
 
+	condition_follow_clock();
 	va_start(more, first);
 	while ((suite = va_arg(more, Suite *)))
 		srunner_add_suite(runner, suite);

@@ -6,7 +6,8 @@
 
 /*
  * Runs the suites, ended by NULL, and returns main's exit status. CK_FORK and
- * the other variables of check apply. Prints check's closing line.
+ * the other variables of check apply. Prints check's closing line. Tests may
+ * move the clock by condition_move_clock_ms().
  */
 int suite_main(Suite *first, ...);
 
