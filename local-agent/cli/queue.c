@@ -8,7 +8,7 @@
 #include "common/clock.h"
 #include "local-agent/cli/cli.h"
 #include "local-agent/cli/queue-print.h"
-#include "local-agent/delivery/delivery.h"
+#include "local-agent/delivery/claim.h"
 #include "store/spool/spool.h"
 
 #define DEFAULT_LIMIT 50
@@ -239,7 +239,7 @@ static struct spool_change change_of(const struct work *work,
 	change.move.to = action->to;
 	change.move.now_ms = now_ms;
 	change.move.next_attempt_ms =
-	    work->next_hop ? DELIVERY_ELSEWHERE_MS : now_ms;
+	    work->next_hop ? CLAIM_ELSEWHERE_MS : now_ms;
 	change.move.by = "admin";
 	change.move.why = actor;
 	change.move.event = true;

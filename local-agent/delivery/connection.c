@@ -1,28 +1,49 @@
-/* The pool of sessions with the next hop. */
+/* The pool of sessions with next hops. */
+#include "local-agent/delivery/connection.h"
+
 #include <stdlib.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "local-agent/delivery/private.h"
+#include "common/metrics.h"
+#include "common/smtp/dialer.h"
 
-#define IDLE_MS        10000
-#define STORE_RETRY_MS 5000
+#define IDLE_MS 10000
+
+struct delivery_connection {
+	struct delivery_connection *next;
+	struct delivery_pool *pool;
+	struct smtp_dialer *dialer;
+	void *request; /* elsewhere: what it is opened for, until told */
+	struct loop_timer *idle;
+	int64_t sent; /* transactions */
+	bool ready, greeted, quitting;
+	bool elsewhere;
+};
+
+struct delivery_pool {
+	struct delivery_pool_options options;
+	struct delivery_connection *connections;
+	size_t count, connecting, elsewhere;
+	bool closing;
+	struct metric *connects;
+};
 
 static void unlink_connection(struct delivery_connection *connection)
 {
-	struct delivery_connection **link = &connection->delivery->connections;
+	struct delivery_pool *pool = connection->pool;
+	struct delivery_connection **link = &pool->connections;
 
 	while (*link != connection)
 		link = &(*link)->next;
 	*link = connection->next;
 	if (connection->elsewhere) {
-		connection->delivery->elsewhere_count--;
+		pool->elsewhere--;
 		return;
 	}
-	connection->delivery->connection_count--;
+	pool->count--;
 	if (!connection->greeted)
-		connection->delivery->connecting--;
+		pool->connecting--;
 }
 
 static void free_connection(struct delivery_connection *connection)
@@ -51,68 +72,74 @@ static void on_idle(void *argument)
 		quit(connection);
 }
 
-/* Begins the one parcel, and quits once that is over. */
-static void on_ready_elsewhere(struct delivery_connection *connection)
+/* Tells what became of the connection that was asked for. */
+static void answer(struct delivery_connection *connection, bool is_there,
+                   const char *why)
 {
-	struct parcel *parcel = connection->only;
+	const struct delivery_pool_options *options =
+	    &connection->pool->options;
+	void *request = connection->request;
 
-	connection->greeted = true;
-	connection->only = NULL;
-	if (parcel)
-		connection_send(connection, parcel);
-	else
-		quit(connection);
+	connection->request = NULL;
+	if (request)
+		options->elsewhere(options->context, request,
+		                   is_there ? connection : NULL, why);
 }
 
 static void on_ready(void *context)
 {
 	struct delivery_connection *connection = context;
-	struct delivery *delivery = connection->delivery;
-	int64_t limit =
-	    delivery->options.config->next_hop_messages_per_connection;
+	struct delivery_pool *pool = connection->pool;
+	const struct delivery_pool_options *options = &pool->options;
 
 	if (connection->elsewhere) {
-		on_ready_elsewhere(connection);
+		connection->greeted = true;
+		if (connection->request)
+			answer(connection, true, NULL);
+		else
+			quit(connection);
 		return;
 	}
 	if (!connection->greeted) {
 		connection->greeted = true;
-		delivery->connecting--;
-		delivery_reached(delivery);
+		pool->connecting--;
+		options->reached(options->context);
 	}
-	if (delivery->stopping || connection->sent >= limit) {
+	if (pool->closing ||
+	    connection->sent >=
+	        options->config->next_hop_messages_per_connection) {
 		quit(connection);
 		return;
 	}
 	connection->ready = true;
 	loop_timer_start(connection->idle, IDLE_MS);
-	delivery_pump(delivery);
+	options->changed(options->context);
 }
 
 static void on_closed(void *context, const char *why)
 {
 	struct delivery_connection *connection = context;
-	struct delivery *delivery = connection->delivery;
+	const struct delivery_pool_options *options =
+	    &connection->pool->options;
 	bool failed = !connection->greeted && !connection->quitting &&
 	              !connection->elsewhere;
-	struct parcel *only = connection->only;
+	void *request = connection->request;
 	char reason[200];
 
 	(void)snprintf(reason, sizeof(reason), "%s", why ? why : "closed");
 	log_debug("delivery", "connection closed: %s", reason);
-	connection->only = NULL;
 	free_connection(connection);
-	if (only)
-		parcel_defer(only, reason);
+	if (request)
+		options->elsewhere(options->context, request, NULL, reason);
 	if (failed)
-		delivery_unreached(delivery, reason);
-	delivery_pump(delivery);
+		options->unreached(options->context, reason);
+	options->changed(options->context);
 }
 
 static struct delivery_connection *connect_to(
-    struct delivery *delivery, const struct agent_endpoint *next_hop)
+    struct delivery_pool *pool, const struct agent_endpoint *next_hop)
 {
-	const struct agent_config *config = delivery->options.config;
+	const struct agent_config *config = pool->options.config;
 	struct delivery_connection *connection = mem_alloc(sizeof(*connection));
 	struct smtp_dialer_options options = {
 	    .address = next_hop->address,
@@ -125,47 +152,47 @@ static struct delivery_connection *connect_to(
 	    .context = connection,
 	};
 
-	connection->delivery = delivery;
-	connection->next = delivery->connections;
-	delivery->connections = connection;
-	metric_add(delivery->connects, 1);
+	connection->pool = pool;
+	connection->next = pool->connections;
+	pool->connections = connection;
+	metric_add(pool->connects, 1);
 	connection->idle =
-	    loop_timer_new(delivery->options.loop, on_idle, connection);
-	connection->dialer = smtp_dialer_new(delivery->options.loop, &options);
+	    loop_timer_new(pool->options.loop, on_idle, connection);
+	connection->dialer = smtp_dialer_new(pool->options.loop, &options);
 	return connection;
 }
 
-void connection_open(struct delivery *delivery)
+void connection_open(struct delivery_pool *pool)
 {
-	delivery->connection_count++;
-	delivery->connecting++;
-	(void)connect_to(delivery, &delivery->options.config->next_hop);
+	pool->count++;
+	pool->connecting++;
+	(void)connect_to(pool, &pool->options.config->next_hop);
 }
 
-void connection_open_elsewhere(struct delivery *delivery, struct parcel *parcel)
+int connection_open_elsewhere(struct delivery_pool *pool, const char *next_hop,
+                              void *request, struct error *err)
 {
-	struct agent_endpoint next_hop = {.address = NULL};
+	struct agent_endpoint endpoint = {.address = NULL};
 	struct delivery_connection *connection;
-	struct error err = {.text = ""};
-
 	/* It is numeric: nothing is asked of a name server here. */
-	if (config_parse_endpoint(parcel->next_hop, &next_hop.address,
-	                          &next_hop.port, &err)) {
-		parcel_defer(parcel, err.text);
-		return;
-	}
-	connection = connect_to(delivery, &next_hop);
+	int result = config_parse_endpoint(next_hop, &endpoint.address,
+	                                   &endpoint.port, err);
+
+	if (result)
+		return result;
+	connection = connect_to(pool, &endpoint);
 	connection->elsewhere = true;
-	connection->only = parcel;
-	delivery->elsewhere_count++;
-	free(next_hop.address);
+	connection->request = request;
+	pool->elsewhere++;
+	free(endpoint.address);
+	return 0;
 }
 
-struct delivery_connection *connection_find(struct delivery *delivery)
+struct delivery_connection *connection_find(struct delivery_pool *pool)
 {
 	struct delivery_connection *connection, *found = NULL;
 
-	for (connection = delivery->connections; connection;
+	for (connection = pool->connections; connection;
 	     connection = connection->next)
 		if (connection->ready &&
 		    (!found || connection->sent < found->sent))
@@ -173,55 +200,80 @@ struct delivery_connection *connection_find(struct delivery *delivery)
 	return found;
 }
 
-void connection_send(struct delivery_connection *connection,
-                     struct parcel *parcel)
+int connection_begin(struct delivery_connection *connection,
+                     const struct smtp_transaction *transaction)
 {
-	char id[ID_TEXT_SIZE];
+	bool was_ready = connection->ready;
 	int result;
 
 	connection->ready = false;
-	connection->parcel = parcel;
 	loop_timer_stop(connection->idle);
-	result = parcel_begin(parcel, connection);
-	if (result == 0) {
-		trouble_over(&connection->delivery->reading);
-		return;
-	}
-	connection->parcel = NULL;
-	connection->ready = !connection->elsewhere;
+	result = smtp_dialer_begin(connection->dialer, transaction);
+	if (result == 0)
+		return 0;
+	connection->ready = was_ready;
 	loop_timer_start(connection->idle, IDLE_MS);
+	connection_pass(connection);
+	return result;
+}
+
+void connection_pass(struct delivery_connection *connection)
+{
 	if (connection->elsewhere)
 		quit(connection);
-	if (trouble_is_passing(result)) {
-		/* The message is not to blame: no try is counted. */
-		trouble_note(&connection->delivery->reading, result,
-		             "delivery cannot begin", "no body to read");
-		parcel_postpone(parcel, clock_wall_ms() + STORE_RETRY_MS,
-		                "the store was away");
-		return;
-	}
-	log_error(id_format(&parcel->message.id, id),
-	          "delivery cannot begin: %s", error_name(result));
-	parcel_defer(parcel, "the message could not be read or addressed");
 }
 
 void connection_release(struct delivery_connection *connection)
 {
-	connection->parcel = NULL;
 	connection->sent++;
 }
 
-void connections_close(struct delivery *delivery, bool cut)
+bool connection_was_used(const struct delivery_connection *connection)
+{
+	return connection->sent > 0;
+}
+
+size_t delivery_pool_count(const struct delivery_pool *pool)
+{
+	return pool->count;
+}
+
+size_t delivery_pool_connecting(const struct delivery_pool *pool)
+{
+	return pool->connecting;
+}
+
+size_t delivery_pool_elsewhere(const struct delivery_pool *pool)
+{
+	return pool->elsewhere;
+}
+
+struct delivery_pool *delivery_pool_new(
+    const struct delivery_pool_options *options)
+{
+	struct delivery_pool *pool = mem_alloc(sizeof(*pool));
+
+	pool->options = *options;
+	pool->connects =
+	    metric_counter("turing_agent_delivery_connections_total", "",
+	                   "Connections opened to the next hop");
+	return pool;
+}
+
+void delivery_pool_free(struct delivery_pool *pool)
+{
+	free(pool);
+}
+
+void delivery_pool_close(struct delivery_pool *pool, bool cut)
 {
 	struct delivery_connection *connection, *next;
 
-	for (connection = delivery->connections; connection;
-	     connection = next) {
+	pool->closing = true;
+	for (connection = pool->connections; connection; connection = next) {
 		next = connection->next;
-		if (connection->only) {
-			parcel_postpone(connection->only, clock_wall_ms(),
-			                "the agent was stopped");
-			connection->only = NULL;
+		if (connection->request) {
+			answer(connection, false, NULL);
 			quit(connection);
 		}
 		if (cut)

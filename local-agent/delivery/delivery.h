@@ -26,12 +26,6 @@
 
 struct delivery;
 
-/*
- * When mail is due that an admin sends to another next hop: before all other
- * mail, and while the configured next hop is away it alone is claimed.
- */
-#define DELIVERY_ELSEWHERE_MS 1
-
 struct delivery_options {
 	const struct agent_config *config;
 	struct spool *spool;

@@ -1,5 +1,6 @@
-/* The claims on what waits or is under way, prolonged until each has its
- * outcome. */
+/* Claims on mail that is being delivered, and how they are prolonged. */
+#include "local-agent/delivery/lease.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,96 +8,103 @@
 #include "common/crypto.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "local-agent/delivery/private.h"
+#include "common/metrics.h"
 
-#define CHANGES_MAXIMUM 512 /* of one request, but one parcel at least */
+#define CHANGES_MAXIMUM 512 /* of one request, but one lease at least */
+#define BUCKETS         1024
 
 /* Claims that are being prolonged, all with one commit. */
 struct renewal {
 	struct writer_request request; /* first */
-	struct delivery *delivery;
+	struct leases *leases;
 	int64_t until_ms;
 	struct spool_change *changes;
 	size_t count, capacity;
 	bool more; /* others are to be prolonged too */
 };
 
+struct leases {
+	struct leases_options options;
+	struct lease *buckets[BUCKETS]; /* by message */
+	struct loop_timer *timer;
+	struct renewal *renewing; /* with the writer, or NULL */
+	struct metric *lost;
+};
+
 /* --- what is kept ------------------------------------------------------- */
 
-static struct parcel **bucket_of(struct delivery *delivery, const struct id *id)
+static size_t bucket_of(const struct id *id)
 {
-	uint64_t hash = crypto_table_hash(0, id->bytes, sizeof(id->bytes));
-
-	return &delivery->kept[hash % DELIVERY_BUCKETS];
+	return crypto_table_hash(0, id->bytes, sizeof(id->bytes)) % BUCKETS;
 }
 
-void lease_keep(struct parcel *parcel)
+void lease_keep(struct leases *leases, struct lease *lease)
 {
-	struct parcel **bucket =
-	    bucket_of(parcel->delivery, &parcel->message.id);
+	struct lease **bucket = &leases->buckets[bucket_of(&lease->message)];
 
-	parcel->next_kept = *bucket;
-	*bucket = parcel;
-	parcel->kept = true;
+	lease->next = *bucket;
+	*bucket = lease;
+	lease->kept = true;
 }
 
-void lease_drop(struct parcel *parcel)
+void lease_drop(struct leases *leases, struct lease *lease)
 {
-	struct parcel **link;
+	struct lease **link;
 
-	if (!parcel->kept)
+	if (!lease->kept)
 		return;
-	link = bucket_of(parcel->delivery, &parcel->message.id);
-	while (*link != parcel)
-		link = &(*link)->next_kept;
-	*link = parcel->next_kept;
-	parcel->kept = false;
+	link = &leases->buckets[bucket_of(&lease->message)];
+	while (*link != lease)
+		link = &(*link)->next;
+	*link = lease->next;
+	lease->kept = false;
 }
 
-/* The parcel that has this recipient, or NULL. */
-static struct parcel *find(struct delivery *delivery, const struct id *id,
-                           size_t recipient)
+/* The lease that has this recipient, with its place in it, or NULL. */
+static struct lease *find(const struct leases *leases, const struct id *id,
+                          size_t recipient, size_t *place)
 {
-	struct parcel *parcel = *bucket_of(delivery, id);
+	struct lease *lease = leases->buckets[bucket_of(id)];
 
-	for (; parcel; parcel = parcel->next_kept) {
-		if (!id_equal(&parcel->message.id, id))
+	for (; lease; lease = lease->next) {
+		if (!id_equal(&lease->message, id))
 			continue;
-		for (size_t i = 0; i < parcel->count; i++)
-			if (parcel->indices[i] == recipient)
-				return parcel;
+		for (*place = 0; *place < lease->count; ++*place)
+			if (lease->recipients[*place] == recipient)
+				return lease;
 	}
 	return NULL;
 }
 
-void lease_skip_kept(struct delivery *delivery, struct spool_message *message)
+void lease_skip_kept(const struct leases *leases, struct spool_message *message)
 {
+	size_t place;
+
 	for (size_t i = 0; i < message->recipient_count; i++)
-		if (find(delivery, &message->id, i))
+		if (find(leases, &message->id, i, &place))
 			message->recipients[i].lease_owner[0] = '\0';
 }
 
-static int64_t lease_ms(const struct delivery *delivery)
+static int64_t length_ms(const struct leases *leases)
 {
-	return delivery->options.config->queue_lease_ms;
+	return leases->options.config->queue_lease_ms;
 }
 
-static int64_t left_ms(const struct parcel *parcel)
+static int64_t left_ms(const struct lease *lease)
 {
-	return parcel->lease_until_ms - clock_wall_ms();
+	return lease->until_ms - clock_wall_ms();
 }
 
-bool lease_is_safe(const struct parcel *parcel)
+bool lease_is_safe(const struct leases *leases, const struct lease *lease)
 {
-	return !parcel->lost &&
-	       left_ms(parcel) > lease_ms(parcel->delivery) / 3;
+	return !lease->lost && left_ms(lease) > length_ms(leases) / 3;
 }
 
 /* --- prolonging --------------------------------------------------------- */
 
-static void add_parcel(struct renewal *renewal, const struct parcel *parcel)
+static void add_lease(struct renewal *renewal, const struct lease *lease)
 {
-	for (size_t i = 0; i < parcel->count; i++) {
+	for (size_t i = 0; i < lease->count; i++) {
 		struct spool_change *change;
 
 		renewal->changes =
@@ -104,10 +112,10 @@ static void add_parcel(struct renewal *renewal, const struct parcel *parcel)
 		             &renewal->capacity, sizeof(*change));
 		change = &renewal->changes[renewal->count++];
 		change->kind = SPOOL_RENEW;
-		change->renew.id = parcel->message.id;
-		change->renew.recipient = parcel->indices[i];
+		change->renew.id = lease->message;
+		change->renew.recipient = lease->recipients[i];
 		change->renew.lease_owner =
-		    parcel->delivery->options.config->agent_name;
+		    renewal->leases->options.config->agent_name;
 		change->renew.until_ms = renewal->until_ms;
 	}
 }
@@ -115,63 +123,64 @@ static void add_parcel(struct renewal *renewal, const struct parcel *parcel)
 /* Those that have lost a third of their time, as many as go together. */
 static void collect(struct renewal *renewal)
 {
-	struct delivery *delivery = renewal->delivery;
-	int64_t enough_ms = lease_ms(delivery) / 3 * 2;
+	struct leases *leases = renewal->leases;
+	int64_t enough_ms = length_ms(leases) / 3 * 2;
 
-	for (size_t i = 0; i < DELIVERY_BUCKETS; i++) {
-		const struct parcel *parcel = delivery->kept[i];
+	for (size_t i = 0; i < BUCKETS; i++) {
+		const struct lease *lease = leases->buckets[i];
 
-		for (; parcel; parcel = parcel->next_kept) {
-			if (parcel->lost || left_ms(parcel) > enough_ms)
+		for (; lease; lease = lease->next) {
+			if (lease->lost || left_ms(lease) > enough_ms)
 				continue;
 			renewal->more =
 			    renewal->count &&
-			    renewal->count + parcel->count > CHANGES_MAXIMUM;
+			    renewal->count + lease->count > CHANGES_MAXIMUM;
 			if (renewal->more)
 				return;
-			add_parcel(renewal, parcel);
+			add_lease(renewal, lease);
 		}
 	}
 }
 
 /*
- * What is lost is not begun; what is under way goes on, for it may be at its
- * end. A claim that ended because its outcome was recorded is not lost.
+ * A message whose lease was lost is not started; one in transmission is
+ * finished, because the next hop may have accepted it. A claim that ended
+ * because its outcome was recorded is not lost.
  */
-static void note_loss(struct parcel *parcel, size_t recipient)
+static void note_loss(struct leases *leases, struct lease *lease, size_t place)
 {
 	char id[ID_TEXT_SIZE];
 
-	if (parcel->settling)
+	if (lease->settling)
 		return;
-	parcel->lost = true;
-	metric_add(parcel->delivery->lost, 1);
-	log_warning(id_format(&parcel->message.id, id),
+	lease->lost = true;
+	metric_add(leases->lost, 1);
+	log_warning(id_format(&lease->message, id),
 	            "the claim on <%s> ended and is not ours any more",
-	            parcel->message.recipients[recipient].address);
+	            lease->addresses[place]);
 }
 
 static void note_renewed(struct renewal *renewal)
 {
 	for (size_t i = 0; i < renewal->count; i++) {
 		const struct spool_change *change = &renewal->changes[i];
-		struct parcel *parcel =
-		    find(renewal->delivery, &change->renew.id,
-		         change->renew.recipient);
+		size_t place;
+		struct lease *lease = find(renewal->leases, &change->renew.id,
+		                           change->renew.recipient, &place);
 
-		if (!parcel)
+		if (!lease)
 			continue;
 		if (change->result == ERR_CONFLICT ||
 		    change->result == ERR_NOT_FOUND)
-			note_loss(parcel, change->renew.recipient);
+			note_loss(renewal->leases, lease, place);
 		else if (change->result == 0)
-			parcel->lease_until_ms = renewal->until_ms;
+			lease->until_ms = renewal->until_ms;
 	}
 }
 
 static void free_renewal(struct renewal *renewal)
 {
-	renewal->delivery->renewing = NULL;
+	renewal->leases->renewing = NULL;
 	free(renewal->changes);
 	free(renewal);
 }
@@ -180,55 +189,70 @@ static void free_renewal(struct renewal *renewal)
 static void on_renewed(struct writer_request *request, int result)
 {
 	struct renewal *renewal = (struct renewal *)request;
-	struct delivery *delivery = renewal->delivery;
+	struct leases *leases = renewal->leases;
 
 	if (result == 0)
 		note_renewed(renewal);
-	if (delivery->renewal && result == 0 && renewal->more)
-		loop_timer_start(delivery->renewal, 0);
+	if (leases->timer && result == 0 && renewal->more)
+		loop_timer_start(leases->timer, 0);
 	free_renewal(renewal);
-	delivery_pump(delivery);
+	leases->options.renewed(leases->options.context);
 }
 
 static void submit(struct renewal *renewal)
 {
-	struct delivery *delivery = renewal->delivery;
+	struct leases *leases = renewal->leases;
 
-	renewal->request =
-	    (struct writer_request){.changes = renewal->changes,
-	                            .count = renewal->count,
-	                            .loop = delivery->options.loop,
-	                            .done = on_renewed};
-	delivery->renewing = renewal;
+	renewal->request = (struct writer_request){.changes = renewal->changes,
+	                                           .count = renewal->count,
+	                                           .loop = leases->options.loop,
+	                                           .done = on_renewed};
+	leases->renewing = renewal;
 	if (!renewal->count ||
-	    writer_submit(delivery->options.writer, &renewal->request))
+	    writer_submit(leases->options.writer, &renewal->request))
 		free_renewal(renewal);
 }
 
-static void on_renewal(void *argument)
+static void on_timer(void *argument)
 {
-	struct delivery *delivery = argument;
+	struct leases *leases = argument;
 	struct renewal *renewal;
 
-	loop_timer_start(delivery->renewal, lease_ms(delivery) / 6);
-	if (delivery->renewing)
+	loop_timer_start(leases->timer, length_ms(leases) / 6);
+	if (leases->renewing)
 		return;
 	renewal = mem_alloc(sizeof(*renewal));
-	renewal->delivery = delivery;
-	renewal->until_ms = clock_wall_ms() + lease_ms(delivery);
+	renewal->leases = leases;
+	renewal->until_ms = clock_wall_ms() + length_ms(leases);
 	collect(renewal);
 	submit(renewal);
 }
 
-void lease_start(struct delivery *delivery)
+struct leases *leases_new(const struct leases_options *options)
 {
-	delivery->renewal =
-	    loop_timer_new(delivery->options.loop, on_renewal, delivery);
-	loop_timer_start(delivery->renewal, lease_ms(delivery) / 6);
+	struct leases *leases = mem_alloc(sizeof(*leases));
+
+	leases->options = *options;
+	leases->lost = metric_counter(
+	    "turing_agent_delivery_claims_lost_total", "",
+	    "Recipients that another agent claimed while they were ours: a "
+	    "duplicate is possible");
+	return leases;
 }
 
-void lease_stop(struct delivery *delivery)
+void leases_free(struct leases *leases)
 {
-	loop_timer_free(delivery->renewal);
-	delivery->renewal = NULL;
+	free(leases);
+}
+
+void leases_start(struct leases *leases)
+{
+	leases->timer = loop_timer_new(leases->options.loop, on_timer, leases);
+	loop_timer_start(leases->timer, length_ms(leases) / 6);
+}
+
+void leases_stop(struct leases *leases)
+{
+	loop_timer_free(leases->timer);
+	leases->timer = NULL;
 }

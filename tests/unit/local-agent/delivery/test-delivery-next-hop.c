@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "local-agent/delivery/claim.h"
 #include "tests/support/http-peer.h"
 #include "tests/support/smtp-script.h"
 #include "tests/unit/local-agent/delivery/delivery-hop.h"
@@ -19,7 +20,7 @@ static struct id add_elsewhere(size_t count, uint16_t port)
 
 	free(message.recipients[0].next_hop);
 	message.recipients[0].next_hop = mem_format("127.0.0.1:%u", port);
-	message.recipients[0].next_attempt_ms = DELIVERY_ELSEWHERE_MS;
+	message.recipients[0].next_attempt_ms = CLAIM_ELSEWHERE_MS;
 	ck_assert_int_eq(
 	    fixture_commit(&store, fixture_add_change(&message, "body\r\n", 6)),
 	    0);
