@@ -156,6 +156,11 @@ static enum http_admission authorise(struct http_request *request,
 		return admission;
 	request->must_close = true; /* with the answer, if there is one */
 	admission = server->authorise(request, may_block, server->context);
+	if (admission == HTTP_UNDECIDED && may_block) {
+		http_reply_problem(request, 500, "no-answer",
+		                   "The server has no answer.");
+		admission = HTTP_REFUSED;
+	}
 	if (admission != HTTP_REFUSED)
 		request->must_close = false;
 	return admission;

@@ -36,8 +36,8 @@ enum http_admission {
  * and http_client_address() tell of it. One that it refuses it has answered by
  * one of http_reply*(). Called on an event thread with may_block false; where
  * it returned HTTP_UNDECIDED, having answered nothing, it is called once more
- * on a worker with may_block true, and must decide then. A server without
- * workers calls it with may_block true on the event thread.
+ * on a worker with may_block true, and must decide then: else 500 is answered.
+ * A server without workers calls it with may_block true on the event thread.
  */
 typedef enum http_admission (*http_authorise)(struct http_request *request,
                                               bool may_block, void *context);

@@ -141,7 +141,8 @@ static void poll_value(struct http_request *request, void *context)
 
 /*
  * A key that begins with "?" is looked up, by standing still under it; one
- * with "!" in it is refused. Without a key all is anonymous.
+ * with "!" in it is refused, one with "#" never decided on. Without a key all
+ * is anonymous.
  */
 static enum http_admission admit(struct http_request *request, bool may_block,
                                  void *context)
@@ -156,6 +157,8 @@ static enum http_admission admit(struct http_request *request, bool may_block,
 			return HTTP_UNDECIDED;
 		stand(key);
 	}
+	if (strchr(key, '#'))
+		return HTTP_UNDECIDED;
 	if (strchr(key, '!')) {
 		http_reply_problem(request, 401, "unauthorized", "No.");
 		return HTTP_REFUSED;
@@ -517,6 +520,7 @@ static const struct {
     {"?bad!", "Transfer-Encoding: chunked\r\n", "", " 401 ", true},
     {"?bad!", "Content-Length: 3\r\nExpect: 100-continue\r\n", "", " 401 ",
      true},
+    {"?mute#", "Content-Length: 3\r\n", "", " 500 ", true},
     {"?good", "Content-Length: 900000000\r\n", "", " 413 ", true},
 };
 
