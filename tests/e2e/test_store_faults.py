@@ -30,7 +30,8 @@ FRIENDS = "friend.example"
 @pytest.fixture(scope="module")
 def server():
     """A server that may be hurt."""
-    with stores.server_module().MongodbServer(private=True) as running:
+    with stores.server_module().MongodbServer(private=True,
+                                              members=1) as running:
         yield running
 
 

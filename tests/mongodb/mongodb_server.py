@@ -317,7 +317,8 @@ class MongodbServer:
         self.after_initiation(hosts)
         self.wait_writable()
         self.version = self.client().server_info()["version"]
-        self.name = f"MongoDB {self.version} ({self.members} members)"
+        self.name = f"MongoDB {self.version} ({self.members} member" + \
+            ("s)" if self.members > 1 else ")")
 
     def more_arguments(self):
         """What else each mongod is started with."""

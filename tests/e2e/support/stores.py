@@ -163,9 +163,11 @@ def server_module():
 
 
 def shared_server():
-    """The server of this run of the tests; started when first wanted."""
+    """The server of this run of the tests; started when first wanted. One
+    member: three take three times its processor time, and what they add is
+    asked by the tests of elections and of the stores themselves."""
     if not SERVERS:
-        SERVERS.append(server_module().MongodbServer().start())
+        SERVERS.append(server_module().MongodbServer(members=1).start())
         atexit.register(SERVERS[0].stop)
         print(f"mongodb: {SERVERS[0].name}", file=sys.__stderr__)
     return SERVERS[0]
