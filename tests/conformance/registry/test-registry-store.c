@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 
 #include "common/clock.h"
 #include "tests/conformance/registry/fixture.h"
+#include "tests/support/await.h"
 
 START_TEST(data_stays_when_closed)
 {
@@ -227,11 +229,15 @@ struct watcher {
 	int result;
 };
 
+/* How many of them were started. */
+static atomic_int watching;
+
 static void *watch(void *context)
 {
 	struct watcher *watcher = context;
 	int64_t start = clock_monotonic_ms();
 
+	watching++;
 	watcher->result =
 	    registry_watch(watcher->registry, &watcher->version, 20000, NULL);
 	watcher->took_ms = clock_monotonic_ms() - start;
@@ -242,6 +248,7 @@ static void start_watchers(struct watcher watchers[RACERS])
 {
 	int64_t version = 0;
 
+	watching = 0;
 	ok(registry_watch(registry, &version, 0, E));
 	for (int i = 0; i < RACERS; i++) {
 		watchers[i].registry = registry;
@@ -250,7 +257,7 @@ static void start_watchers(struct watcher watchers[RACERS])
 		                                watch, &watchers[i]),
 		                 0);
 	}
-	(void)usleep(50000);
+	await(watching == RACERS);
 }
 
 static void join_watchers(struct watcher watchers[RACERS], bool changed)

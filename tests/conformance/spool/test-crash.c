@@ -139,6 +139,7 @@ static void run_and_kill(struct list *list)
 	(void)close(ends[1]);
 	ready.fd = ends[0];
 	ck_assert_int_eq(poll(&ready, 1, 20000), 1);
+	/* At any moment: that is what is tested. */
 	(void)usleep(random_below(150000));
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);

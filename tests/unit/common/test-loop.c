@@ -3,10 +3,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/loop.h"
+#include "tests/support/await.h"
 #include "tests/support/suite.h"
 
 static struct loop *loop;
@@ -146,12 +146,9 @@ static void free_timers(void *argument)
 START_TEST(test_timers)
 {
 	int64_t begin = clock_monotonic_ms();
-	int i;
 
 	loop_post(loop, start_timers, NULL);
-	for (i = 0; i < 1500 && count < 3; i++)
-		usleep(10000);
-	usleep(50000);
+	await(count >= 3);
 	loop_post(loop, free_timers, NULL);
 	stop();
 	ck_assert_int_eq(fired[0], 2);

@@ -1,5 +1,6 @@
 /* Requests that wait: woken, timed out, stopped, and never lost a wake. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "common/http/server.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "tests/support/await.h"
 #include "tests/support/http-peer.h"
 #include "tests/support/suite.h"
 
@@ -66,11 +68,17 @@ static void wait_forever(struct http_request *request, void *context)
 	          http_request_start_ms(request) + 100);
 }
 
+static int64_t count_waiting(void)
+{
+	return metric_value(metric_gauge("turing_http_waiting", "", ""));
+}
+
+/* Is busy until the stop has ended every wait. */
 static void slow(struct http_request *request, void *context)
 {
 	(void)context;
 	calls++;
-	usleep(300000);
+	await(count_waiting() == 0);
 	http_reply(request, 200, "text/plain", "slow", 4);
 }
 
@@ -143,18 +151,9 @@ static void expect(int fd, const char *status, int timeout_ms)
 	              answer);
 }
 
-static int64_t count_waiting(void)
-{
-	return metric_value(metric_gauge("turing_http_waiting", "", ""));
-}
-
 static void await_waiting(int64_t count)
 {
-	int i;
-
-	for (i = 0; i < 500 && count_waiting() != count; i++)
-		usleep(10000);
-	ck_assert_int_eq(count_waiting(), count);
+	await(count_waiting() == count);
 }
 
 START_TEST(test_wake)
@@ -191,8 +190,7 @@ START_TEST(test_idle_wakes)
 	for (i = 1; i <= 3; i++) {
 		await_waiting(1);
 		http_wake(server, "k");
-		while (calls < i + 1)
-			usleep(1000);
+		await(calls >= i + 1);
 	}
 	expect(fd, " 204 ", 2000);
 	ck_assert_int_ge(clock_monotonic_ms() - begin, 390);
@@ -298,7 +296,7 @@ static void *raise_value(void *argument)
 		http_wake(server, i % 2 ? "k" : "elsewhere");
 		http_wake(server, "k");
 		if (i % 16 == 0)
-			usleep(200);
+			(void)sched_yield();
 	}
 	return NULL;
 }
@@ -364,7 +362,7 @@ START_TEST(test_peer_leaves)
 
 	for (i = 0; i < 20; i++)
 		(void)close(ask("/poll?wait=200"));
-	usleep(100000);
+	await(calls >= 20);
 	value = 1;
 	http_wake(server, "k");
 	await_waiting(0);
@@ -374,14 +372,14 @@ END_TEST
 
 START_TEST(test_stop)
 {
-	int fds[50], i, busy = ask("/slow");
+	int fds[50], i, busy;
 	int64_t begin;
 
 	for (i = 0; i < 50; i++)
 		fds[i] = ask("/poll?wait=30000");
 	await_waiting(50);
-	while (calls < 51)
-		usleep(1000);
+	busy = ask("/slow");
+	await(calls >= 51);
 	begin = clock_monotonic_ms();
 	stop();
 	ck_assert_int_lt(clock_monotonic_ms() - begin, 2000);

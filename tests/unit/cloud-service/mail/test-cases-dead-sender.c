@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cloud-service/mail/bounce.h"
 #include "cloud-service/decide/settle.h"
 #include "cloud-service/challenge/gate.h"
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
 #include "tests/support/cases.h"
 #include "tests/support/cloud-fixture.h"
@@ -117,7 +117,7 @@ static void mark_and_write(const struct id *challenge, const char *sender)
 	ck_assert(is_dead(sender));
 	buffer_release(&mail);
 	/* The next mail comes later than the mark. */
-	(void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+	condition_move_clock_ms(2);
 	again = write_to(&fixture.tenant, sender);
 	registry_message_release(&again);
 }

@@ -9,7 +9,9 @@
 #include "cloud-service/decide/settle.h"
 #include "cloud-service/mail/smarthost.h"
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
+#include "tests/support/await.h"
 #include "tests/support/cloud-fixture.h"
 #include "tests/support/smtp-script.h"
 #include "tests/support/suite.h"
@@ -205,11 +207,17 @@ static size_t claim(const char *owner, int64_t lease_ms, struct id *id)
 	return count;
 }
 
-static void pause_ms(long milliseconds)
-{
-	struct timespec pause = {.tv_nsec = milliseconds * 1000000};
+#define LEASE_MS 40000
 
-	nanosleep(&pause, NULL);
+/* Whether the challenge's mail is claimed for LEASE_MS and no shorter. */
+static bool is_claimed_anew(void)
+{
+	struct registry_challenge challenge =
+	    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+	int64_t left_ms = challenge.mail_lease_ms - clock_wall_ms();
+
+	registry_challenge_release(&challenge);
+	return left_ms > LEASE_MS - LEASE_MS / 3;
 }
 
 /* What is kept stays one's own beyond the lease, what is dropped does not. */
@@ -222,18 +230,19 @@ START_TEST(leases_are_prolonged)
 
 	cloud_fixture_open(&fixture, NULL);
 	challenge_person();
-	ck_assert_uint_eq(claim("one", 400, &lease.challenge), 1);
-	leases = start_leases(400);
+	ck_assert_uint_eq(claim("one", LEASE_MS, &lease.challenge), 1);
+	leases = start_leases(LEASE_MS);
 	ck_assert(mail_leases_keep(leases, &lost));
 	ck_assert(mail_leases_keep(leases, &lease));
 	for (int i = 0; i < 8; i++) {
-		pause_ms(100);
-		ck_assert_uint_eq(claim("two", 400, &id), 0);
+		condition_move_clock_ms(LEASE_MS / 2);
+		await(is_claimed_anew());
+		ck_assert_uint_eq(claim("two", LEASE_MS, &id), 0);
 	}
 	mail_leases_drop(leases, &lease);
 	mail_leases_drop(leases, &lost);
-	pause_ms(500);
-	ck_assert_uint_eq(claim("two", 400, &id), 1);
+	condition_move_clock_ms(LEASE_MS + 1);
+	ck_assert_uint_eq(claim("two", LEASE_MS, &id), 1);
 	ck_assert(id_equal(&id, &lease.challenge));
 	mail_leases_stop(leases);
 	cloud_fixture_close(&fixture);
@@ -296,8 +305,9 @@ START_TEST(no_mail_for_what_another_solution_releases)
 	solved = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_SOLVED);
 	ck_assert_msg(!settle_challenge(fixture.cloud.settler, &solved, &err),
 	              "%s", err.text);
-	while (clock_wall_ms() <= second.mail_next_ms)
-		pause_ms(50);
+	if (clock_wall_ms() <= second.mail_next_ms)
+		condition_move_clock_ms(second.mail_next_ms + 1 -
+		                        clock_wall_ms());
 	ck_assert(step(smarthost, leases));
 	registry_challenge_release(&second);
 	second = cloud_fixture_challenge(&fixture, CHALLENGE_STATE_EXPIRED);
@@ -362,30 +372,28 @@ START_TEST(backoff_doubles_up_to_its_limit)
 END_TEST
 
 /* The threads send it without being asked twice, and stop. */
+static bool is_sent(void)
+{
+	struct registry_challenge challenge =
+	    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
+	bool sent = challenge.mail == MAIL_STATE_SENT;
+
+	registry_challenge_release(&challenge);
+	return sent;
+}
+
 START_TEST(threads_send)
 {
 	struct smtp_script *script = smtp_script_start(rows[0].steps);
 	struct smtp_script_report report;
 	struct error err = {0};
-	int i;
 
 	open_with(script, 8);
 	ck_assert_int_eq(mail_worker_start(&fixture.cloud.mail_worker,
 	                                   fixture.cloud.mail_options, &err),
 	                 0);
 	challenge_person();
-	for (i = 0; i < 100; i++) {
-		struct timespec pause = {.tv_nsec = 20000000};
-		struct registry_challenge challenge =
-		    cloud_fixture_challenge(&fixture, CHALLENGE_STATE_OPEN);
-		bool sent = challenge.mail == MAIL_STATE_SENT;
-
-		registry_challenge_release(&challenge);
-		if (sent)
-			break;
-		nanosleep(&pause, NULL);
-	}
-	ck_assert_int_lt(i, 100);
+	await(is_sent());
 	smtp_script_stop(script, &report);
 	ck_assert(report.message_whole);
 	cloud_fixture_close(&fixture);

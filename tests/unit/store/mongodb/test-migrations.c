@@ -3,6 +3,7 @@
  * newer, damaged, and several processes that begin at once.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "store/mongodb/db.h"
 #include "store/registry/registry.h"
 #include "store/spool/spool.h"
+#include "tests/support/await.h"
 #include "tests/support/mongodb-fixture.h"
 #include "tests/support/spool-fixture.h"
 #include "tests/support/suite.h"
@@ -323,6 +325,9 @@ static int make(int step)
 	return 0;
 }
 
+/* How many threads have begun. */
+static atomic_int begun;
+
 static int step_0(struct mongodb_db *to, struct error *err)
 {
 	(void)to;
@@ -334,7 +339,8 @@ static int step_1(struct mongodb_db *to, struct error *err)
 {
 	(void)to;
 	(void)err;
-	(void)usleep(5000);
+	/* No thread is through before each of them has begun. */
+	await(begun >= RACERS);
 	return make(1);
 }
 
@@ -352,6 +358,7 @@ static void *migrate(void *context)
 {
 	struct error err = {.text = ""};
 
+	begun++;
 	must(mongodb_migrate(db, "registry", steps, 3, &err), &err);
 	return context;
 }

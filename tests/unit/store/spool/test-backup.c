@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "tests/support/await.h"
 #include "tests/support/fault-vfs.h"
 #include "tests/support/remove-tree.h"
 #include "tests/support/spool-fixture.h"
@@ -169,8 +170,10 @@ static void hold_up(void *context, const char *what, int64_t done,
 	(void)done;
 	(void)total;
 	if (strcmp(what, "pages") == 0 && *times > 0) {
+		size_t more = acked_count() + 4;
+
 		(*times)--;
-		(void)usleep(20000);
+		await(acked_count() >= more);
 	}
 }
 
@@ -186,8 +189,7 @@ START_TEST(beside_writers_nothing_is_missing)
 	(void)pthread_mutex_init(&crowd.lock, NULL);
 	for (size_t i = 0; i < WRITERS; i++)
 		ck_assert(!pthread_create(&writers[i], NULL, write_on, NULL));
-	while (acked_count() < HEAD_START)
-		(void)usleep(1000);
+	await(acked_count() >= HEAD_START);
 	for (int round = 0; round < ROUNDS; round++) {
 		size_t acked = acked_count();
 		struct error err = {.text = ""};
