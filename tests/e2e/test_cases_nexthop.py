@@ -2,7 +2,6 @@
 cases, and what stands beside them."""
 import email
 import email.policy
-import time
 
 import pytest
 
@@ -258,9 +257,8 @@ def test_goodbye_in_a_used_session(place, case):
     try:
         for address in addresses:
             assert stack.send(sender, address)[0] == 250
-            time.sleep(0.2)
-        wait_for(lambda: all(hop.copies(a) == 1 for a in addresses), 5,
-                 "all are delivered without a delay")
+            wait_for(lambda a=address: hop.copies(a) == 1, 20,
+                     f"{address} is delivered before the next one")
         wait_for(lambda: [r["attempts"]
                           for m in stack.queue("--sender", sender)
                           for r in m["recipients"]] == [1] * 8, 5,
@@ -307,7 +305,9 @@ def test_loop():
             return [m for m in stack.queue("--state", "failed")
                     if m["recipients"][0]["kept_until"]]
         message = wait_for(kept, 30, "the loop is found")[0]
-        time.sleep(2)
+        wait_for(lambda: {r["state"] for m in stack.queue()
+                          for r in m["recipients"]}
+                 <= {"delivered", "failed"}, 20, "all has come to its end")
         assert not hop.turn(), "it goes round no more"
         assert len(hop.taken) <= 4
         assert message["body_present"]
