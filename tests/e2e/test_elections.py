@@ -22,7 +22,8 @@ HEALED_SECONDS = 30
 
 @pytest.fixture(scope="module", name="server")
 def replica_set():
-    with stores.server_module().MongodbServer("mongod") as running:
+    with stores.server_module().MongodbServer(
+            "mongod", election_ms=2000) as running:
         yield running
 
 

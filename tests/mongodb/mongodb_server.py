@@ -185,14 +185,18 @@ def _start(processes):
 
 class MongodbServer:
     """See the top of this file. kind, private and members as told there;
-    folder is where data go (a temporary one by default)."""
+    folder is where data go (a temporary one by default). election_ms is how
+    long a primary may be silent until the others elect one: a busy machine is
+    to make them do so only where elections are tested."""
 
-    def __init__(self, kind=None, private=False, members=3, folder=None):
+    def __init__(self, kind=None, private=False, members=3, folder=None,
+                 election_ms=30000):
         self.kind = kind or choose_kind(private)
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind {self.kind}")
         self.members = members if self.kind == "mongod" else 1
         self.folder = folder
+        self.election_ms = election_ms
         self.uri = ""
         self.version = ""
         self.name = ""
@@ -316,6 +320,11 @@ class MongodbServer:
         self._initiate(hosts)
         self.after_initiation(hosts)
         self.wait_writable()
+        with self.client() as client:
+            config = client.admin.command("replSetGetConfig")["config"]
+            config["version"] += 1
+            config["settings"]["electionTimeoutMillis"] = self.election_ms
+            client.admin.command("replSetReconfig", config)
         self.version = self.client().server_info()["version"]
         self.name = f"MongoDB {self.version} ({self.members} member" + \
             ("s)" if self.members > 1 else ")")
@@ -329,6 +338,7 @@ class MongodbServer:
 
     def _initiate(self, hosts):
         config = {"_id": "turing", "version": 1,
+                  # The first one is to come soon.
                   "settings": {"electionTimeoutMillis": 2000,
                                "heartbeatIntervalMillis": 500},
                   "members": [{"_id": i, "host": host}
