@@ -29,13 +29,9 @@ json_t *api_post_begin(struct http_request *request, struct cloud *cloud,
 
 static int read_query(struct api_poll *poll, int64_t limit, struct error *err)
 {
-	int result = http_query_integer(poll->request, "after", 0, 0, INT64_MAX,
-	                                &poll->after, err);
+	int result = http_query_integer(poll->request, "wait", 0, 0,
+	                                API_MAXIMUM_WAIT_S, &poll->wait_s, err);
 
-	if (!result)
-		result =
-		    http_query_integer(poll->request, "wait", 0, 0,
-		                       API_MAXIMUM_WAIT_S, &poll->wait_s, err);
 	if (!result)
 		result =
 		    http_query_integer(poll->request, "limit", limit, 1,

@@ -10,8 +10,8 @@
 struct api_poll {
 	struct http_request *request;
 	struct api_caller caller;
-	int64_t after, wait_s, limit; /* of its query */
-	uint64_t ticket;              /* taken before anything is looked up */
+	int64_t wait_s, limit; /* of its query */
+	uint64_t ticket;       /* taken before anything is looked up */
 };
 
 /* Answers 400 with the text of err, which begins with the field's name. */
@@ -27,8 +27,9 @@ json_t *api_post_begin(struct http_request *request, struct cloud *cloud,
                        struct api_caller *caller, const json_t **array);
 
 /*
- * Reads the query of a long-poll and has the tenant watched. limit is that of
- * a query without one. False after an error was answered.
+ * Reads the query of a long-poll, but for what it asks after, and has the
+ * tenant watched. limit is that of a query without one. False after an error
+ * was answered.
  */
 bool api_poll_begin(struct api_poll *poll, struct http_request *request,
                     struct cloud *cloud, int64_t limit);

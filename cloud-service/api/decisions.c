@@ -38,12 +38,17 @@ void api_decisions_get(struct http_request *request, void *context)
 	struct registry_decisions page = {0};
 	struct error err = {0};
 	struct api_poll poll;
+	int64_t after;
 
 	if (!api_poll_begin(&poll, request, cloud, STANDARD_LIMIT))
 		return;
-	if (registry_decision_list(cloud->registry, &poll.caller.tenant,
-	                           poll.after, (size_t)poll.limit, &page,
-	                           &err)) {
+	if (http_query_integer(request, "after", 0, 0, INT64_MAX, &after,
+	                       &err)) {
+		api_reply_invalid(request, &err);
+		return;
+	}
+	if (registry_decision_list(cloud->registry, &poll.caller.tenant, after,
+	                           (size_t)poll.limit, &page, &err)) {
 		api_reply_unavailable(request, &err);
 		return;
 	}

@@ -1,47 +1,121 @@
 /* GET /v1/agent/policy: lists and domains for an agent's replica. */
 #include "cloud-service/api/api.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "cloud-service/api/call.h"
 #include "cloud-service/decide/tenant-domains.h"
 #include "common/clock.h"
 
+/*
+ * A cursor is "OWN.GLOBAL" on the wire, and for agents that know single numbers
+ * alone the number of these bits, which no revision has ever reached. A number
+ * without the highest of them is a revision of an order that is no more.
+ */
+#define NUMBER_BITS 31
+#define NUMBER_MASK (((int64_t)1 << NUMBER_BITS) - 1)
+#define NUMBER_MARK ((int64_t)1 << 2 * NUMBER_BITS)
+
+/* What an agent has already. */
+struct known {
+	struct registry_policy_cursor cursor;
+	bool reset; /* nothing that can be built upon */
+};
+
 /* What is read for a request. */
 struct answer {
-	int64_t revision;
+	struct registry_policy_cursor cursor;
 	bool reset;
 	struct registry_entries page;
 	struct tenant_domains domains;
 };
 
-/*
- * The revision is read first: whatever is added while the rest is read is then
- * told again at the next time, never left out.
- */
-static int read_answer(struct cloud *cloud, const struct api_poll *poll,
-                       struct answer *answer, bool *nothing, struct error *err)
+static bool read_revision(const char **text, char end, int64_t *revision)
 {
-	const struct registry_entries *page = &answer->page;
-	const struct id *tenant = &poll->caller.tenant;
+	char *rest;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	errno = 0;
+	*revision = strtoll(*text, &rest, 10);
+	*text = rest + 1;
+	return !errno && *rest == end;
+}
+
+static int read_after(const struct http_request *request, struct known *known,
+                      struct error *err)
+{
+	struct registry_policy_cursor *cursor = &known->cursor;
+	const char *text = http_query(request, "after");
+	int64_t number;
 	int result;
 
-	result = registry_policy_revision(cloud->registry, tenant,
-	                                  &answer->revision, err);
+	if (text && strchr(text, '.')) {
+		known->reset = false;
+		return read_revision(&text, '.', &cursor->own) &&
+		               read_revision(&text, '\0', &cursor->global)
+		           ? 0
+		           : error_set(err, ERR_INVALID,
+		                       "after must be a cursor of an earlier "
+		                       "answer");
+	}
+	result =
+	    http_query_integer(request, "after", 0, 0, INT64_MAX, &number, err);
+	known->reset = number < NUMBER_MARK;
+	if (!known->reset) {
+		cursor->own = number >> NUMBER_BITS & NUMBER_MASK;
+		cursor->global = number & NUMBER_MASK;
+	}
+	return result;
+}
+
+/* What an agent asks for at its very first, where there is no policy yet, it
+ * waits for. */
+static bool is_nothing_new(const struct known *known, const char *after,
+                           const struct registry_policy_cursor *now)
+{
+	return (!known->reset || !after || strcmp(after, "0") == 0) &&
+	       known->cursor.own == now->own &&
+	       known->cursor.global == now->global;
+}
+
+/*
+ * The revisions are read first: whatever is added while the rest is read is
+ * then told again at the next time, never left out.
+ */
+static int read_answer(struct cloud *cloud, const struct api_poll *poll,
+                       const struct known *known, struct answer *answer,
+                       bool *nothing, struct error *err)
+{
+	const struct id *tenant = &poll->caller.tenant;
+	struct registry_policy_cursor now;
+	int result;
+
+	result = registry_policy_revision(cloud->registry, tenant, &now, err);
 	if (result)
 		return result;
-	*nothing = poll->after == answer->revision;
+	*nothing =
+	    is_nothing_new(known, http_query(poll->request, "after"), &now);
 	if (*nothing)
 		return 0;
-	answer->reset = poll->after == 0 || poll->after > answer->revision;
-	result = registry_entry_changes(
-	    cloud->registry, tenant, answer->reset ? 0 : poll->after,
-	    (size_t)poll->limit, &answer->page, err);
+	answer->reset = known->reset || known->cursor.own > now.own ||
+	                known->cursor.global > now.global;
+	if (!answer->reset)
+		answer->cursor = known->cursor;
+	result =
+	    registry_entry_changes(cloud->registry, tenant, &answer->cursor,
+	                           (size_t)poll->limit, &answer->page, err);
 	if (!result)
 		result = tenant_domains_load(&answer->domains, cloud->registry,
 		                             tenant, err);
-	if (!result && page->count > 0 &&
-	    (page->more ||
-	     page->entries[page->count - 1].revision > answer->revision))
-		answer->revision = page->entries[page->count - 1].revision;
+	/* Domains have revisions, too. */
+	if (!result && !answer->page.more && now.own > answer->cursor.own)
+		answer->cursor.own = now.own;
+	if (!result && !answer->page.more && now.global > answer->cursor.global)
+		answer->cursor.global = now.global;
 	return result;
 }
 
@@ -74,8 +148,13 @@ static json_t *entry_json(const struct entry *entry)
 
 static json_t *answer_json(const struct answer *answer)
 {
+	const struct registry_policy_cursor *cursor = &answer->cursor;
 	json_t *entries = json_array(), *domains = json_array();
+	char text[48];
 	size_t i;
+
+	(void)snprintf(text, sizeof(text), "%" PRId64 ".%" PRId64, cursor->own,
+	               cursor->global);
 
 	for (i = 0; i < answer->page.count; i++)
 		json_array_append_new(entries,
@@ -83,23 +162,30 @@ static json_t *answer_json(const struct answer *answer)
 	for (i = 0; i < answer->domains.count; i++)
 		json_array_append_new(domains,
 		                      json_string(answer->domains.names[i]));
-	return json_pack("{s:I,s:b,s:b,s:o,s:o}", "revision",
-	                 (json_int_t)answer->revision, "reset",
-	                 (int)answer->reset, "more", (int)answer->page.more,
-	                 "domains", domains, "entries", entries);
+	return json_pack(
+	    "{s:s,s:I,s:b,s:b,s:o,s:o}", "cursor", text, "revision",
+	    (json_int_t)(NUMBER_MARK | cursor->own << NUMBER_BITS |
+	                 cursor->global),
+	    "reset", (int)answer->reset, "more", (int)answer->page.more,
+	    "domains", domains, "entries", entries);
 }
 
 void api_policy_get(struct http_request *request, void *context)
 {
 	struct cloud *cloud = context;
 	struct answer answer = {0};
+	struct known known = {0};
 	struct error err = {0};
 	struct api_poll poll;
 	bool nothing = false;
 
 	if (!api_poll_begin(&poll, request, cloud, API_MAXIMUM_PAGE))
 		return;
-	if (read_answer(cloud, &poll, &answer, &nothing, &err))
+	if (read_after(request, &known, &err)) {
+		api_reply_invalid(request, &err);
+		return;
+	}
+	if (read_answer(cloud, &poll, &known, &answer, &nothing, &err))
 		api_reply_unavailable(request, &err);
 	else if (nothing)
 		api_poll_wait(&poll, cloud);

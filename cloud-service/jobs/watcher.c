@@ -21,7 +21,8 @@
 
 struct followed {
 	struct id tenant;
-	int64_t sequence, revision; /* as last seen; -1: not yet */
+	int64_t sequence; /* as last seen; -1: not yet */
+	struct registry_policy_cursor revision;
 	int64_t asked_ms;
 };
 
@@ -47,8 +48,8 @@ void watcher_follow(struct watcher *watcher, const struct id *tenant)
 		watcher->followed =
 		    mem_resize_array(watcher->followed, watcher->count + 1,
 		                     sizeof(*watcher->followed));
-		watcher->followed[watcher->count++] = (struct followed){
-		    .tenant = *tenant, .sequence = -1, .revision = -1};
+		watcher->followed[watcher->count++] =
+		    (struct followed){.tenant = *tenant, .sequence = -1};
 	}
 	watcher->followed[i].asked_ms = now;
 	pthread_mutex_unlock(&watcher->lock);
@@ -91,7 +92,8 @@ static int look_at(struct watcher *watcher, struct followed *one,
                    struct error *err)
 {
 	struct registry *registry = watcher->registry;
-	int64_t sequence, revision;
+	struct registry_policy_cursor revision;
+	int64_t sequence;
 	int result;
 
 	result = registry_decision_last(registry, &one->tenant, &sequence, err);
@@ -100,7 +102,8 @@ static int look_at(struct watcher *watcher, struct followed *one,
 		                                  &revision, err);
 	if (result)
 		return result;
-	if (sequence == one->sequence && revision == one->revision)
+	if (sequence == one->sequence && revision.own == one->revision.own &&
+	    revision.global == one->revision.global)
 		return 0;
 	one->sequence = sequence;
 	one->revision = revision;

@@ -86,9 +86,12 @@ struct registry_backend {
 	int (*entry_list)(struct registry *registry, const struct id *tenant,
 	                  const struct id *after, size_t limit,
 	                  struct registry_entries *page, struct error *err);
+	/* Of one order: the tenant's own or, with none, the global one. limit
+	 * may be 0. */
 	int (*entry_changes)(struct registry *registry, const struct id *tenant,
 	                     int64_t after, size_t limit,
 	                     struct registry_entries *page, struct error *err);
+	/* The highest revision of one order. */
 	int (*policy_revision)(struct registry *registry,
 	                       const struct id *tenant, int64_t *revision,
 	                       struct error *err);

@@ -4,7 +4,10 @@
  */
 #include "store/registry/input.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+static const struct id none;
 
 const char *const registry_backend_names[] = {"sqlite", "mongodb", NULL};
 
@@ -260,7 +263,6 @@ int registry_entry_list(struct registry *registry, const struct id *tenant,
                         const struct id *after, size_t limit,
                         struct registry_entries *page, struct error *err)
 {
-	static const struct id none;
 	int error = input_limit(limit, REGISTRY_LIMIT_MAXIMUM, err);
 
 	return error ? error
@@ -269,22 +271,75 @@ int registry_entry_list(struct registry *registry, const struct id *tenant,
 	                                             limit, page, err);
 }
 
+/* Adds at most limit changes of one order to the page, and moves *after behind
+ * them; limit may be 0, to see whether there are more. */
+static int add_changes(struct registry *registry, const struct id *tenant,
+                       int64_t *after, size_t limit,
+                       struct registry_entries *page, struct error *err)
+{
+	struct registry_entries found = {0};
+	struct entry *all;
+	int error = registry->backend->entry_changes(registry, tenant, *after,
+	                                             limit, &found, err);
+
+	if (error)
+		return error;
+	page->more = found.more;
+	if (!found.count)
+		return 0;
+	all =
+	    realloc(page->entries, (page->count + found.count) * sizeof(*all));
+	if (!all) {
+		registry_entries_release(&found);
+		return error_set(err, ERR_MEMORY, "out of memory");
+	}
+	*after = found.entries[found.count - 1].revision;
+	memcpy(all + page->count, found.entries, found.count * sizeof(*all));
+	page->entries = all;
+	page->count += found.count;
+	free(found.entries);
+	return 0;
+}
+
 int registry_entry_changes(struct registry *registry, const struct id *tenant,
-                           int64_t after, size_t limit,
+                           struct registry_policy_cursor *cursor, size_t limit,
                            struct registry_entries *page, struct error *err)
 {
+	struct registry_policy_cursor next = *cursor;
+	struct registry_entries all = {0};
 	int error = input_limit(limit, REGISTRY_LIMIT_MAXIMUM, err);
 
-	return error ? error
-	             : registry->backend->entry_changes(registry, tenant, after,
-	                                                limit, page, err);
+	if (error)
+		return error;
+	if (!id_is_none(tenant))
+		error =
+		    add_changes(registry, tenant, &next.own, limit, &all, err);
+	if (!error && !all.more)
+		error = add_changes(registry, &none, &next.global,
+		                    limit - all.count, &all, err);
+	if (error) {
+		registry_entries_release(&all);
+		return error;
+	}
+	*cursor = next;
+	*page = all;
+	return 0;
 }
 
 int registry_policy_revision(struct registry *registry, const struct id *tenant,
-                             int64_t *revision, struct error *err)
+                             struct registry_policy_cursor *revision,
+                             struct error *err)
 {
-	return registry->backend->policy_revision(registry, tenant, revision,
-	                                          err);
+	struct registry_policy_cursor read = {0};
+	int error = registry->backend->policy_revision(registry, &none,
+	                                               &read.global, err);
+
+	if (!error && !id_is_none(tenant))
+		error = registry->backend->policy_revision(registry, tenant,
+		                                           &read.own, err);
+	if (!error)
+		*revision = read;
+	return error;
 }
 
 int registry_entry_match(struct registry *registry, const struct id *tenant,

@@ -9,8 +9,9 @@
  *    when the record was no longer as the caller said, nothing changed then.
  *  - Ids are the caller's; adding an id again says ERR_EXISTS.
  *  - ERR_UNCERTAIN: it may have been done; read again.
- *  - Revisions and sequence numbers of one tenant grow, and one that can be
- *    read is never followed by a smaller one that could not be read before.
+ *  - Revisions and sequence numbers of one tenant, and revisions of the global
+ *    policy, grow, each in an order of its own, and one that can be read is
+ *    never followed by a smaller one that could not be read before.
  *  - Nothing of one tenant is returned to another: every function that takes
  *    a tenant looks at his records alone.
  *
@@ -234,7 +235,8 @@ int registry_user_each(struct registry *registry, const struct id *tenant,
 /*
  * Puts entry (canonical; tenant none for the global scope) in place of the one
  * of the same tenant, scope, scope value, kind and value, whose id it takes
- * over; gives it the next revision. *stored (may be NULL) gets id and revision,
+ * over; gives it the next revision of the tenant's order (tenant none: of the
+ * global policy's). *stored (may be NULL) gets id and revision,
  * its other fields stay as they are. ERR_NOT_FOUND without the tenant;
  * ERR_CONFLICT where the entry came of a captcha and the one there did not,
  * unless that one had expired when the entry was created.
@@ -263,16 +265,27 @@ int registry_entry_list(struct registry *registry, const struct id *tenant,
                         struct registry_entries *page, struct error *err);
 
 /*
- * What an agent's replica needs: the tenant's and the global entries,
- * tombstones too, whose revision is above after, in its order.
+ * How far a tenant's policy was read: up to these revisions of its own order
+ * and of the global policy's. Of the tenant none: own is 0.
+ */
+struct registry_policy_cursor {
+	int64_t own, global;
+};
+
+/*
+ * What an agent's replica needs: the tenant's own entries after the cursor in
+ * the order of their revisions, then the global ones (those of
+ * ENTRY_SCOPE_GLOBAL) in theirs; tombstones too. Moves the cursor behind the
+ * page.
  */
 int registry_entry_changes(struct registry *registry, const struct id *tenant,
-                           int64_t after, size_t limit,
+                           struct registry_policy_cursor *cursor, size_t limit,
                            struct registry_entries *page, struct error *err);
 
-/* The highest revision of the tenant's and the global policy; domains count. */
+/* The highest revisions of both; domains count for the tenant's own. */
 int registry_policy_revision(struct registry *registry, const struct id *tenant,
-                             int64_t *revision, struct error *err);
+                             struct registry_policy_cursor *revision,
+                             struct error *err);
 
 /*
  * The strongest entry that matches (see entry_stronger()), the tenant's and

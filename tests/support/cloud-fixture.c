@@ -217,7 +217,8 @@ void cloud_fixture_entry(struct cloud_fixture *fixture, const struct id *tenant,
                          enum entry_colour colour, const char *address)
 {
 	struct entry entry = {.id = id_new(),
-	                      .scope = ENTRY_SCOPE_TENANT,
+	                      .scope = id_is_none(tenant) ? ENTRY_SCOPE_GLOBAL
+	                                                  : ENTRY_SCOPE_TENANT,
 	                      .colour = colour,
 	                      .kind = ENTRY_ADDRESS,
 	                      .origin = ENTRY_FROM_ADMIN,

@@ -83,7 +83,7 @@ static void make_user(struct registry_trace *trace, struct made *made)
 	                           .created_ms = trace->now_ms};
 }
 
-/* Revisions of entries are never given twice: each is above all before. */
+/* Revisions of an order are never given twice: each is above all before. */
 static void make_entry(struct registry_trace *trace, struct made *made,
                        int64_t revision)
 {
@@ -232,17 +232,21 @@ static void make_record(struct registry_trace *trace, struct made *made,
 /* The highest number given out to any tenant: of revisions or of sequences. */
 static int64_t highest_of(struct registry_trace *trace, enum registry_kind kind)
 {
-	int64_t highest = 0, number;
+	struct registry_policy_cursor revision = {0};
+	int64_t highest = 0, number = 0;
 
 	for (unsigned i = 1; i <= 2; i++) {
 		struct id tenant = trace_id(i);
-		int code = kind == REGISTRY_ENTRIES
-		               ? registry_policy_revision(
-		                     trace->registry, &tenant, &number, NULL)
-		               : registry_decision_last(trace->registry,
-		                                        &tenant, &number, NULL);
 
-		if (!code && number > highest)
+		if (kind != REGISTRY_ENTRIES)
+			(void)registry_decision_last(trace->registry, &tenant,
+			                             &number, NULL);
+		else if (!registry_policy_revision(trace->registry, &tenant,
+		                                   &revision, NULL))
+			number = revision.own > revision.global
+			             ? revision.own
+			             : revision.global;
+		if (number > highest)
 			highest = number;
 	}
 	return highest;

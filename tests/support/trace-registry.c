@@ -231,17 +231,21 @@ static void step_entries(struct registry_trace *trace)
 	struct id after =
 	    below(trace, 2) ? trace_id(0x5000 + below(trace, 60)) : trace_id(0);
 	struct registry_entries page = {.count = 0};
-	int64_t revision = -1;
+	struct registry_policy_cursor cursor = {-1, -1};
 	int code = registry_entry_list(trace->registry, &tenant, &after,
 	                               1 + below(trace, 30), &page, NULL);
 
 	print_entries(trace, code, &page);
 	code =
-	    registry_policy_revision(trace->registry, &tenant, &revision, NULL);
-	(void)fprintf(trace->out, "  %d r%" PRId64 "\n", code, revision);
-	code = registry_entry_changes(trace->registry, &tenant,
-	                              revision - (int64_t)below(trace, 20),
+	    registry_policy_revision(trace->registry, &tenant, &cursor, NULL);
+	(void)fprintf(trace->out, "  %d r%" PRId64 " g%" PRId64 "\n", code,
+	              cursor.own, cursor.global);
+	cursor.own -= (int64_t)below(trace, 20);
+	cursor.global -= (int64_t)below(trace, 5);
+	code = registry_entry_changes(trace->registry, &tenant, &cursor,
 	                              1 + below(trace, 10), &page, NULL);
+	(void)fprintf(trace->out, "  to r%" PRId64 " g%" PRId64 "\n",
+	              cursor.own, cursor.global);
 	print_entries(trace, code, &page);
 }
 

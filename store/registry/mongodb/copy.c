@@ -130,8 +130,9 @@ static int export_decisions(struct registry_mongodb *mongo,
 static int read_counters(struct registry_mongodb *mongo,
                          struct registry_record *record, struct error *err)
 {
-	int error = registry_mongodb_policy_highest(
-	    mongo, &record->tenant, &record->counters.policy_revision, err);
+	int error = registry_mongodb_policy_revision(
+	    &mongo->registry, &record->tenant,
+	    &record->counters.policy_revision, err);
 
 	if (error || id_is_none(&record->tenant))
 		return error;

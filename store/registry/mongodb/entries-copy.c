@@ -27,8 +27,7 @@ int registry_mongodb_entries_export(struct registry_mongodb *mongo,
 	    .selector = &selector,
 	    .sort = &sort,
 	    .limit = registry_mongodb_listing_wants(&listing)};
-	int64_t settled;
-	int error = registry_mongodb_policy_settled(mongo, &settled, NULL, err);
+	int error = registry_mongodb_policy_finish_all(mongo, err);
 
 	if (after)
 		(void)registry_mongodb_append_after(&selector, "id",

@@ -258,44 +258,27 @@ int registry_mongodb_entry_list(struct registry *registry,
 	return error;
 }
 
-/* No change below the settled revision comes to be seen later. */
+/* No change below the revision that was read comes to be seen later. */
 int registry_mongodb_entry_changes(struct registry *registry,
                                    const struct id *tenant, int64_t after,
                                    size_t limit, struct registry_entries *page,
                                    struct error *err)
 {
-	struct registry_mongodb *mongo = registry_mongodb(registry);
 	bson_t selector = BSON_INITIALIZER, range;
-	int64_t settled;
-	int error = registry_mongodb_policy_settled(mongo, &settled, NULL, err);
+	int64_t last;
+	int error =
+	    registry_mongodb_policy_revision(registry, tenant, &last, err);
 
 	if (error)
 		return error;
-	registry_mongodb_entry_owners(&selector, tenant);
+	(void)mongodb_append_id(&selector, "tenant", tenant);
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "revision", &range);
 	(void)BSON_APPEND_INT64(&range, "$gt", after);
-	(void)BSON_APPEND_INT64(&range, "$lte", settled);
+	(void)BSON_APPEND_INT64(&range, "$lte", last);
 	(void)bson_append_document_end(&selector, &range);
-	/* Index: entry_by_revision, once for each owner, merged. */
-	error = list(mongo, &selector, "revision", "entry_by_revision", limit,
-	             page, err);
+	/* Index: entry_by_revision. */
+	error = list(registry_mongodb(registry), &selector, "revision",
+	             "entry_by_revision", limit, page, err);
 	bson_destroy(&selector);
 	return error;
-}
-
-int registry_mongodb_policy_revision(struct registry *registry,
-                                     const struct id *tenant, int64_t *revision,
-                                     struct error *err)
-{
-	struct registry_mongodb *mongo = registry_mongodb(registry);
-	int64_t all, global, own = 0;
-	int error = registry_mongodb_policy_settled(mongo, &all, &global, err);
-
-	if (!error && !id_is_none(tenant))
-		error =
-		    registry_mongodb_policy_tenant(mongo, tenant, &own, err);
-	if (error && error != ERR_NOT_FOUND)
-		return error;
-	*revision = own > global ? own : global;
-	return 0;
 }

@@ -6,7 +6,8 @@
 
 static const struct id none;
 
-void registry_mongodb_entry_owners(bson_t *selector, const struct id *tenant)
+/* tenant: {$in: [none, tenant]}: whose entries count for a tenant. */
+static void append_owners(bson_t *selector, const struct id *tenant)
 {
 	bson_t condition, owners;
 
@@ -90,7 +91,7 @@ static int match_scanned(struct registry_mongodb *mongo, struct match *match,
 	                            .selector = &selector};
 	int error;
 
-	registry_mongodb_entry_owners(&selector, match->tenant);
+	append_owners(&selector, match->tenant);
 	(void)BSON_APPEND_BOOL(&selector, "scan", true);
 	/* Index: entry_scanned. */
 	error = mongodb_find_each(mongo->db, &find, consider, match, err);

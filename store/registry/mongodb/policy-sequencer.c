@@ -1,11 +1,12 @@
 /*
- * The sequencer of all policy changes in MongoDB: one document,
+ * The sequencers of policy changes in MongoDB: a document for each tenant, and
+ * one (of the tenant none) for the global policy, made with the first change:
  *
- *   {_id: "policy", revision, global, pending: [{collection, tenant,
- *    document}], turns: [...]}
+ *   {_id: tenant, revision, waiting: N, pending: [{collection, document}],
+ *    turns: [...]}
  *
- * A turn replaces it, while its revision is what it was, by one with higher
- * revisions and the changes that have them in pending; puts each of these
+ * A turn replaces it, while its revision is what it was, by one with a higher
+ * revision and the changes that lead to it in pending; puts each of these
  * documents into its collection, unless a newer one is there; and empties
  * pending. Whoever finds pending not empty does the rest first, so that what
  * can be read is never followed by a smaller revision, and a crash loses
@@ -17,20 +18,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID "policy"
+static const struct id none;
 
 /* --- reading and applying ----------------------------------------------- */
 
-void registry_mongodb_policy_select(bson_t *selector)
+void registry_mongodb_policy_select(bson_t *selector, const struct id *tenant)
 {
 	bson_init(selector);
-	(void)BSON_APPEND_UTF8(selector, "_id", ID);
+	(void)mongodb_append_id(selector, "_id", tenant);
 }
 
-/* Puts a document in the place of an older one; a newer one stays. */
-static int apply_document(struct registry_mongodb *mongo,
-                          const char *collection, const bson_t *document,
-                          struct error *err)
+int registry_mongodb_policy_apply(struct mongodb_db *db, const char *collection,
+                                  const bson_t *document, struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, older;
 	bson_iter_t id;
@@ -44,50 +43,20 @@ static int apply_document(struct registry_mongodb *mongo,
 	                        mongodb_get_int(document, "revision"));
 	(void)bson_append_document_end(&selector, &older);
 	/* Index: _id. Its _id is taken where a newer one is there. */
-	error = mongodb_update(mongo->db, collection, &selector, document, true,
-	                       true, NULL, err);
+	error = mongodb_update(db, collection, &selector, document, true, true,
+	                       NULL, err);
 	bson_destroy(&selector);
 	return error == ERR_EXISTS ? 0 : error;
 }
 
-static int raise_tenant(struct registry_mongodb *mongo, const struct id *tenant,
-                        int64_t revision, struct error *err)
-{
-	bson_t update = BSON_INITIALIZER, max;
-	int error;
-
-	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$max", &max);
-	(void)BSON_APPEND_INT64(&max, "policy_revision", revision);
-	(void)bson_append_document_end(&update, &max);
-	error = registry_mongodb_update_tenant(mongo, tenant, &update, err);
-	bson_destroy(&update);
-	/* It may be gone. */
-	return error == ERR_NOT_FOUND ? 0 : error;
-}
-
-int registry_mongodb_policy_apply(struct registry_mongodb *mongo,
-                                  const char *collection,
-                                  const struct id *tenant,
-                                  const bson_t *document, struct error *err)
-{
-	int error = apply_document(mongo, collection, document, err);
-
-	if (error || id_is_none(tenant))
-		return error;
-	return raise_tenant(mongo, tenant,
-	                    mongodb_get_int(document, "revision"), err);
-}
-
 /* Applies one member of pending. */
-static int apply_pending(struct registry_mongodb *mongo,
-                         const bson_iter_t *iter, struct error *err)
+static int apply_pending(struct mongodb_db *db, const bson_iter_t *iter,
+                         struct error *err)
 {
 	char word[REGISTRY_MONGODB_WORD];
-	const char *collection;
 	const uint8_t *data;
 	uint32_t size;
 	bson_t change, document;
-	struct id tenant;
 
 	if (!BSON_ITER_HOLDS_DOCUMENT(iter))
 		return error_set(err, ERR_CORRUPT, "policy: bad pending");
@@ -96,22 +65,43 @@ static int apply_pending(struct registry_mongodb *mongo,
 	    !mongodb_get_document(&change, "document", &document))
 		return error_set(err, ERR_CORRUPT, "policy: bad pending");
 	registry_mongodb_word(&change, "collection", word);
-	collection =
-	    !strcmp(word, REGISTRY_DOMAIN) ? REGISTRY_DOMAIN : REGISTRY_ENTRY;
-	tenant = mongodb_get_id(&change, "tenant");
-	return registry_mongodb_policy_apply(mongo, collection, &tenant,
-	                                     &document, err);
+	return registry_mongodb_policy_apply(
+	    db,
+	    !strcmp(word, REGISTRY_DOMAIN) ? REGISTRY_DOMAIN : REGISTRY_ENTRY,
+	    &document, err);
+}
+
+/* Applies what is pending in an order's document; *any tells whether anything
+ * was. */
+static int apply_all(struct mongodb_db *db, const bson_t *policy, bool *any,
+                     struct error *err)
+{
+	bson_t pending;
+	bson_iter_t iter;
+	int error = 0;
+
+	*any = mongodb_get_document(policy, "pending", &pending) &&
+	       bson_count_keys(&pending);
+	if (!*any)
+		return 0;
+	if (!bson_iter_init(&iter, &pending))
+		return error_set(err, ERR_CORRUPT, "policy: bad pending");
+	while (!error && bson_iter_next(&iter))
+		error = apply_pending(db, &iter, err);
+	return error;
 }
 
 int registry_mongodb_policy_clear(struct registry_mongodb *mongo,
-                                  int64_t revision, struct error *err)
+                                  const struct id *tenant, int64_t revision,
+                                  struct error *err)
 {
 	bson_t selector, update = BSON_INITIALIZER, set, empty;
 	int error;
 
-	registry_mongodb_policy_select(&selector);
+	registry_mongodb_policy_select(&selector, tenant);
 	(void)BSON_APPEND_INT64(&selector, "revision", revision);
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
+	(void)BSON_APPEND_INT64(&set, "waiting", 0);
 	(void)BSON_APPEND_ARRAY_BEGIN(&set, "pending", &empty);
 	(void)bson_append_array_end(&set, &empty);
 	(void)bson_append_document_end(&update, &set);
@@ -127,20 +117,14 @@ int registry_mongodb_policy_clear(struct registry_mongodb *mongo,
 static int help(struct registry_mongodb *mongo, const bson_t *policy,
                 struct error *err)
 {
-	bson_t pending;
-	bson_iter_t iter;
-	int error = 0;
+	struct id tenant = mongodb_get_id(policy, "_id");
+	bool any;
+	int error = apply_all(mongo->db, policy, &any, err);
 
-	if (!mongodb_get_document(policy, "pending", &pending) ||
-	    !bson_count_keys(&pending))
-		return 0;
-	if (!bson_iter_init(&iter, &pending))
-		return error_set(err, ERR_CORRUPT, "policy: bad pending");
-	while (!error && bson_iter_next(&iter))
-		error = apply_pending(mongo, &iter, err);
-	return error ? error
-	             : registry_mongodb_policy_clear(
-	                   mongo, mongodb_get_int(policy, "revision"), err);
+	if (error || !any)
+		return error;
+	return registry_mongodb_policy_clear(
+	    mongo, &tenant, mongodb_get_int(policy, "revision"), err);
 }
 
 static void read_turns(const bson_t *policy,
@@ -164,121 +148,162 @@ static void read_turns(const bson_t *policy,
 }
 
 int registry_mongodb_policy_read(struct registry_mongodb *mongo,
+                                 const struct id *tenant,
                                  struct registry_mongodb_policy_state *state,
                                  struct error *err)
 {
 	bson_t selector, *policy = NULL;
 	int error;
 
-	registry_mongodb_policy_select(&selector);
+	registry_mongodb_policy_select(&selector, tenant);
 	/* Index: _id. */
 	error = mongodb_find_one(mongo->db, REGISTRY_POLICY, &selector, NULL,
 	                         &policy, err);
 	bson_destroy(&selector);
-	if (error == ERR_NOT_FOUND)
-		return error_set(err, ERR_CORRUPT,
-		                 "the policy's document is missing");
+	*state = (struct registry_mongodb_policy_state){
+	    .missing = error == ERR_NOT_FOUND};
 	if (error)
-		return error;
+		return state->missing ? 0 : error;
 	state->revision = mongodb_get_int(policy, "revision");
-	state->global = mongodb_get_int(policy, "global");
 	read_turns(policy, state);
 	error = help(mongo, policy, err);
 	bson_destroy(policy);
 	return error;
 }
 
-int registry_mongodb_policy_settled(struct registry_mongodb *mongo,
-                                    int64_t *revision, int64_t *global,
-                                    struct error *err)
+static int help_found(const bson_t *policy, void *context, struct error *err)
+{
+	return help(context, policy, err);
+}
+
+int registry_mongodb_policy_finish_all(struct registry_mongodb *mongo,
+                                       struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, some;
+	struct mongodb_find find = {.collection = REGISTRY_POLICY,
+	                            .selector = &selector,
+	                            .hint = "policy_waiting"};
+	int error;
+
+	(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "waiting", &some);
+	(void)BSON_APPEND_INT64(&some, "$gt", 0);
+	(void)bson_append_document_end(&selector, &some);
+	/* Index: policy_waiting. */
+	error = mongodb_find_each(mongo->db, &find, help_found, mongo, err);
+	bson_destroy(&selector);
+	return error;
+}
+
+int registry_mongodb_policy_revision(struct registry *registry,
+                                     const struct id *tenant, int64_t *revision,
+                                     struct error *err)
 {
 	struct registry_mongodb_policy_state state;
-	int error = registry_mongodb_policy_read(mongo, &state, err);
+	int error = registry_mongodb_policy_read(registry_mongodb(registry),
+	                                         tenant, &state, err);
 
-	if (error)
-		return error;
-	*revision = state.revision;
-	if (global)
-		*global = state.global;
-	return 0;
+	if (!error)
+		*revision = state.revision;
+	return error;
 }
 
-/* --- opening, copying, checking ----------------------------------------- */
+/* --- copying, checking, migrating --------------------------------------- */
 
-int registry_mongodb_policy_make_document(struct registry_mongodb *mongo,
-                                          struct error *err)
+static int raise_to(struct mongodb_db *db, const struct id *tenant,
+                    int64_t revision, struct error *err)
 {
-	bson_t document, empty;
+	bson_t selector, update = BSON_INITIALIZER, max;
 	int error;
 
-	registry_mongodb_policy_select(&document);
-	(void)BSON_APPEND_INT64(&document, "revision", 0);
-	(void)BSON_APPEND_INT64(&document, "global", 0);
-	(void)BSON_APPEND_ARRAY_BEGIN(&document, "pending", &empty);
-	(void)bson_append_array_end(&document, &empty);
-	(void)BSON_APPEND_ARRAY_BEGIN(&document, "turns", &empty);
-	(void)bson_append_array_end(&document, &empty);
-	error = mongodb_insert(mongo->db, REGISTRY_POLICY, &document, err);
-	bson_destroy(&document);
-	return error == ERR_EXISTS ? 0 : error;
-}
-
-int registry_mongodb_policy_tenant(struct registry_mongodb *mongo,
-                                   const struct id *tenant, int64_t *revision,
-                                   struct error *err)
-{
-	bson_t selector = BSON_INITIALIZER, *found = NULL;
-	int error;
-
-	(void)mongodb_append_id(&selector, "_id", tenant);
+	registry_mongodb_policy_select(&selector, tenant);
+	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$max", &max);
+	(void)BSON_APPEND_INT64(&max, "revision", revision);
+	(void)bson_append_document_end(&update, &max);
 	/* Index: _id. */
-	error = mongodb_find_one(mongo->db, REGISTRY_TENANT, &selector, NULL,
-	                         &found, err);
+	error = mongodb_update(db, REGISTRY_POLICY, &selector, &update, true,
+	                       true, NULL, err);
 	bson_destroy(&selector);
-	if (error)
-		return error;
-	*revision = mongodb_get_int(found, "policy_revision");
-	bson_destroy(found);
-	return 0;
-}
-
-int registry_mongodb_policy_highest(struct registry_mongodb *mongo,
-                                    const struct id *tenant, int64_t *revision,
-                                    struct error *err)
-{
-	int64_t all, global;
-	int error = registry_mongodb_policy_settled(mongo, &all, &global, err);
-
-	if (error)
-		return error;
-	if (!id_is_none(tenant))
-		return registry_mongodb_policy_tenant(mongo, tenant, revision,
-		                                      err);
-	*revision = global;
-	return 0;
+	bson_destroy(&update);
+	return error;
 }
 
 int registry_mongodb_policy_raise(struct registry_mongodb *mongo,
                                   const struct id *tenant, int64_t revision,
                                   struct error *err)
 {
-	bson_t selector, update = BSON_INITIALIZER, max;
+	if (!id_is_none(tenant)) {
+		int error = registry_mongodb_need_tenant(mongo, tenant, err);
+
+		if (error)
+			return error == ERR_NOT_FOUND ? 0 : error;
+	}
+	return raise_to(mongo->db, tenant, revision, err);
+}
+
+static int split_tenant(const bson_t *account, void *context, struct error *err)
+{
+	struct id tenant = mongodb_get_id(account, "_id");
+
+	return raise_to(context, &tenant,
+	                mongodb_get_int(account, "policy_revision"), err);
+}
+
+/* The tenants' documents had their revisions, and of the changes pending these
+ * may not have come there yet. */
+static int split_pending(struct mongodb_db *db, const bson_t *policy,
+                         struct error *err)
+{
+	bson_t pending;
+	bson_iter_t iter;
+	bool any;
+	int error = apply_all(db, policy, &any, err);
+
+	if (error || !any || !mongodb_get_document(policy, "pending", &pending))
+		return error;
+	(void)bson_iter_init(&iter, &pending);
+	while (!error && bson_iter_next(&iter)) {
+		const uint8_t *data;
+		uint32_t size;
+		bson_t change, document;
+		struct id tenant;
+
+		bson_iter_document(&iter, &size, &data);
+		(void)bson_init_static(&change, data, size);
+		(void)mongodb_get_document(&change, "document", &document);
+		tenant = mongodb_get_id(&change, "tenant");
+		error = raise_to(db, &tenant,
+		                 mongodb_get_int(&document, "revision"), err);
+	}
+	return error;
+}
+
+/* Step by step what can be done again: the old document goes last. */
+int registry_mongodb_policy_split(struct mongodb_db *db, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, all = BSON_INITIALIZER;
+	struct mongodb_find tenants = {.collection = REGISTRY_TENANT,
+	                               .selector = &all};
+	bson_t *policy = NULL;
 	int error;
 
-	registry_mongodb_policy_select(&selector);
-	(void)BSON_APPEND_DOCUMENT_BEGIN(&update, "$max", &max);
-	(void)BSON_APPEND_INT64(&max, "revision", revision);
-	if (id_is_none(tenant))
-		(void)BSON_APPEND_INT64(&max, "global", revision);
-	(void)bson_append_document_end(&update, &max);
+	(void)BSON_APPEND_UTF8(&selector, "_id", "policy");
 	/* Index: _id. */
-	error = mongodb_update(mongo->db, REGISTRY_POLICY, &selector, &update,
-	                       false, true, NULL, err);
+	error = mongodb_find_one(db, REGISTRY_POLICY, &selector, NULL, &policy,
+	                         err);
+	if (!error)
+		error = split_pending(db, policy, err);
+	if (!error)
+		error = mongodb_find_each(db, &tenants, split_tenant, db, err);
+	if (!error)
+		error =
+		    raise_to(db, &none, mongodb_get_int(policy, "global"), err);
+	if (!error)
+		error = mongodb_delete(db, REGISTRY_POLICY, &selector, true,
+		                       NULL, err);
+	bson_destroy(policy);
 	bson_destroy(&selector);
-	bson_destroy(&update);
-	if (error || id_is_none(tenant))
-		return error;
-	return raise_tenant(mongo, tenant, revision, err);
+	bson_destroy(&all);
+	return error == ERR_NOT_FOUND ? 0 : error;
 }
 
 static int see_revision(const bson_t *document, void *context,
@@ -289,41 +314,55 @@ static int see_revision(const bson_t *document, void *context,
 	return 0;
 }
 
-/* The highest revision of a collection's documents; a full check may read all
- * of them. */
-static int find_highest(struct registry_mongodb *mongo, const char *collection,
-                        int64_t *revision, struct error *err)
+/* The entries first: what others change meanwhile only adds to the order. */
+static int check_order(struct registry_mongodb *mongo, const struct id *tenant,
+                       struct error *err)
 {
-	bson_t all = BSON_INITIALIZER, down = BSON_INITIALIZER;
-	struct mongodb_find find = {.collection = collection,
-	                            .selector = &all,
+	bson_t selector = BSON_INITIALIZER, down = BSON_INITIALIZER;
+	struct mongodb_find find = {.collection = REGISTRY_ENTRY,
+	                            .selector = &selector,
 	                            .sort = &down,
-	                            .limit = 1};
+	                            .limit = 1,
+	                            .hint = "entry_by_revision"};
+	struct registry_mongodb_policy_state state;
+	int64_t highest = 0;
 	int error;
 
+	(void)mongodb_append_id(&selector, "tenant", tenant);
 	(void)BSON_APPEND_INT32(&down, "revision", -1);
+	/* Index: entry_by_revision. */
 	error =
-	    mongodb_find_each(mongo->db, &find, see_revision, revision, err);
+	    mongodb_find_each(mongo->db, &find, see_revision, &highest, err);
 	bson_destroy(&down);
-	bson_destroy(&all);
+	bson_destroy(&selector);
+	if (!error)
+		error =
+		    registry_mongodb_policy_read(mongo, tenant, &state, err);
+	if (!error && highest > state.revision)
+		return error_set(err, ERR_CORRUPT,
+		                 "an entry has a revision that was never "
+		                 "given");
 	return error;
 }
 
-/* The documents first: what others change meanwhile only adds to the count. */
+static int check_tenant(const bson_t *account, void *context, struct error *err)
+{
+	struct id tenant = mongodb_get_id(account, "_id");
+
+	return check_order(context, &tenant, err);
+}
+
 int registry_mongodb_policy_check(struct registry_mongodb *mongo,
                                   struct error *err)
 {
-	int64_t entries = 0, domains = 0, settled = 0;
-	int error = find_highest(mongo, REGISTRY_ENTRY, &entries, err);
+	bson_t all = BSON_INITIALIZER;
+	struct mongodb_find tenants = {.collection = REGISTRY_TENANT,
+	                               .selector = &all};
+	int error = check_order(mongo, &none, err);
 
 	if (!error)
-		error = find_highest(mongo, REGISTRY_DOMAIN, &domains, err);
-	if (!error)
-		error =
-		    registry_mongodb_policy_settled(mongo, &settled, NULL, err);
-	if (!error && (entries > settled || domains > settled))
-		return error_set(err, ERR_CORRUPT,
-		                 "an entry or a domain has a revision that "
-		                 "was never given");
+		error = mongodb_find_each(mongo->db, &tenants, check_tenant,
+		                          mongo, err);
+	bson_destroy(&all);
 	return error;
 }

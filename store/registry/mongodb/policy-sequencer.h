@@ -9,10 +9,12 @@ struct registry_mongodb_policy_change {
 	const char *collection;  /* REGISTRY_ENTRY or REGISTRY_DOMAIN */
 	const struct id *tenant; /* none: the global policy */
 	/*
-	 * Reads what is there and makes document, which replaces it, with this
-	 * revision and an _id. What it says of what is there holds, because the
-	 * turn is lost when anything changed meanwhile. An error is the
-	 * change's result. Called again for each try, from any thread.
+	 * Reads what is there and makes document, which replaces it, with an
+	 * _id and a revision above that of what is there: this one, unless
+	 * other tenants may change it too. What it says of what is there holds,
+	 * because the turn is lost when anything of the tenant's changed
+	 * meanwhile. An error is the change's result. Called again for each
+	 * try, from any thread.
 	 */
 	int (*prepare)(struct registry_mongodb *mongo,
 	               struct registry_mongodb_policy_change *change,
@@ -31,59 +33,53 @@ struct registry_mongodb_policy_change {
 	struct registry_mongodb_policy_change *next;
 };
 
-/* Makes the change and gives it a revision; what was read before with a
- * smaller one stays in order. Threads that come at once share a turn. */
+/* Makes the change and gives it the next revision of its tenant's order; what
+ * was read before with a smaller one stays in order. Threads that come at once
+ * with changes of one tenant share a turn. */
 int registry_mongodb_policy_make(struct registry_mongodb *mongo,
                                  struct registry_mongodb_policy_change *change,
                                  struct error *err);
 
-/* The revision up to which everything can be read now; helps what is pending
- * first. global (may be NULL) gets that of the global policy. */
-int registry_mongodb_policy_settled(struct registry_mongodb *mongo,
-                                    int64_t *revision, int64_t *global,
-                                    struct error *err);
+/* Does the rest of every turn that is pending, of whichever tenant. */
+int registry_mongodb_policy_finish_all(struct registry_mongodb *mongo,
+                                       struct error *err);
 
-/* --- the policy's document: -policy.c ------------------------------------ */
+/* --- the document of an order -------------------------------------------- */
 
 /* How many turns are remembered. */
 #define REGISTRY_MONGODB_TURNS_KEPT 32
 
 /* The document as it was read, once nothing is pending. */
 struct registry_mongodb_policy_state {
-	int64_t revision, global;
+	bool missing; /* nothing was ever changed: the revision is 0 */
+	int64_t revision;
 	struct id turns[REGISTRY_MONGODB_TURNS_KEPT]; /* newest first */
 	size_t turn_count;
 };
 
-/* {_id: "policy"}; of the caller, bson_destroy(). */
-void registry_mongodb_policy_select(bson_t *selector);
-
-/* Makes the document where it is missing. */
-int registry_mongodb_policy_make_document(struct registry_mongodb *mongo,
-                                          struct error *err);
+/* {_id: tenant}; of the caller, bson_destroy(). */
+void registry_mongodb_policy_select(bson_t *selector, const struct id *tenant);
 
 /* Reads it, and first does the rest of a turn that is pending. */
 int registry_mongodb_policy_read(struct registry_mongodb *mongo,
+                                 const struct id *tenant,
                                  struct registry_mongodb_policy_state *state,
                                  struct error *err);
 
 /* Puts a changed document in its place, unless a newer one is there. */
-int registry_mongodb_policy_apply(struct registry_mongodb *mongo,
-                                  const char *collection,
-                                  const struct id *tenant,
+int registry_mongodb_policy_apply(struct mongodb_db *db, const char *collection,
                                   const bson_t *document, struct error *err);
 
 /* Empties pending, while the revision is still this one. */
 int registry_mongodb_policy_clear(struct registry_mongodb *mongo,
-                                  int64_t revision, struct error *err);
+                                  const struct id *tenant, int64_t revision,
+                                  struct error *err);
 
-/* The tenant's own revision, without a look at what is pending.
- * ERR_NOT_FOUND. */
-int registry_mongodb_policy_tenant(struct registry_mongodb *mongo,
-                                   const struct id *tenant, int64_t *revision,
-                                   struct error *err);
+/* Step of the schema: the one document of all tenants, {_id: "policy"}, becomes
+ * one for each and one for the global policy. */
+int registry_mongodb_policy_split(struct mongodb_db *db, struct error *err);
 
-/* --- entries as documents: -entry.c -------------------------------------- */
+/* --- entries as documents ------------------------------------------------ */
 
 #define REGISTRY_MONGODB_PLACE CRYPTO_HASH_SIZE
 
@@ -102,8 +98,5 @@ bson_t *registry_mongodb_entry_document(const struct id *tenant,
 /* Reads one; *entry is the caller's (entry_release()) on failure too. */
 int registry_mongodb_entry_read(const bson_t *document, struct entry *entry,
                                 struct error *err);
-
-/* tenant: {$in: [none, tenant]}: whose entries count for a tenant. -match.c */
-void registry_mongodb_entry_owners(bson_t *selector, const struct id *tenant);
 
 #endif

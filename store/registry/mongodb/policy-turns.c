@@ -1,5 +1,5 @@
 /* Turns of policy changes in MongoDB: threads queue, one makes the turn of all
- * that wait, and wins it against other processes. */
+ * that wait with changes of one tenant, and wins it against other processes. */
 #include "store/registry/mongodb/policy-sequencer.h"
 
 #include <stdlib.h>
@@ -13,18 +13,28 @@
 /* How long a turn is tried for. */
 #define TRY_MS 10000
 
-struct registry_mongodb_policy {
-	pthread_mutex_t mutex; /* of the queue */
+/* How many tenants' turns are made at once. */
+#define QUEUES 8
+
+/* The changes of some of the tenants. */
+struct queue {
+	pthread_mutex_t mutex; /* of what follows */
 	pthread_cond_t turned;
 	struct registry_mongodb_policy_change *first, *last;
 	bool busy; /* a thread is at its turn: all below is its own */
 
+	bool known; /* what this process saw last: this tenant's state */
+	struct id tenant;
 	struct registry_mongodb_policy_state state;
-	bool known; /* state is what this process saw last */
 };
 
-/* The changes of a turn; those after count wait for the next one. */
+struct registry_mongodb_policy {
+	struct queue queues[QUEUES]; /* by the last byte of the tenant's id */
+};
+
+/* Some changes of one tenant. */
 struct turn {
+	const struct id *tenant; /* the first change's */
 	struct registry_mongodb_policy_change *changes[TURN_CHANGES];
 	size_t count;
 	struct id token;
@@ -81,9 +91,9 @@ static bool is_blocked(const struct turn *turn, size_t i)
  * Makes the documents of the turn; a change that fails has its result, one that
  * is blocked waits for another turn, by not being tried. How many there are.
  */
-static size_t prepare(struct registry_mongodb *mongo, struct turn *turn)
+static size_t prepare(struct registry_mongodb *mongo, struct turn *turn,
+                      int64_t revision)
 {
-	int64_t revision = mongo->policy->state.revision;
 	size_t prepared = 0;
 
 	forget_documents(turn);
@@ -125,11 +135,11 @@ static void append_pending(bson_t *policy, const struct turn *turn)
 		snprintf(key, sizeof(key), "%zu", n++);
 		(void)BSON_APPEND_DOCUMENT_BEGIN(&list, key, &one);
 		(void)BSON_APPEND_UTF8(&one, "collection", change->collection);
-		(void)mongodb_append_id(&one, "tenant", change->tenant);
 		(void)BSON_APPEND_DOCUMENT(&one, "document", change->document);
 		(void)bson_append_document_end(&list, &one);
 	}
 	(void)bson_append_array_end(policy, &list);
+	(void)BSON_APPEND_INT64(policy, "waiting", (int64_t)n);
 }
 
 static void append_turns(bson_t *policy,
@@ -157,22 +167,20 @@ static struct registry_mongodb_policy_state state_after(
 		kept--;
 	memmove(&after.turns[1], &after.turns[0],
 	        kept * sizeof(after.turns[0]));
+	after.missing = false;
 	after.turns[0] = turn->token;
 	after.turn_count = kept + 1;
 	for (size_t i = 0; i < turn->count; i++) {
 		const struct registry_mongodb_policy_change *change =
 		    turn->changes[i];
 
-		if (!change->document)
-			continue;
-		after.revision = change->revision;
-		if (id_is_none(change->tenant))
-			after.global = change->revision;
+		if (change->document)
+			after.revision = change->revision;
 	}
 	return after;
 }
 
-/* Replaces the policy's document once, if its revision is still before's. */
+/* Replaces the order's document once, if its revision is still before. */
 static int replace(struct registry_mongodb *mongo, const struct turn *turn,
                    int64_t before,
                    const struct registry_mongodb_policy_state *after, bool *won,
@@ -181,11 +189,10 @@ static int replace(struct registry_mongodb *mongo, const struct turn *turn,
 	bson_t selector, policy;
 	int error;
 
-	registry_mongodb_policy_select(&selector);
+	registry_mongodb_policy_select(&selector, turn->tenant);
 	(void)BSON_APPEND_INT64(&selector, "revision", before);
-	registry_mongodb_policy_select(&policy);
+	registry_mongodb_policy_select(&policy, turn->tenant);
 	(void)BSON_APPEND_INT64(&policy, "revision", after->revision);
-	(void)BSON_APPEND_INT64(&policy, "global", after->global);
 	append_pending(&policy, turn);
 	append_turns(&policy, after);
 	/* Index: _id. */
@@ -205,7 +212,8 @@ static int look(struct registry_mongodb *mongo, const struct turn *turn,
                 int64_t before, bool *won, struct error *err)
 {
 	struct registry_mongodb_policy_state now;
-	int error = registry_mongodb_policy_read(mongo, &now, err);
+	int error =
+	    registry_mongodb_policy_read(mongo, turn->tenant, &now, err);
 
 	if (error)
 		return error;
@@ -222,17 +230,16 @@ static int look(struct registry_mongodb *mongo, const struct turn *turn,
 }
 
 /* Replaces it until it is known whether that was this call's doing. */
-static int compete(struct registry_mongodb *mongo, struct turn *turn, bool *won,
-                   struct error *err)
+static int compete(struct registry_mongodb *mongo, struct queue *queue,
+                   struct turn *turn, bool *won, struct error *err)
 {
-	struct registry_mongodb_policy *policy = mongo->policy;
-	int64_t before = policy->state.revision;
+	int64_t before = queue->state.revision;
 	struct registry_mongodb_policy_state after;
 	bool uncertain = false;
 	int error;
 
 	turn->token = id_new();
-	after = state_after(&policy->state, turn);
+	after = state_after(&queue->state, turn);
 	for (;;) {
 		error = replace(mongo, turn, before, &after, won, err);
 		uncertain = uncertain || error == ERR_UNCERTAIN;
@@ -247,15 +254,15 @@ static int compete(struct registry_mongodb *mongo, struct turn *turn, bool *won,
 		return error_set(err, ERR_UNCERTAIN,
 		                 "policy: the answer to a change was lost");
 	if (!error && *won)
-		policy->state = after;
+		queue->state = after;
 	return error;
 }
 
 /* --- a turn ------------------------------------------------------------- */
 
-/* What is won is done even if this fails: by whoever reads the policy next. */
+/* What is won is done even if this fails: by whoever reads the order next. */
 static int apply_all(struct registry_mongodb *mongo, const struct turn *turn,
-                     struct error *err)
+                     int64_t revision, struct error *err)
 {
 	int error = 0;
 
@@ -265,45 +272,53 @@ static int apply_all(struct registry_mongodb *mongo, const struct turn *turn,
 
 		if (change->document)
 			error = registry_mongodb_policy_apply(
-			    mongo, change->collection, change->tenant,
-			    change->document, err);
+			    mongo->db, change->collection, change->document,
+			    err);
 	}
 	return error ? error
-	             : registry_mongodb_policy_clear(
-	                   mongo, mongo->policy->state.revision, err);
+	             : registry_mongodb_policy_clear(mongo, turn->tenant,
+	                                             revision, err);
 }
 
-static int finish(struct registry_mongodb *mongo, const struct turn *turn,
-                  struct error *err)
+static int finish(struct registry_mongodb *mongo, struct queue *queue,
+                  const struct turn *turn, struct error *err)
 {
-	int error = apply_all(mongo, turn, err);
+	int error = apply_all(mongo, turn, queue->state.revision, err);
 
 	while (error && clock_monotonic_ms() < turn->end_ms) {
 		pause_a_moment();
-		error = apply_all(mongo, turn, err);
+		error = apply_all(mongo, turn, queue->state.revision, err);
 	}
-	mongo->policy->known = !error;
+	queue->known = !error;
 	return error ? error_set(err, ERR_UNCERTAIN,
 	                         "policy: a change is not in its place yet")
 	             : 0;
 }
 
 /* Prepares and competes until the turn is won, or has nothing in it. */
-static int win(struct registry_mongodb *mongo, struct turn *turn, bool *won,
-               struct error *err)
+static int win(struct registry_mongodb *mongo, struct queue *queue,
+               struct turn *turn, bool *won, struct error *err)
 {
-	struct registry_mongodb_policy *policy = mongo->policy;
 	int error;
 
+	if (!id_equal(&queue->tenant, turn->tenant))
+		queue->known = false;
+	queue->tenant = *turn->tenant;
 	for (;;) {
-		if (!policy->known && (error = registry_mongodb_policy_read(
-		                           mongo, &policy->state, err)))
+		if (!queue->known &&
+		    (error = registry_mongodb_policy_read(mongo, turn->tenant,
+		                                          &queue->state, err)))
 			return error;
-		policy->known = true;
-		if (!prepare(mongo, turn))
+		queue->known = true;
+		if (!prepare(mongo, turn, queue->state.revision))
 			return 0;
-		error = compete(mongo, turn, won, err);
-		policy->known = !error && *won;
+		/* Raising by nothing makes the document. */
+		if (queue->state.missing &&
+		    (error = registry_mongodb_policy_raise(mongo, turn->tenant,
+		                                           0, err)))
+			return error;
+		error = compete(mongo, queue, turn, won, err);
+		queue->known = !error && *won;
 		if (error || *won)
 			return error;
 		if (clock_monotonic_ms() >= turn->end_ms)
@@ -313,16 +328,17 @@ static int win(struct registry_mongodb *mongo, struct turn *turn, bool *won,
 	}
 }
 
-static void run_turn(struct registry_mongodb *mongo, struct turn *turn)
+static void make_turn(struct registry_mongodb *mongo, struct queue *queue,
+                      struct turn *turn)
 {
 	struct error err = {.code = ERR_OK};
 	bool won = false;
 	int error;
 
 	turn->end_ms = clock_monotonic_ms() + TRY_MS;
-	error = win(mongo, turn, &won, &err);
+	error = win(mongo, queue, turn, &won, &err);
 	if (!error && won)
-		error = finish(mongo, turn, &err);
+		error = finish(mongo, queue, turn, &err);
 	for (size_t i = 0; i < turn->count; i++) {
 		struct registry_mongodb_policy_change *change =
 		    turn->changes[i];
@@ -340,31 +356,39 @@ static void run_turn(struct registry_mongodb *mongo, struct turn *turn)
 
 /* --- the queue ---------------------------------------------------------- */
 
-static void enqueue(struct registry_mongodb_policy *policy,
-                    struct registry_mongodb_policy_change *change)
+static void append(struct queue *queue,
+                   struct registry_mongodb_policy_change *change)
 {
 	change->next = NULL;
-	if (policy->last)
-		policy->last->next = change;
+	if (queue->last)
+		queue->last->next = change;
 	else
-		policy->first = change;
-	policy->last = change;
+		queue->first = change;
+	queue->last = change;
 }
 
-static void take_turn(struct registry_mongodb_policy *policy, struct turn *turn)
+/* Takes the first change and, up to the most of a turn, all of its tenant's;
+ * the others stay in their order. */
+static void take_turn(struct queue *queue, struct turn *turn)
 {
+	struct registry_mongodb_policy_change *change = queue->first, *next;
+
+	turn->tenant = change->tenant;
 	turn->count = 0;
-	while (policy->first && turn->count < TURN_CHANGES) {
-		turn->changes[turn->count++] = policy->first;
-		policy->first = policy->first->next;
+	queue->first = queue->last = NULL;
+	for (; change; change = next) {
+		next = change->next;
+		if (turn->count < TURN_CHANGES &&
+		    id_equal(change->tenant, turn->tenant))
+			turn->changes[turn->count++] = change;
+		else
+			append(queue, change);
 	}
-	if (!policy->first)
-		policy->last = NULL;
 }
 
 /* Those that were blocked go first in the next turn; the others are their
  * callers' own again from here on. */
-static void give_back(struct registry_mongodb_policy *policy, struct turn *turn)
+static void give_back(struct queue *queue, struct turn *turn)
 {
 	for (size_t i = turn->count; i-- > 0;) {
 		struct registry_mongodb_policy_change *change =
@@ -374,45 +398,44 @@ static void give_back(struct registry_mongodb_policy *policy, struct turn *turn)
 			change->done = true;
 			continue;
 		}
-		change->next = policy->first;
-		policy->first = change;
-		if (!policy->last)
-			policy->last = change;
+		change->next = queue->first;
+		queue->first = change;
+		if (!queue->last)
+			queue->last = change;
 	}
 }
 
 /* With the mutex: makes the next turn. */
-static void lead(struct registry_mongodb *mongo)
+static void lead(struct registry_mongodb *mongo, struct queue *queue)
 {
-	struct registry_mongodb_policy *policy = mongo->policy;
 	struct turn turn;
 
-	policy->busy = true;
-	take_turn(policy, &turn);
-	(void)pthread_mutex_unlock(&policy->mutex);
-	run_turn(mongo, &turn);
-	(void)pthread_mutex_lock(&policy->mutex);
-	give_back(policy, &turn);
-	policy->busy = false;
-	(void)pthread_cond_broadcast(&policy->turned);
+	queue->busy = true;
+	take_turn(queue, &turn);
+	(void)pthread_mutex_unlock(&queue->mutex);
+	make_turn(mongo, queue, &turn);
+	(void)pthread_mutex_lock(&queue->mutex);
+	give_back(queue, &turn);
+	queue->busy = false;
+	(void)pthread_cond_broadcast(&queue->turned);
 }
 
 int registry_mongodb_policy_make(struct registry_mongodb *mongo,
                                  struct registry_mongodb_policy_change *change,
                                  struct error *err)
 {
-	struct registry_mongodb_policy *policy = mongo->policy;
+	struct queue *queue =
+	    &mongo->policy->queues[change->tenant->bytes[15] % QUEUES];
 
-	(void)pthread_mutex_lock(&policy->mutex);
-	enqueue(policy, change);
+	(void)pthread_mutex_lock(&queue->mutex);
+	append(queue, change);
 	while (!change->done) {
-		if (policy->busy)
-			(void)pthread_cond_wait(&policy->turned,
-			                        &policy->mutex);
+		if (queue->busy)
+			(void)pthread_cond_wait(&queue->turned, &queue->mutex);
 		else
-			lead(mongo);
+			lead(mongo, queue);
 	}
-	(void)pthread_mutex_unlock(&policy->mutex);
+	(void)pthread_mutex_unlock(&queue->mutex);
 	if (change->result && err)
 		*err = change->err;
 	return change->result;
@@ -421,25 +444,28 @@ int registry_mongodb_policy_make(struct registry_mongodb *mongo,
 int registry_mongodb_policy_start(struct registry_mongodb *mongo,
                                   struct error *err)
 {
-	struct registry_mongodb_policy_state state;
-	int error = registry_mongodb_policy_make_document(mongo, err);
-
-	if (error)
-		return error;
 	mongo->policy = calloc(1, sizeof(*mongo->policy));
 	if (!mongo->policy)
 		return registry_mongodb_memory(err);
-	(void)pthread_mutex_init(&mongo->policy->mutex, NULL);
-	(void)pthread_cond_init(&mongo->policy->turned, NULL);
-	return registry_mongodb_policy_read(mongo, &state, err);
+	for (size_t i = 0; i < QUEUES; i++) {
+		struct queue *queue = &mongo->policy->queues[i];
+
+		(void)pthread_mutex_init(&queue->mutex, NULL);
+		(void)pthread_cond_init(&queue->turned, NULL);
+	}
+	return registry_mongodb_policy_finish_all(mongo, err);
 }
 
 void registry_mongodb_policy_stop(struct registry_mongodb *mongo)
 {
 	if (!mongo->policy)
 		return;
-	(void)pthread_mutex_destroy(&mongo->policy->mutex);
-	(void)pthread_cond_destroy(&mongo->policy->turned);
+	for (size_t i = 0; i < QUEUES; i++) {
+		struct queue *queue = &mongo->policy->queues[i];
+
+		(void)pthread_mutex_destroy(&queue->mutex);
+		(void)pthread_cond_destroy(&queue->turned);
+	}
 	free(mongo->policy);
 	mongo->policy = NULL;
 }

@@ -137,13 +137,13 @@ int registry_mongodb_watch_start(struct registry_mongodb *mongo,
                                  struct error *err);
 /* See registry_mongodb_watch_start(). */
 void registry_mongodb_watch_stop(struct registry_mongodb *mongo);
-/* See registry_mongodb_watch_start(); also makes the policy document. */
+/* See registry_mongodb_watch_start(); also finishes pending changes. */
 int registry_mongodb_policy_start(struct registry_mongodb *mongo,
                                   struct error *err);
 /* See registry_mongodb_watch_start(). */
 void registry_mongodb_policy_stop(struct registry_mongodb *mongo);
 
-/* Part of registry_check(): revisions, entries, domains, pending changes. */
+/* Part of registry_check(): revisions of entries, pending changes. */
 int registry_mongodb_policy_check(struct registry_mongodb *mongo,
                                   struct error *err);
 
@@ -194,11 +194,8 @@ int registry_mongodb_secrets_import(struct registry_mongodb *mongo,
                                     const struct registry_record *records,
                                     size_t count, bool replace, int *results,
                                     struct error *err);
-/* The highest revision given out to the tenant (none: to the global ones). */
-int registry_mongodb_policy_highest(struct registry_mongodb *mongo,
-                                    const struct id *tenant, int64_t *revision,
-                                    struct error *err);
-/* Raises it, and the one count of revisions, to revision at least. */
+/* Raises the order of the tenant (none: the global one), where there is such a
+ * tenant, to revision at least. */
 int registry_mongodb_policy_raise(struct registry_mongodb *mongo,
                                   const struct id *tenant, int64_t revision,
                                   struct error *err);

@@ -1,5 +1,5 @@
 /* The registry in MongoDB: opening and closing, and the operations it has. */
-#include "store/registry/mongodb/private.h"
+#include "store/registry/mongodb/policy-sequencer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +23,7 @@ static int drop_old_index(struct mongodb_db *db, struct error *err)
 static int (*const steps[])(struct mongodb_db *db, struct error *err) = {
     NULL,
     drop_old_index,
+    registry_mongodb_policy_split,
 };
 
 static void turns_init(struct registry_mongodb *mongo)

@@ -23,6 +23,8 @@ const struct mongodb_index registry_mongodb_indexes[] = {
      "{\"deleted\":false}"},
     {REGISTRY_ENTRY, "entry_scanned", "tenant:1,scan:1", false,
      "{\"scan\":true}"},
+    {REGISTRY_POLICY, "policy_waiting", "waiting:1", false,
+     "{\"waiting\":{\"$gt\":0}}"},
 
     /* --- registered mail ---------------------------------------------- */
     {REGISTRY_MESSAGE, "message_of_tenant", "tenant:1,_id:1", false, NULL},

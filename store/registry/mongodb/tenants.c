@@ -18,7 +18,6 @@ int registry_mongodb_tenant_add(struct registry *registry,
 
 	(void)mongodb_append_id(&document, "_id", &tenant->id);
 	(void)registry_mongodb_append_tenant(&document, tenant);
-	(void)BSON_APPEND_INT64(&document, "policy_revision", 0);
 	(void)BSON_APPEND_INT64(&document, "decision_sequence", 0);
 	error = mongodb_insert(mongo->db, REGISTRY_TENANT, &document, err);
 	bson_destroy(&document);
@@ -148,13 +147,17 @@ int registry_mongodb_tenant_each(struct registry *registry,
 
 /*
  * A domain is {_id: name, tenant, deleted, revision}. One that was taken away
- * stays as a tombstone, so that a late helper does not bring it back.
+ * stays as a tombstone, so that a late helper does not bring it back. The
+ * revision counts the domain's own changes: of two tenants that add it at once,
+ * each by a turn of its own order, the first to put its document there has it.
  */
 struct domain {
 	const char *name;
-	bool deleted; /* what is to be made of it */
+	bool deleted;      /* what is to be made of it */
+	int64_t *revision; /* out: of the document that was made */
 };
 
+/* ERR_NOT_FOUND where it never was anybody's. */
 static int read_domain(struct registry_mongodb *mongo, const char *name,
                        bson_t **found, struct error *err)
 {
@@ -162,7 +165,6 @@ static int read_domain(struct registry_mongodb *mongo, const char *name,
 	int error;
 
 	(void)mongodb_append_text(&selector, "_id", name);
-	(void)BSON_APPEND_BOOL(&selector, "deleted", false);
 	/* Index: _id. */
 	error = mongodb_find_one(mongo->db, REGISTRY_DOMAIN, &selector, NULL,
 	                         found, err);
@@ -170,68 +172,88 @@ static int read_domain(struct registry_mongodb *mongo, const char *name,
 	return error;
 }
 
-static int check_domain(struct registry_mongodb *mongo,
-                        const struct registry_mongodb_policy_change *change,
-                        struct error *err)
+static int prepare_domain(struct registry_mongodb *mongo,
+                          struct registry_mongodb_policy_change *change,
+                          int64_t revision, struct error *err)
 {
 	const struct domain *domain = change->context;
 	bson_t *found = NULL;
-	struct id owner;
+	bool is_live = false, is_own = false;
 	int error = 0;
 
+	(void)revision;
 	if (!domain->deleted)
 		error =
 		    registry_mongodb_need_tenant(mongo, change->tenant, err);
 	if (error)
 		return error;
 	error = read_domain(mongo, domain->name, &found, err);
-	if (error == ERR_NOT_FOUND && !domain->deleted)
-		return 0;
-	if (error == ERR_NOT_FOUND)
+	if (error && error != ERR_NOT_FOUND)
+		return error;
+	*domain->revision = 1;
+	if (!error) {
+		struct id owner = mongodb_get_id(found, "tenant");
+
+		is_live = !mongodb_get_bool(found, "deleted");
+		is_own = id_equal(&owner, change->tenant);
+		*domain->revision = mongodb_get_int(found, "revision") + 1;
+		bson_destroy(found);
+	}
+	if (domain->deleted && (!is_live || !is_own))
 		return error_set(err, ERR_NOT_FOUND, "%s: no such domain",
 		                 domain->name);
-	if (error)
-		return error;
-	owner = mongodb_get_id(found, "tenant");
-	bson_destroy(found);
-	if (!domain->deleted)
+	if (!domain->deleted && is_live)
 		return error_set(err, ERR_EXISTS, "%s: the domain is taken",
 		                 domain->name);
-	if (!id_equal(&owner, change->tenant))
-		return error_set(err, ERR_NOT_FOUND, "%s: no such domain",
-		                 domain->name);
-	return 0;
-}
-
-static int prepare_domain(struct registry_mongodb *mongo,
-                          struct registry_mongodb_policy_change *change,
-                          int64_t revision, struct error *err)
-{
-	const struct domain *domain = change->context;
-	int error = check_domain(mongo, change, err);
-
-	if (error)
-		return error;
 	change->document = bson_new();
 	(void)mongodb_append_text(change->document, "_id", domain->name);
 	(void)mongodb_append_id(change->document, "tenant", change->tenant);
 	(void)BSON_APPEND_BOOL(change->document, "deleted", domain->deleted);
-	(void)BSON_APPEND_INT64(change->document, "revision", revision);
+	(void)BSON_APPEND_INT64(change->document, "revision",
+	                        *domain->revision);
 	return 0;
+}
+
+/* Whose document of this revision it was that came to its place first. */
+static int check_owner(struct registry_mongodb *mongo, const char *name,
+                       const struct id *tenant, int64_t revision,
+                       struct error *err)
+{
+	bson_t *found = NULL;
+	int error = read_domain(mongo, name, &found, err);
+	struct id owner;
+	bool changed;
+
+	if (error)
+		return error;
+	owner = mongodb_get_id(found, "tenant");
+	changed = mongodb_get_int(found, "revision") > revision;
+	bson_destroy(found);
+	if (changed)
+		return error_set(err, ERR_UNCERTAIN,
+		                 "%s: the domain was changed meanwhile", name);
+	return id_equal(&owner, tenant)
+	           ? 0
+	           : error_set(err, ERR_EXISTS, "%s: the domain is taken",
+	                       name);
 }
 
 static int change_domain(struct registry *registry, const struct id *tenant,
                          const char *name, bool deleted, struct error *err)
 {
-	struct domain domain = {name, deleted};
+	struct registry_mongodb *mongo = registry_mongodb(registry);
+	int64_t revision = 0;
+	struct domain domain = {name, deleted, &revision};
 	struct registry_mongodb_policy_change change = {
 	    .collection = REGISTRY_DOMAIN,
 	    .tenant = tenant,
 	    .prepare = prepare_domain,
 	    .context = &domain};
+	int error = registry_mongodb_policy_make(mongo, &change, err);
 
-	return registry_mongodb_policy_make(registry_mongodb(registry), &change,
-	                                    err);
+	return error || deleted
+	           ? error
+	           : check_owner(mongo, name, tenant, revision, err);
 }
 
 int registry_mongodb_domain_add(struct registry *registry,

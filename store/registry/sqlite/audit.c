@@ -134,8 +134,10 @@ static const struct finding findings[] = {
     {"SELECT 1 FROM tenant t WHERE decision_sequence < (SELECT"
      " ifnull(max(sequence), 0) FROM decision d WHERE d.tenant = t.id) LIMIT 1",
      "a decision has a sequence that was never given"},
-    {"SELECT 1 FROM entry WHERE revision >"
-     " (SELECT value FROM counter WHERE name = 'revision') LIMIT 1",
+    {"SELECT 1 FROM (SELECT id, policy_revision FROM tenant"
+     " UNION ALL SELECT zeroblob(16), value FROM counter"
+     " WHERE name = 'global-policy') o WHERE policy_revision < (SELECT"
+     " ifnull(max(revision), 0) FROM entry e WHERE e.tenant = o.id) LIMIT 1",
      "an entry has a revision that was never given"},
 };
 

@@ -96,24 +96,21 @@ int registry_sqlite_next_revision(struct sqlite_db *db, const struct id *tenant,
                                   int64_t *revision, struct error *err)
 {
 	struct sqlite_query *query;
-	int error = registry_sqlite_number(
-	    sqlite_query(db, "UPDATE counter SET value = value + 1"
-	                     " WHERE name = 'revision' RETURNING value"),
-	    revision, err);
+	int error;
 
-	if (error)
+	if (id_is_none(tenant))
+		return registry_sqlite_number(
+		    sqlite_query(db, "UPDATE counter SET value = value + 1"
+		                     " WHERE name = 'global-policy'"
+		                     " RETURNING value"),
+		    revision, err);
+	if ((error = registry_sqlite_need_tenant(db, tenant, err)))
 		return error;
-	if (id_is_none(tenant)) {
-		query = sqlite_query(db, "UPDATE counter SET value = ?2"
-		                         " WHERE name = 'global-policy'");
-	} else {
-		query = sqlite_query(db, "UPDATE tenant"
-		                         " SET policy_revision = ?2"
-		                         " WHERE id = ?1");
-		sqlite_bind_id(query, 1, tenant);
-	}
-	sqlite_bind_int(query, 2, *revision);
-	return sqlite_run(query, err);
+	query = sqlite_query(db, "UPDATE tenant"
+	                         " SET policy_revision = policy_revision + 1"
+	                         " WHERE id = ?1 RETURNING policy_revision");
+	sqlite_bind_id(query, 1, tenant);
+	return registry_sqlite_number(query, revision, err);
 }
 
 struct lease {

@@ -72,12 +72,10 @@ static int put_entry(struct sqlite_db *db, void *context, struct error *err)
 {
 	struct put *put = context;
 	struct sqlite_query *query;
-	int result = 0;
+	int result =
+	    registry_sqlite_next_revision(db, put->tenant, &put->revision, err);
 
-	if (!id_is_none(put->tenant))
-		result = registry_sqlite_need_tenant(db, put->tenant, err);
-	if (result || (result = registry_sqlite_next_revision(
-	                   db, put->tenant, &put->revision, err)))
+	if (result)
 		return result;
 	query = sqlite_query(
 	    db, "INSERT INTO entry (" ENTRY_COLUMNS ", tenant)"
@@ -206,16 +204,13 @@ static int list_entries(struct sqlite_db *db, void *context, struct error *err)
 static int list_changes(struct sqlite_db *db, void *context, struct error *err)
 {
 	struct listing *listing = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, ENTRIES "WHERE tenant = ?1 AND revision > ?2"
-	                " UNION ALL " ENTRIES
-	                "WHERE tenant = ?4 AND ?1 <> ?4 AND revision > ?2"
-	                " ORDER BY revision LIMIT ?3");
+	struct sqlite_query *query =
+	    sqlite_query(db, ENTRIES "WHERE tenant = ?1 AND revision > ?2"
+	                             " ORDER BY revision LIMIT ?3");
 
 	sqlite_bind_id(query, 1, listing->tenant);
 	sqlite_bind_int(query, 2, listing->after_revision);
 	sqlite_bind_int(query, 3, (int64_t)listing->limit + 1);
-	sqlite_bind_id(query, 4, &none);
 	return collect(query, listing, err);
 }
 
@@ -262,17 +257,18 @@ struct revision {
 static int read_revision(struct sqlite_db *db, void *context, struct error *err)
 {
 	struct revision *revision = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, "SELECT max(value, ifnull((SELECT policy_revision FROM tenant"
-	        " WHERE id = ?1), 0)) FROM counter"
-	        " WHERE name = 'global-policy'");
-	int result;
+	struct sqlite_query *query;
 
-	sqlite_bind_id(query, 1, revision->tenant);
-	if ((result = sqlite_step(query, err)) < 0)
-		return result;
-	revision->value = sqlite_column_int(query, 0);
-	return 0;
+	if (id_is_none(revision->tenant)) {
+		query = sqlite_query(db, "SELECT value FROM counter"
+		                         " WHERE name = 'global-policy'");
+	} else {
+		query = sqlite_query(
+		    db, "SELECT ifnull((SELECT policy_revision FROM tenant"
+		        " WHERE id = ?1), 0)");
+		sqlite_bind_id(query, 1, revision->tenant);
+	}
+	return registry_sqlite_number(query, &revision->value, err);
 }
 
 int registry_sqlite_policy_revision(struct registry *registry,

@@ -91,20 +91,17 @@ int registry_sqlite_raise_policy(struct sqlite_db *db, const struct id *tenant,
                                  int64_t revision, struct error *err)
 {
 	struct sqlite_query *query;
-	bool global = id_is_none(tenant);
-	int error;
 
-	query = sqlite_query(db, "UPDATE counter SET value = ?1"
-	                         " WHERE (name = 'revision'"
-	                         " OR (name = 'global-policy' AND ?2))"
-	                         " AND value < ?1");
-	sqlite_bind_int(query, 1, revision);
-	sqlite_bind_int(query, 2, global);
-	if ((error = sqlite_run(query, err)) || global)
-		return error;
-	query = sqlite_query(db, "UPDATE tenant SET policy_revision = ?2"
-	                         " WHERE id = ?1 AND policy_revision < ?2");
-	sqlite_bind_id(query, 1, tenant);
+	if (id_is_none(tenant)) {
+		query = sqlite_query(db, "UPDATE counter SET value = ?2"
+		                         " WHERE name = 'global-policy'"
+		                         " AND value < ?2");
+	} else {
+		query =
+		    sqlite_query(db, "UPDATE tenant SET policy_revision = ?2"
+		                     " WHERE id = ?1 AND policy_revision < ?2");
+		sqlite_bind_id(query, 1, tenant);
+	}
 	sqlite_bind_int(query, 2, revision);
 	return sqlite_run(query, err);
 }

@@ -127,7 +127,8 @@ int registry_sqlite_look_up(struct sqlite_query *query,
 int registry_sqlite_count_up(struct sqlite_db *db, const char *name,
                              int64_t delta, struct error *err);
 
-/* Gives the tenant's (none: the global) policy the next revision. */
+/* The next revision of the tenant's (none: of the global) policy; ERR_NOT_FOUND
+ * without the tenant. */
 int registry_sqlite_next_revision(struct sqlite_db *db, const struct id *tenant,
                                   int64_t *revision, struct error *err);
 

@@ -272,12 +272,19 @@
 	"ALTER TABLE message ADD COLUMN"                                       \
 	" dmarc_domain TEXT NOT NULL DEFAULT '';"
 
+/*
+ * Version 5: each tenant's policy has an order of its own, and one is for the
+ * global policy; before, one count was for all of them.
+ */
+#define SCHEMA_ORDERS "DELETE FROM counter WHERE name = 'revision';"
+
 const char *const registry_sqlite_migrations[] = {
     "PRAGMA application_id = " REGISTRY_SQLITE_APPLICATION
     ";" SCHEMA_ACCOUNTS SCHEMA_ENTRIES SCHEMA_MESSAGES SCHEMA_CHALLENGES,
     SCHEMA_RETENTION,
     SCHEMA_ADDRESSES,
     SCHEMA_TENANT_SETTINGS SCHEMA_CAPS SCHEMA_EVIDENCE,
+    SCHEMA_ORDERS,
 };
 
 const size_t registry_sqlite_version =

@@ -214,16 +214,14 @@ static int add_domain(struct sqlite_db *db, void *context, struct error *err)
 	int64_t revision;
 	int error;
 
-	if ((error = registry_sqlite_need_tenant(db, domain->tenant, err)))
+	if ((error = registry_sqlite_next_revision(db, domain->tenant,
+	                                           &revision, err)))
 		return error;
 	query = sqlite_query(
 	    db, "INSERT INTO domain (name, tenant) VALUES (?1, ?2)");
 	sqlite_bind_text(query, 1, domain->name);
 	sqlite_bind_id(query, 2, domain->tenant);
-	if ((error = sqlite_run(query, err)))
-		return error;
-	return registry_sqlite_next_revision(db, domain->tenant, &revision,
-	                                     err);
+	return sqlite_run(query, err);
 }
 
 int registry_sqlite_domain_add(struct registry *registry,

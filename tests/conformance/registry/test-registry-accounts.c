@@ -183,13 +183,13 @@ static void append_domain(const char *domain, void *context)
 START_TEST(domain_has_one_tenant)
 {
 	char names[256] = "";
-	int64_t before = 0, after = 0;
+	struct registry_policy_cursor before, after;
 
 	ok(registry_policy_revision(registry, &tenant_a, &before, E));
 	ok(registry_domain_add(registry, &tenant_a, "z.example", E));
 	ok(registry_domain_add(registry, &tenant_a, "b.example", E));
 	ok(registry_policy_revision(registry, &tenant_a, &after, E));
-	ck_assert_int_gt(after, before);
+	ck_assert_int_gt(after.own, before.own);
 	fails(ERR_EXISTS,
 	      registry_domain_add(registry, &tenant_a, "b.example", NULL));
 	fails(ERR_EXISTS,
@@ -207,7 +207,7 @@ END_TEST
 START_TEST(domain_needs_its_tenant)
 {
 	struct id unknown = id_of(99);
-	int64_t before, after;
+	struct registry_policy_cursor before, after;
 
 	ok(registry_domain_add(registry, &tenant_a, "taken.example", E));
 	ok(registry_policy_revision(registry, &tenant_a, &before, E));
@@ -222,20 +222,20 @@ START_TEST(domain_needs_its_tenant)
 	fails(ERR_EXISTS,
 	      registry_domain_add(registry, &tenant_b, "taken.example", NULL));
 	ok(registry_policy_revision(registry, &tenant_a, &after, E));
-	ck_assert_int_eq(before, after);
+	ck_assert_int_eq(before.own, after.own);
 }
 END_TEST
 
 START_TEST(domain_moves_after_removal)
 {
-	int64_t before = 0, after = 0;
+	struct registry_policy_cursor before, after;
 	struct id nobody = id_of(99);
 
 	ok(registry_domain_add(registry, &tenant_a, "b.example", E));
 	ok(registry_policy_revision(registry, &tenant_a, &before, E));
 	ok(registry_domain_remove(registry, &tenant_a, "b.example", E));
 	ok(registry_policy_revision(registry, &tenant_a, &after, E));
-	ck_assert_int_gt(after, before);
+	ck_assert_int_gt(after.own, before.own);
 	fails(ERR_NOT_FOUND,
 	      registry_domain_remove(registry, &tenant_a, "b.example", NULL));
 	ok(registry_domain_add(registry, &tenant_b, "b.example", E));

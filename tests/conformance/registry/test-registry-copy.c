@@ -434,12 +434,14 @@ END_TEST
 
 static void expect_counters(int64_t revision, int64_t sequence)
 {
+	struct registry_policy_cursor cursor;
 	struct error err;
 	int64_t number;
 
 	ck_assert_int_eq(
-	    registry_policy_revision(registry, &tenant_a, &number, &err), 0);
-	ck_assert_int_eq(number, revision);
+	    registry_policy_revision(registry, &tenant_a, &cursor, &err), 0);
+	ck_assert_int_eq(cursor.own, revision);
+	ck_assert_int_eq(cursor.global, 0);
 	ck_assert_int_eq(
 	    registry_decision_last(registry, &tenant_a, &number, &err), 0);
 	ck_assert_int_eq(number, sequence);

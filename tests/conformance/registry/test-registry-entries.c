@@ -13,10 +13,10 @@ static int64_t put(const struct id *tenant, const struct entry *entry)
 
 static int64_t revision_of(const struct id *tenant)
 {
-	int64_t revision = -1;
+	struct registry_policy_cursor revision = {-1, -1};
 
 	ok(registry_policy_revision(registry, tenant, &revision, E));
-	return revision;
+	return revision.own;
 }
 
 START_TEST(entry_reads_back)
@@ -124,6 +124,7 @@ START_TEST(removal_leaves_a_tombstone)
 	struct entry entry = entry_of(3, "s@x"), again = entry_of(9, "s@x"),
 	             stored = {0};
 	int64_t revision = put(&tenant_a, &entry);
+	struct registry_policy_cursor cursor = {.own = revision}, first = {0};
 
 	fails(ERR_NOT_FOUND,
 	      registry_entry_remove(registry, &tenant_b, &entry.id, NULL));
@@ -136,7 +137,7 @@ START_TEST(removal_leaves_a_tombstone)
 	ok(registry_entry_list(registry, &tenant_a, NULL, 10, &page, E));
 	ck_assert_uint_eq(page.count, 0);
 	registry_entries_release(&page);
-	ok(registry_entry_changes(registry, &tenant_a, revision, 10, &page, E));
+	ok(registry_entry_changes(registry, &tenant_a, &cursor, 10, &page, E));
 	ck_assert_uint_eq(page.count, 1);
 	ck_assert(page.entries[0].deleted);
 	ck_assert_int_gt(page.entries[0].revision, revision);
@@ -144,7 +145,7 @@ START_TEST(removal_leaves_a_tombstone)
 	/* It comes back under its id. */
 	ok(registry_entry_put(registry, &tenant_a, &again, &stored, E));
 	ck_assert(id_equal(&stored.id, &entry.id));
-	ok(registry_entry_changes(registry, &tenant_a, 0, 10, &page, E));
+	ok(registry_entry_changes(registry, &tenant_a, &first, 10, &page, E));
 	ck_assert_uint_eq(page.count, 1);
 	ck_assert(!page.entries[0].deleted);
 	registry_entries_release(&page);
@@ -190,44 +191,102 @@ START_TEST(entry_is_checked)
 }
 END_TEST
 
-/* Changes are the tenant's and the global ones, in order, in pages. */
-START_TEST(changes_page_in_order)
+static void put_as(const struct id *tenant, unsigned id, const char *value)
 {
-	struct entry entry = entry_of(1, "one@x");
-	struct registry_entries page = {0};
-	int64_t after = 0;
-	char got[16] = "", *next = got;
+	struct entry entry = entry_of(id, value);
 
-	put(&tenant_a, &entry);
-	entry = entry_of(2, "two@x");
-	put(&tenant_b, &entry);
-	entry = entry_of(3, "three@x");
-	entry.scope = ENTRY_SCOPE_GLOBAL;
-	put(&no_id, &entry);
-	entry = entry_of(4, "four@x");
-	put(&tenant_a, &entry);
-	entry = entry_of(5, "five@x");
-	entry.scope = ENTRY_SCOPE_GLOBAL;
-	put(&no_id, &entry);
+	if (id_is_none(tenant))
+		entry.scope = ENTRY_SCOPE_GLOBAL;
+	(void)put(tenant, &entry);
+}
+
+/* The last digits of the ids of all changes after the cursor, a page of each
+ * size behind the other; where the cursor is at the end. */
+static void expect_changes(const struct id *tenant,
+                           struct registry_policy_cursor *cursor, size_t limit,
+                           const char *wanted)
+{
+	struct registry_entries page = {0};
+	char got[32] = "", *next = got;
+
 	do {
+		struct registry_policy_cursor before = *cursor;
+
 		registry_entries_release(&page);
-		ok(registry_entry_changes(registry, &tenant_a, after, 2, &page,
-		                          E));
+		ok(registry_entry_changes(registry, tenant, cursor, limit,
+		                          &page, E));
+		ck_assert_uint_le(page.count, limit);
 		for (size_t i = 0; i < page.count; i++) {
-			ck_assert_int_gt(page.entries[i].revision, after);
-			after = page.entries[i].revision;
-			*next++ = (char)('0' + page.entries[i].id.bytes[15]);
+			const struct entry *entry = &page.entries[i];
+			int64_t *at = entry->scope == ENTRY_SCOPE_GLOBAL
+			                  ? &before.global
+			                  : &before.own;
+
+			ck_assert_int_gt(entry->revision, *at);
+			*at = entry->revision;
+			*next++ = (char)('0' + entry->id.bytes[15]);
 		}
+		ck_assert_int_eq(before.own, cursor->own);
+		ck_assert_int_eq(before.global, cursor->global);
 	} while (page.more);
 	registry_entries_release(&page);
-	ck_assert_str_eq(got, "1345");
-	ck_assert_int_eq(revision_of(&tenant_a), after);
-	ck_assert_int_eq(revision_of(&tenant_b), after);
-	ok(registry_entry_changes(registry, &no_id, 0, 9, &page, E));
-	ck_assert_uint_eq(page.count, 2);
-	registry_entries_release(&page);
-	fails(ERR_INVALID,
-	      registry_entry_changes(registry, &tenant_a, 0, 0, &page, NULL));
+	ck_assert_str_eq(got, wanted);
+}
+
+/* Changes are the tenant's, then the global ones, each in order, in pages. */
+START_TEST(changes_page_in_order)
+{
+	struct registry_policy_cursor revision, cursor = {0}, other = {0},
+	                                        global = {0};
+	struct registry_entries page = {0};
+	size_t limit = (size_t)_i;
+
+	put_as(&tenant_a, 1, "one@x");
+	put_as(&tenant_b, 2, "two@x");
+	put_as(&no_id, 3, "three@x");
+	put_as(&tenant_a, 4, "four@x");
+	put_as(&no_id, 5, "five@x");
+	expect_changes(&tenant_a, &cursor, limit, "1435");
+	ok(registry_policy_revision(registry, &tenant_a, &revision, E));
+	ck_assert_int_eq(cursor.own, revision.own);
+	ck_assert_int_eq(cursor.global, revision.global);
+	expect_changes(&tenant_b, &other, limit, "235");
+	expect_changes(&no_id, &global, limit, "35");
+	ck_assert_int_eq(global.own, 0);
+	/* Each goes on from where it is. */
+	put_as(&no_id, 6, "six@x");
+	expect_changes(&tenant_a, &cursor, limit, "6");
+	put_as(&tenant_a, 7, "seven@x");
+	expect_changes(&tenant_a, &cursor, limit, "7");
+	expect_changes(&tenant_b, &other, limit, "6");
+	revision = cursor;
+	fails(ERR_INVALID, registry_entry_changes(registry, &tenant_a, &cursor,
+	                                          0, &page, NULL));
+	ck_assert_int_eq(cursor.own, revision.own);
+}
+END_TEST
+
+/* What one tenant changes, and what is global, is in no other's order. */
+START_TEST(orders_are_apart)
+{
+	struct registry_policy_cursor a, b, global;
+
+	put_as(&tenant_a, 1, "one@x");
+	put_as(&tenant_a, 2, "two@x");
+	put_as(&tenant_a, 3, "three@x");
+	ok(registry_domain_add(registry, &tenant_b, "b.example", E));
+	put_as(&no_id, 4, "four@x");
+	put_as(&no_id, 5, "five@x");
+	ok(registry_policy_revision(registry, &tenant_a, &a, E));
+	ok(registry_policy_revision(registry, &tenant_b, &b, E));
+	ok(registry_policy_revision(registry, &no_id, &global, E));
+	ck_assert_int_eq(a.own, 3);
+	ck_assert_int_eq(b.own, 1);
+	ck_assert_int_eq(global.own, 0);
+	ck_assert_int_eq(a.global, 2);
+	ck_assert_int_eq(b.global, 2);
+	ck_assert_int_eq(global.global, 2);
+	ok(registry_check(registry, E));
 }
 END_TEST
 
@@ -423,7 +482,8 @@ int main(void)
 	tcase_add_test(tcase, removal_leaves_a_tombstone);
 	tcase_add_loop_test(tcase, entry_is_checked, 0,
 	                    sizeof(bad_entries) / sizeof(*bad_entries));
-	tcase_add_test(tcase, changes_page_in_order);
+	tcase_add_loop_test(tcase, changes_page_in_order, 1, 6);
+	tcase_add_test(tcase, orders_are_apart);
 	tcase_add_test(tcase, list_pages_by_id);
 	tcase = tcase_create("look-ups");
 	tcase_add_checked_fixture(tcase, fill_lists, tear_down);

@@ -183,12 +183,15 @@ static int list_too_many_entries(void)
 
 static int no_changes(void)
 {
-	return registry_entry_changes(registry, &tenant_a, 0, 0, NULL, NULL);
+	struct registry_policy_cursor cursor = {0};
+
+	return registry_entry_changes(registry, &tenant_a, &cursor, 0, NULL,
+	                              NULL);
 }
 
 static int revision_unknown_tenant(void)
 {
-	int64_t revision;
+	struct registry_policy_cursor revision;
 
 	return registry_policy_revision(registry, &unknown, &revision, NULL);
 }

@@ -118,7 +118,7 @@ static void tour_entries(void)
 	                                .client_address = "192.0.2.1",
 	                                .now_ms = NOW};
 	struct registry_entries page;
-	int64_t revision;
+	struct registry_policy_cursor cursor = {0};
 
 	mail_identity_find(&identity, "s@x.org", "", NULL);
 	ok(registry_entry_put(registry, &tenant_a, &entry, NULL, E));
@@ -126,9 +126,9 @@ static void tour_entries(void)
 	entry_release(&found);
 	ok(registry_entry_list(registry, &tenant_a, NULL, 9, &page, E));
 	registry_entries_release(&page);
-	ok(registry_entry_changes(registry, &tenant_a, 0, 9, &page, E));
+	ok(registry_entry_changes(registry, &tenant_a, &cursor, 9, &page, E));
 	registry_entries_release(&page);
-	ok(registry_policy_revision(registry, &tenant_a, &revision, E));
+	ok(registry_policy_revision(registry, &tenant_a, &cursor, E));
 	ok(registry_entry_remove(registry, &tenant_a, &entry.id, E));
 	entry.id = id_of(2);
 	entry.scope = ENTRY_SCOPE_GLOBAL;

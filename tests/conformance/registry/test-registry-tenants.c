@@ -71,10 +71,11 @@ static int entry_list(const struct id *tenant)
 
 static int entry_changes(const struct id *tenant)
 {
+	struct registry_policy_cursor cursor = {0};
 	struct registry_entries page = {0};
 	int count;
 
-	ok(registry_entry_changes(registry, tenant, 0, 9, &page, E));
+	ok(registry_entry_changes(registry, tenant, &cursor, 9, &page, E));
 	count = (int)page.count;
 	registry_entries_release(&page);
 	return count;
@@ -82,10 +83,10 @@ static int entry_changes(const struct id *tenant)
 
 static int policy_revision(const struct id *tenant)
 {
-	int64_t revision = -1;
+	struct registry_policy_cursor revision = {-1, -1};
 
 	ok(registry_policy_revision(registry, tenant, &revision, E));
-	return revision > 0;
+	return revision.own > 0 || revision.global > 0;
 }
 
 static int match(const struct id *tenant, const char *sender)

@@ -433,22 +433,29 @@ static void *follow_entries(void *context)
 {
 	struct worker *worker = context;
 	bool known[1 + WRITERS * ROUNDS] = {false}, last = false;
-	int64_t after = 0;
+	struct registry_policy_cursor cursor = {0};
 
 	while (!last) {
+		struct registry_policy_cursor after = cursor;
 		struct registry_entries page = {0};
 
 		last = atomic_load(&stop);
 		worker->failed +=
-		    registry_entry_changes(worker->registry, &tenant_a, after,
+		    registry_entry_changes(worker->registry, &tenant_a, &cursor,
 		                           7, &page, NULL) != 0;
 		for (size_t i = 0; i < page.count; i++) {
 			const struct entry *entry = &page.entries[i];
 
-			worker->failed += entry->revision <= after;
-			after = entry->revision;
+			int64_t *before = entry->scope == ENTRY_SCOPE_GLOBAL
+			                      ? &after.global
+			                      : &after.own;
+
+			worker->failed += entry->revision <= *before;
+			*before = entry->revision;
 			known[entry->id.bytes[15]] = !entry->deleted;
 		}
+		worker->failed +=
+		    cursor.own != after.own || cursor.global != after.global;
 		last = last && !page.more;
 		registry_entries_release(&page);
 	}
@@ -456,6 +463,47 @@ static void *follow_entries(void *context)
 		worker->won += known[i];
 	return NULL;
 }
+
+/* Two tenants' threads add the same domains. */
+static void *add_domains(void *context)
+{
+	struct worker *worker = context;
+	const struct id *tenant = worker->number % 2 ? &tenant_a : &tenant_b;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		char name[24];
+
+		(void)snprintf(name, sizeof(name), "d%u.example", i);
+		note(worker,
+		     registry_domain_add(worker->registry, tenant, name, NULL),
+		     ERR_EXISTS);
+	}
+	return NULL;
+}
+
+static void count_domain(const char *domain, void *context)
+{
+	(void)domain;
+	++*(unsigned *)context;
+}
+
+/* Each goes to one of them, who knows it. */
+START_TEST(domains_are_added_once)
+{
+	unsigned of[2] = {0}, won[2] = {0};
+
+	run_threads(THREADS, _i == 1, add_domains);
+	join_threads(THREADS, _i == 1);
+	for (unsigned i = 0; i < THREADS; i++)
+		won[i % 2] += workers[i].won;
+	ok(registry_domain_each(registry, &tenant_b, count_domain, &of[0], E));
+	ok(registry_domain_each(registry, &tenant_a, count_domain, &of[1], E));
+	ck_assert_uint_eq(won[0], of[0]);
+	ck_assert_uint_eq(won[1], of[1]);
+	ck_assert_uint_eq(of[0] + of[1], ROUNDS);
+	ok(registry_check(registry, E));
+}
+END_TEST
 
 static void *write_or_follow_entries(void *context)
 {
@@ -536,6 +584,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tcase, solution_has_one_winner, 0, 2);
 	tcase_add_loop_test(tcase, lease_has_one_winner, 0, 2);
 	tcase_add_loop_test(tcase, mail_is_claimed_once, 0, 2);
+	tcase_add_loop_test(tcase, domains_are_added_once, 0, 2);
 	tcase = case_in(suite, "nothing is missed");
 	tcase_add_loop_test(tcase, no_decision_is_missed, 0, 2);
 	tcase_add_loop_test(tcase, no_revision_is_missed, 0, 2);

@@ -240,6 +240,11 @@ static const struct {
     {"GET", "/v1/agent/decisions?limit=0", NULL, 400, "limit"},
     {"GET", "/v1/agent/policy?limit=1001", NULL, 400, "limit"},
     {"GET", "/v1/agent/policy?after=9223372036854775808", NULL, 400, "after"},
+    {"GET", "/v1/agent/policy?after=1.", NULL, 400, "after"},
+    {"GET", "/v1/agent/policy?after=.1", NULL, 400, "after"},
+    {"GET", "/v1/agent/policy?after=1.-1", NULL, 400, "after"},
+    {"GET", "/v1/agent/policy?after=1.2.3", NULL, 400, "after"},
+    {"GET", "/v1/agent/policy?after=9223372036854775808.0", NULL, 400, "after"},
     {"GET", "/v1/agent/messages", NULL, 405, NULL},
     {"POST", "/v1/agent/decisions", "{}", 405, NULL},
     {"GET", "/v1/agent/nothing", NULL, 404, NULL},
@@ -382,7 +387,7 @@ START_TEST(a_change_ends_the_wait)
 {
 	struct id message = hold(&fixture.tenant, "a@acme.test");
 	struct poll polls[] = {{.path = "/v1/agent/decisions?wait=15"},
-	                       {.path = "/v1/agent/policy?after=1&wait=15"}};
+	                       {.path = "/v1/agent/policy?after=1.0&wait=15"}};
 	pthread_t threads[2];
 	size_t i;
 
@@ -411,42 +416,100 @@ START_TEST(a_wait_ends_in_time)
 }
 END_TEST
 
-START_TEST(policy_pages_and_resets)
+/* An answer of GET /v1/agent/policy after what an earlier one told. */
+static json_t *policy_after(const char *after, size_t entries, bool reset,
+                            bool more)
 {
-	json_t *body;
-	int i;
+	char *path = mem_format("/v1/agent/policy?limit=2&after=%s", after);
+	json_t *body = NULL;
 
-	for (i = 0; i < 3; i++) {
+	ck_assert_int_eq(call(client, "GET", path, NULL, &body), 200);
+	ck_assert_uint_eq(json_array_size(json_object_get(body, "entries")),
+	                  entries);
+	ck_assert_int_eq(json_is_true(json_object_get(body, "reset")), reset);
+	ck_assert_int_eq(json_is_true(json_object_get(body, "more")), more);
+	ck_assert_str_eq(json_string_value(json_array_get(
+	                     json_object_get(body, "domains"), 0)),
+	                 "acme.test");
+	free(path);
+	return body;
+}
+
+static void expect_cursor(json_t *body, const char *cursor)
+{
+	ck_assert_str_eq(text_of(body, "cursor"), cursor);
+	json_decref(body);
+}
+
+static void expect_no_news(const char *after)
+{
+	char *path = mem_format("/v1/agent/policy?after=%s", after);
+
+	ck_assert_int_eq(call(client, "GET", path, NULL, NULL), 204);
+	free(path);
+}
+
+/* Revision 1 is the tenant's domain. */
+static void put_entries(void)
+{
+	static const struct id none;
+
+	for (int i = 0; i < 3; i++) {
 		char address[32];
 
 		snprintf(address, sizeof(address), "p%d@example.org", i);
 		cloud_fixture_entry(&fixture, &fixture.tenant, ENTRY_WHITE,
 		                    address);
 	}
-	ck_assert_int_eq(
-	    call(client, "GET", "/v1/agent/policy?limit=2", NULL, &body), 200);
-	ck_assert(json_is_true(json_object_get(body, "reset")));
-	ck_assert(json_is_true(json_object_get(body, "more")));
-	ck_assert_uint_eq(json_array_size(json_object_get(body, "entries")), 2);
-	ck_assert_str_eq(json_string_value(json_array_get(
-	                     json_object_get(body, "domains"), 0)),
-	                 "acme.test");
-	ck_assert_int_eq(json_integer_value(json_object_get(body, "revision")),
-	                 3);
-	json_decref(body);
-	ck_assert_int_eq(
-	    call(client, "GET", "/v1/agent/policy?after=3", NULL, &body), 200);
-	ck_assert(json_is_false(json_object_get(body, "reset")));
-	ck_assert(json_is_false(json_object_get(body, "more")));
-	ck_assert_uint_eq(json_array_size(json_object_get(body, "entries")), 1);
-	json_decref(body);
-	ck_assert_int_eq(
-	    call(client, "GET", "/v1/agent/policy?after=4", NULL, NULL), 204);
-	ck_assert_int_eq(
-	    call(client, "GET", "/v1/agent/policy?after=400", NULL, &body),
-	    200);
-	ck_assert(json_is_true(json_object_get(body, "reset")));
-	json_decref(body);
+	cloud_fixture_entry(&fixture, &none, ENTRY_BLACK, "g@example.org");
+	cloud_fixture_entry(&fixture, &none, ENTRY_BLACK, "h@example.org");
+}
+
+START_TEST(policy_pages_and_resets)
+{
+	static const struct id none;
+
+	put_entries();
+	expect_cursor(policy_after("0", 2, true, true), "3.0");
+	expect_cursor(policy_after("3.0", 2, false, true), "4.1");
+	expect_cursor(policy_after("4.1", 1, false, false), "4.2");
+	expect_no_news("4.2");
+	cloud_fixture_entry(&fixture, &none, ENTRY_BLACK, "i@example.org");
+	expect_cursor(policy_after("4.2", 1, false, false), "4.3");
+	ck_assert(!registry_domain_add(fixture.cloud.registry, &fixture.tenant,
+	                               "more.test", NULL));
+	expect_cursor(policy_after("4.3", 0, false, false), "5.3");
+	/* What the cloud never gave. */
+	expect_cursor(policy_after("400.3", 2, true, true), "3.0");
+	expect_cursor(policy_after("5.4", 2, true, true), "3.0");
+}
+END_TEST
+
+/* An agent that knows single numbers alone gets each change once, and the whole
+ * anew where its number is of the order that was. */
+START_TEST(policy_by_single_numbers)
+{
+	static const struct id none;
+	static const size_t counts[] = {2, 2, 1};
+	char number[24] = "3";
+	json_int_t before = 0, now;
+	json_t *body;
+
+	put_entries();
+	for (int i = 0; i < 3; i++) {
+		body = policy_after(number, counts[i], i == 0, i < 2);
+		now = json_integer_value(json_object_get(body, "revision"));
+		ck_assert_int_gt(now, before);
+		before = now;
+		snprintf(number, sizeof(number), "%lld", (long long)now);
+		json_decref(body);
+	}
+	expect_no_news(number);
+	cloud_fixture_entry(&fixture, &none, ENTRY_BLACK, "i@example.org");
+	expect_cursor(policy_after(number, 1, false, false), "4.3");
+	cloud_fixture_entry(&fixture, &fixture.tenant, ENTRY_BLACK,
+	                    "j@example.org");
+	expect_cursor(policy_after(number, 2, false, false), "5.3");
 }
 END_TEST
 
@@ -612,6 +675,7 @@ int main(void)
 	tcase_add_test(tcase, a_change_ends_the_wait);
 	tcase_add_test(tcase, a_wait_ends_in_time);
 	tcase_add_test(tcase, policy_pages_and_resets);
+	tcase_add_test(tcase, policy_by_single_numbers);
 	tcase_add_loop_test(tcase, bad_events_spoil_no_other, 0, 9);
 	tcase_add_loop_test(tcase, quotas, 0, 6);
 	tcase_add_loop_test(tcase, events, 0,

@@ -54,7 +54,7 @@ static const struct store {
 	const char *kind;
 	int (*open)(const char *location, struct error *err);
 	int version; /* the newest */
-} stores[] = {{"registry", open_registry, 2}, {"spool", open_spool, 2}};
+} stores[] = {{"registry", open_registry, 3}, {"spool", open_spool, 2}};
 
 #define STORES 2
 

@@ -155,7 +155,7 @@ static int import(const char *what, size_t at_once, bool replace, int wanted)
 START_TEST(imports_are_batched)
 {
 	struct error err = {.text = ""};
-	int64_t revision;
+	struct registry_policy_cursor revision;
 	int at_once;
 
 	at_once = import("new", entries, false, 0);
@@ -172,7 +172,7 @@ START_TEST(imports_are_batched)
 	                 2 * EXCHANGES_MAXIMUM + 60);
 	must(registry_policy_revision(registry, &tenant, &revision, &err),
 	     &err);
-	ck_assert_int_eq(revision, entries);
+	ck_assert_int_eq(revision.own, entries);
 	must(registry_check(registry, &err), &err);
 }
 END_TEST

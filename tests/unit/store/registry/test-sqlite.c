@@ -126,7 +126,7 @@ static void expect_version_1_data(void)
 	struct registry_decisions decisions;
 	struct registry_entries entries;
 	struct error err = {.text = ""};
-	int64_t revision;
+	struct registry_policy_cursor revision;
 
 	ck_assert_int_eq(registry_tenant_find(registry, "acme", &found, &err),
 	                 0);
@@ -150,7 +150,8 @@ static void expect_version_1_data(void)
 	registry_entries_release(&entries);
 	ck_assert_int_eq(
 	    registry_policy_revision(registry, &tenant, &revision, &err), 0);
-	ck_assert_int_eq(revision, 2);
+	ck_assert_int_eq(revision.own, 2);
+	ck_assert_int_eq(revision.global, 0);
 }
 
 START_TEST(version_1_is_migrated)
