@@ -11,7 +11,11 @@
 #include "common/mem.h"
 #include "common/network.h"
 
-#define FIRST_BUCKETS 64
+/* The tables begin with one segment; each further one has as many buckets as
+ * all before. */
+#define FIRST_BITS    6
+#define FIRST_BUCKETS ((size_t)1 << FIRST_BITS)
+#define SEGMENTS      (65 - FIRST_BITS)
 
 /*
  * An entry with its strings behind it, in one block: a million of them have
@@ -31,24 +35,70 @@ struct network_node {
 	struct node *node;
 };
 
+/* Chains of nodes. */
+struct table {
+	struct node **segments[SEGMENTS];
+};
+
+/*
+ * The tables grow by linear hashing: each entry that finds them full adds one
+ * bucket, to which the nodes of one other go over, so that no put has to move
+ * many.
+ */
 struct entry_set {
 	size_t count;
-	size_t buckets; /* of either table; a power of two */
-	struct node **by_id;
-	struct node **by_key;
+	size_t buckets; /* of either table */
+	size_t half;    /* the greatest power of two up to that */
+	struct table by_id, by_key;
 	struct network_node *networks;
 	size_t network_count, network_capacity;
 	struct node *patterns;
 };
 
+/* Adds the segment that begins with bucket first: 0 or a power of two. */
+static void add_segment(struct table *table, size_t first)
+{
+	size_t i = 0;
+
+	while (table->segments[i])
+		i++;
+	table->segments[i] = mem_alloc_array(first ? first : FIRST_BUCKETS,
+	                                     sizeof(struct node *));
+}
+
+/* The head of bucket i. */
+static struct node **head_of(const struct table *table, size_t i)
+{
+	int bit;
+
+	if (i < FIRST_BUCKETS)
+		return &table->segments[0][i];
+	bit = 63 - __builtin_clzll(i);
+	return &table->segments[bit - FIRST_BITS + 1][i - ((size_t)1 << bit)];
+}
+
+static struct node **bucket(const struct entry_set *set,
+                            const struct table *table, uint64_t hash)
+{
+	size_t i = hash & (2 * set->half - 1);
+
+	return head_of(table, i < set->buckets ? i : i - set->half);
+}
+
 struct entry_set *entry_set_new(void)
 {
 	struct entry_set *set = mem_alloc(sizeof(*set));
 
-	set->buckets = FIRST_BUCKETS;
-	set->by_id = mem_alloc_array(set->buckets, sizeof(struct node *));
-	set->by_key = mem_alloc_array(set->buckets, sizeof(struct node *));
+	set->buckets = set->half = FIRST_BUCKETS;
+	add_segment(&set->by_id, 0);
+	add_segment(&set->by_key, 0);
 	return set;
+}
+
+static void table_release(struct table *table)
+{
+	for (size_t i = 0; i < SEGMENTS; i++)
+		free(table->segments[i]);
 }
 
 void entry_set_free(struct entry_set *set)
@@ -58,7 +108,7 @@ void entry_set_free(struct entry_set *set)
 	if (!set)
 		return;
 	for (i = 0; i < set->buckets; i++) {
-		struct node *node = set->by_id[i];
+		struct node *node = *head_of(&set->by_id, i);
 
 		while (node) {
 			struct node *next = node->next_by_id;
@@ -67,8 +117,8 @@ void entry_set_free(struct entry_set *set)
 			node = next;
 		}
 	}
-	free(set->by_id);
-	free(set->by_key);
+	table_release(&set->by_id);
+	table_release(&set->by_key);
 	free(set->networks);
 	free(set);
 }
@@ -84,50 +134,52 @@ static uint64_t hash_key(enum entry_scope scope, const char *scope_value,
 
 static struct node **id_bucket(const struct entry_set *set, const struct id *id)
 {
-	uint64_t hash = crypto_table_hash(0, id->bytes, sizeof(id->bytes));
-
-	return &set->by_id[hash & (set->buckets - 1)];
+	return bucket(set, &set->by_id,
+	              crypto_table_hash(0, id->bytes, sizeof(id->bytes)));
 }
 
-static bool is_scanned(enum entry_kind kind)
+static void link_id(struct entry_set *set, struct node *node)
 {
-	return kind == ENTRY_NETWORK || kind == ENTRY_PATTERN;
+	struct node **head = id_bucket(set, &node->entry.id);
+
+	node->next_by_id = *head;
+	*head = node;
 }
 
 static void link_key(struct entry_set *set, struct node *node)
 {
-	struct node **head = &set->by_key[node->key_hash & (set->buckets - 1)];
+	struct node **head = node->entry.kind == ENTRY_PATTERN
+	                         ? &set->patterns
+	                         : bucket(set, &set->by_key, node->key_hash);
 
-	if (node->entry.kind == ENTRY_PATTERN)
-		head = &set->patterns;
 	node->next_by_key = *head;
 	*head = node;
 }
 
+/* Adds a bucket, and links the nodes of the one that it is split from anew. */
 static void grow(struct entry_set *set)
 {
-	struct node **old = set->by_id;
-	size_t old_buckets = set->buckets, i;
+	size_t from = set->buckets - set->half;
+	struct node *id_node, *key_node, *next;
 
-	set->buckets *= 2;
-	set->by_id = mem_alloc_array(set->buckets, sizeof(struct node *));
-	free(set->by_key);
-	set->by_key = mem_alloc_array(set->buckets, sizeof(struct node *));
-	for (i = 0; i < old_buckets; i++) {
-		struct node *node = old[i];
-
-		while (node) {
-			struct node *next = node->next_by_id;
-			struct node **head = id_bucket(set, &node->entry.id);
-
-			node->next_by_id = *head;
-			*head = node;
-			if (!is_scanned(node->entry.kind))
-				link_key(set, node);
-			node = next;
-		}
+	if (set->buckets == set->half) {
+		add_segment(&set->by_id, set->half);
+		add_segment(&set->by_key, set->half);
 	}
-	free(old);
+	id_node = *head_of(&set->by_id, from);
+	key_node = *head_of(&set->by_key, from);
+	*head_of(&set->by_id, from) = NULL;
+	*head_of(&set->by_key, from) = NULL;
+	if (++set->buckets == 2 * set->half)
+		set->half *= 2;
+	for (; id_node; id_node = next) {
+		next = id_node->next_by_id;
+		link_id(set, id_node);
+	}
+	for (; key_node; key_node = next) {
+		next = key_node->next_by_key;
+		link_key(set, key_node);
+	}
 }
 
 static char *place(char **out, const char *text)
@@ -185,7 +237,7 @@ static void remove_network(struct entry_set *set, const struct node *node)
 
 static void unlink_key(struct entry_set *set, const struct node *node)
 {
-	struct node **at = &set->by_key[node->key_hash & (set->buckets - 1)];
+	struct node **at = bucket(set, &set->by_key, node->key_hash);
 
 	if (node->entry.kind == ENTRY_NETWORK) {
 		remove_network(set, node);
@@ -216,7 +268,7 @@ static void take_out(struct entry_set *set, const struct id *id)
 
 void entry_set_put(struct entry_set *set, const struct entry *entry)
 {
-	struct node *node, **head;
+	struct node *node;
 
 	if (entry->deleted) {
 		take_out(set, &entry->id);
@@ -227,9 +279,7 @@ void entry_set_put(struct entry_set *set, const struct entry *entry)
 	take_out(set, &node->entry.id);
 	if (set->count >= set->buckets)
 		grow(set);
-	head = id_bucket(set, &node->entry.id);
-	node->next_by_id = *head;
-	*head = node;
+	link_id(set, node);
 	if (node->entry.kind == ENTRY_NETWORK)
 		add_network(set, node);
 	else
@@ -261,7 +311,7 @@ static void look_up_key(enum entry_scope scope, const char *scope_value,
 	struct search *search = context;
 	const struct entry_set *set = search->set;
 	uint64_t hash = hash_key(scope, scope_value, kind, value);
-	const struct node *node = set->by_key[hash & (set->buckets - 1)];
+	const struct node *node = *bucket(set, &set->by_key, hash);
 
 	for (; node; node = node->next_by_key)
 		if (node->key_hash == hash && node->entry.kind == kind &&

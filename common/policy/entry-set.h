@@ -15,7 +15,7 @@ void entry_set_free(struct entry_set *set);
 
 /*
  * Puts a copy of entry in, in place of the one with the same id; a tombstone
- * takes it out.
+ * takes it out. However many are in, no put takes much longer than another.
  */
 void entry_set_put(struct entry_set *set, const struct entry *entry);
 

@@ -16,10 +16,11 @@
 struct policy_sync {
 	struct policy_sync_options options;
 	struct cloud_poll *poll;
-	struct trouble storing, loading;
+	struct trouble storing;
 	int64_t revision;
-	char *domains; /* as stored, or NULL */
-	bool stale;    /* the spool is ahead of the replica */
+	char *domains;            /* as stored, or NULL */
+	bool stale;               /* those in force are others */
+	struct entry_set *coming; /* of a snapshot that is not whole yet */
 	struct metric *gauge;
 };
 
@@ -52,21 +53,20 @@ static int store_domains(struct policy_sync *sync, const char *domains)
 }
 
 /*
- * The domains go first: the revision, stored with the entries, then stands for
- * both, and a crash between them is mended by asking again.
+ * The domains come with the last page: where there are none no policy was ever
+ * received whole. They go first: the revision, stored with the entries, then
+ * stands for both, and a crash between them is mended by asking again.
  */
 static int store_page(struct policy_sync *sync, const struct policy_page *page)
 {
 	struct error err = {.text = ""};
-	int result = store_domains(sync, page->domains);
+	int result = page->more ? 0 : store_domains(sync, page->domains);
 
 	if (result == 0 && (page->reset || page->count > 0 ||
-	                    page->revision != sync->revision)) {
+	                    page->revision != sync->revision))
 		result = spool_entries_apply(sync->options.spool, page->reset,
 		                             page->entries, page->count,
 		                             page->revision, &err);
-		sync->stale = true;
-	}
 	if (result) {
 		trouble_note(&sync->storing, result, "cannot store the policy",
 		             err.text);
@@ -77,25 +77,35 @@ static int store_page(struct policy_sync *sync, const struct policy_page *page)
 	return 0;
 }
 
-/* Brings the replica up to the spool; returns how long to rest after it. */
-static int64_t refresh(struct policy_sync *sync)
+/*
+ * Makes in the replica what was stored. What a snapshot brings comes in force
+ * when it is whole: until then the lists before it decide.
+ */
+static void put_in_force(struct policy_sync *sync,
+                         const struct policy_page *page)
 {
-	struct error err = {.text = ""};
-	int64_t start_ms = clock_monotonic_ms();
-	int result;
+	size_t i;
 
-	result = replica_load(sync->options.replica, sync->options.spool, &err);
-	if (result) {
-		trouble_note(&sync->loading, result, "cannot load the replica",
-		             err.text);
-		return CLOUD_STEP_FAILED;
+	if (page->reset) {
+		entry_set_free(sync->coming);
+		sync->coming = entry_set_new();
 	}
-	trouble_over(&sync->loading);
+	if (sync->coming)
+		for (i = 0; i < page->count; i++)
+			entry_set_put(sync->coming, &page->entries[i]);
+	else
+		replica_change(sync->options.replica, page->entries,
+		               page->count);
+	if (page->more)
+		return;
+	/* The domains of a page that was read are an array. */
+	if (sync->coming || sync->stale)
+		(void)replica_replace_text(sync->options.replica, sync->coming,
+		                           sync->domains, NULL);
+	sync->coming = NULL;
 	sync->stale = false;
 	metric_set(sync->gauge, sync->revision);
 	log_info("policy", "revision %lld in force", (long long)sync->revision);
-	/* Large lists: many small changes are taken in together. */
-	return 4 * (clock_monotonic_ms() - start_ms);
 }
 
 static int64_t take(void *context, const json_t *answer)
@@ -110,23 +120,14 @@ static int64_t take(void *context, const json_t *answer)
 		          err.text);
 		return CLOUD_STEP_FAILED;
 	}
-	if (store_page(sync, &page) == 0)
-		pause_ms = CLOUD_STEP_AGAIN;
-	if (pause_ms == CLOUD_STEP_AGAIN && page.more &&
-	    page.revision <= before && !page.reset)
-		pause_ms = CLOUD_STEP_FAILED; /* it would go on for ever */
-	else if (pause_ms == CLOUD_STEP_AGAIN && !page.more && sync->stale)
-		pause_ms = refresh(sync);
+	/* Where neither moves the same page would come without end. */
+	if (store_page(sync, &page) == 0) {
+		if (!page.more || page.reset || page.revision > before)
+			pause_ms = CLOUD_STEP_AGAIN;
+		put_in_force(sync, &page);
+	}
 	policy_page_release(&page);
 	return pause_ms;
-}
-
-/* What could not be loaded before. */
-static int64_t quiet(void *context)
-{
-	struct policy_sync *sync = context;
-
-	return sync->stale ? refresh(sync) : CLOUD_STEP_AGAIN;
 }
 
 static void write_cursor(const void *context, char *text, size_t size)
@@ -138,6 +139,7 @@ static void write_cursor(const void *context, char *text, size_t size)
 
 static void sync_free(struct policy_sync *sync)
 {
+	entry_set_free(sync->coming);
 	free(sync->domains);
 	free(sync);
 }
@@ -154,14 +156,12 @@ int policy_sync_start(struct policy_sync **sync,
 	    .limit = LIMIT,
 	    .cursor = write_cursor,
 	    .take = take,
-	    .quiet = quiet,
 	    .context = made,
 	};
 	int result;
 
 	made->options = *options;
 	made->storing.part = "policy";
-	made->loading.part = "policy";
 	made->gauge = metric_gauge("turing_agent_policy_revision", "",
 	                           "Revision of the policy in force");
 	result = read_revision(made, err);

@@ -35,7 +35,7 @@ static int64_t step(struct cloud_worker *worker, void *context)
 	int64_t start_ms = clock_monotonic_ms();
 	struct http_answer answer = {0};
 	char cursor[96], path[256];
-	int64_t pause_ms = CLOUD_STEP_AGAIN;
+	int64_t pause_ms;
 
 	options->cursor(options->context, cursor, sizeof(cursor));
 	(void)snprintf(path, sizeof(path), "%s?%s&wait=%lld&limit=%d",
@@ -44,14 +44,10 @@ static int64_t step(struct cloud_worker *worker, void *context)
 	if (cloud_worker_call(worker, "GET", path, NULL,
 	                      wait_ms + ANSWER_SLACK_MS, &answer))
 		return CLOUD_STEP_FAILED;
-	if (answer.status != 204) {
+	if (answer.status != 204)
 		pause_ms = options->take(options->context, answer.body);
-	} else {
-		if (options->quiet)
-			pause_ms = options->quiet(options->context);
-		if (pause_ms == CLOUD_STEP_AGAIN)
-			pause_ms = pause_after(poll, start_ms);
-	}
+	else
+		pause_ms = pause_after(poll, start_ms);
 	http_answer_release(&answer);
 	return pause_ms;
 }

@@ -27,8 +27,6 @@ struct cloud_poll_options {
 	 * answer would come without end.
 	 */
 	int64_t (*take)(void *context, const json_t *answer);
-	/* After an answer without; NULL, or CLOUD_STEP_AGAIN: asks again. */
-	int64_t (*quiet)(void *context);
 	void *context;
 };
 

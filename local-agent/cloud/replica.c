@@ -1,4 +1,4 @@
-/* Immutable views of the policy, counted and swapped under a lock. */
+/* The policy in force, which messages read while a change of it waits. */
 #include "local-agent/cloud/replica.h"
 
 #include <jansson.h>
@@ -13,85 +13,60 @@
 
 #define DOMAIN_SIZE 256
 
-/* A view with its count; the first member is what others see. */
-struct counted_view {
-	struct replica_view view;
-	struct entry_set *entries;
-	unsigned references; /* under the replica's lock */
-};
+/* How many changes are made while readers wait: some 20 us. */
+#define PORTION 16
 
 struct replica {
-	pthread_mutex_t lock;
-	struct counted_view *current;
+	pthread_rwlock_t lock; /* of what follows: each view is a reader */
+	struct replica_view view;
+	struct entry_set *entries; /* the view's */
 };
-
-static struct counted_view *view_new(struct entry_set *entries)
-{
-	struct counted_view *counted = mem_alloc(sizeof(*counted));
-
-	counted->entries = entries;
-	counted->view.entries = entries;
-	counted->references = 1;
-	return counted;
-}
-
-static void view_free(struct counted_view *counted)
-{
-	size_t i;
-
-	for (i = 0; i < counted->view.domain_count; i++)
-		free(counted->view.domains[i]);
-	free(counted->view.domains);
-	entry_set_free(counted->entries);
-	free(counted);
-}
-
-/* Drops a reference under the lock; returns what is to be freed without it. */
-static struct counted_view *drop(struct counted_view *counted)
-{
-	return --counted->references == 0 ? counted : NULL;
-}
 
 struct replica *replica_new(void)
 {
 	struct replica *replica = mem_alloc(sizeof(*replica));
+	pthread_rwlockattr_t attributes;
 
-	(void)pthread_mutex_init(&replica->lock, NULL);
-	replica->current = view_new(entry_set_new());
+	/* Readers that come without a gap would keep a change out. */
+	(void)pthread_rwlockattr_init(&attributes);
+	(void)pthread_rwlockattr_setkind_np(
+	    &attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	(void)pthread_rwlock_init(&replica->lock, &attributes);
+	(void)pthread_rwlockattr_destroy(&attributes);
+	replica->entries = entry_set_new();
+	replica->view.entries = replica->entries;
 	return replica;
+}
+
+static void release_domains(char **domains, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		free(domains[i]);
+	free(domains);
 }
 
 void replica_free(struct replica *replica)
 {
 	if (!replica)
 		return;
-	view_free(replica->current);
-	(void)pthread_mutex_destroy(&replica->lock);
+	release_domains(replica->view.domains, replica->view.domain_count);
+	entry_set_free(replica->entries);
+	(void)pthread_rwlock_destroy(&replica->lock);
 	free(replica);
 }
 
 const struct replica_view *replica_acquire(struct replica *replica)
 {
-	struct counted_view *counted;
-
-	(void)pthread_mutex_lock(&replica->lock);
-	counted = replica->current;
-	counted->references++;
-	(void)pthread_mutex_unlock(&replica->lock);
-	return &counted->view;
+	(void)pthread_rwlock_rdlock(&replica->lock);
+	return &replica->view;
 }
 
 void replica_release(struct replica *replica, const struct replica_view *view)
 {
-	struct counted_view *unused;
-
-	if (!view)
-		return;
-	(void)pthread_mutex_lock(&replica->lock);
-	unused = drop((struct counted_view *)(uintptr_t)view);
-	(void)pthread_mutex_unlock(&replica->lock);
-	if (unused)
-		view_free(unused);
+	if (view)
+		(void)pthread_rwlock_unlock(&replica->lock);
 }
 
 bool replica_view_has_domain(const struct replica_view *view,
@@ -102,19 +77,26 @@ bool replica_view_has_domain(const struct replica_view *view,
 	               sizeof(*view->domains), text_compare) != NULL;
 }
 
-static void install(struct replica *replica, struct counted_view *counted)
+static void count_entries(const struct replica *replica)
 {
-	struct counted_view *unused;
-
 	metric_set(metric_gauge("turing_agent_policy_entries", "",
 	                        "Entries of the lists in force"),
-	           (int64_t)entry_set_count(counted->view.entries));
-	(void)pthread_mutex_lock(&replica->lock);
-	unused = drop(replica->current);
-	replica->current = counted;
-	(void)pthread_mutex_unlock(&replica->lock);
-	if (unused)
-		view_free(unused);
+	           (int64_t)entry_set_count(replica->entries));
+}
+
+void replica_change(struct replica *replica, const struct entry *entries,
+                    size_t count)
+{
+	size_t i, end;
+
+	for (i = 0; i < count; i = end) {
+		end = count - i < PORTION ? count : i + PORTION;
+		(void)pthread_rwlock_wrlock(&replica->lock);
+		for (; i < end; i++)
+			entry_set_put(replica->entries, &entries[i]);
+		(void)pthread_rwlock_unlock(&replica->lock);
+	}
+	count_entries(replica);
 }
 
 /* Folds and keeps a domain; one that is no domain is left out. */
@@ -129,17 +111,27 @@ static void add_domain(struct replica_view *view, const char *domain)
 void replica_replace(struct replica *replica, struct entry_set *entries,
                      const char *const *domains, size_t domain_count)
 {
-	struct counted_view *counted = view_new(entries);
-	struct replica_view *view = &counted->view;
+	struct replica_view view = {.received = true}, old;
+	struct entry_set *unused = NULL;
 	size_t i;
 
-	view->received = true;
-	view->domains = mem_alloc_array(domain_count, sizeof(*view->domains));
+	view.domains = mem_alloc_array(domain_count, sizeof(*view.domains));
 	for (i = 0; i < domain_count; i++)
-		add_domain(view, domains[i]);
-	qsort(view->domains, view->domain_count, sizeof(*view->domains),
+		add_domain(&view, domains[i]);
+	qsort(view.domains, view.domain_count, sizeof(*view.domains),
 	      text_compare);
-	install(replica, counted);
+	(void)pthread_rwlock_wrlock(&replica->lock);
+	old = replica->view;
+	if (entries) {
+		unused = replica->entries;
+		replica->entries = entries;
+	}
+	view.entries = replica->entries;
+	replica->view = view;
+	(void)pthread_rwlock_unlock(&replica->lock);
+	release_domains(old.domains, old.domain_count);
+	entry_set_free(unused);
+	count_entries(replica);
 }
 
 static void put_entry(const struct entry *entry, void *context)
@@ -147,57 +139,43 @@ static void put_entry(const struct entry *entry, void *context)
 	entry_set_put(context, entry);
 }
 
-/* Reads the domains into *list, NULL where no policy was ever received. */
-static int read_domains(struct spool *spool, json_t **list, struct error *err)
+int replica_replace_text(struct replica *replica, struct entry_set *entries,
+                         const char *domains, struct error *err)
 {
-	char *value = NULL;
-	int result = spool_get(spool, REPLICA_DOMAINS_VALUE, &value, err);
-
-	*list = NULL;
-	if (result == ERR_NOT_FOUND)
-		return 0;
-	if (result)
-		return result;
-	*list = json_loads(value, JSON_REJECT_DUPLICATES, NULL);
-	free(value);
-	if (!json_is_array(*list)) {
-		json_decref(*list);
-		return error_set(err, ERR_CORRUPT,
-		                 "the spool's value " REPLICA_DOMAINS_VALUE
-		                 " is no JSON array");
-	}
-	return 0;
-}
-
-static void replace_from_list(struct replica *replica,
-                              struct entry_set *entries, const json_t *list)
-{
-	const char **domains =
-	    mem_alloc_array(json_array_size(list), sizeof(*domains));
+	json_t *list = json_loads(domains, JSON_REJECT_DUPLICATES, NULL);
+	const char **names;
 	size_t i, count = 0;
 
+	if (!json_is_array(list)) {
+		json_decref(list);
+		entry_set_free(entries);
+		return error_set(err, ERR_CORRUPT, "domains: no JSON array");
+	}
+	names = mem_alloc_array(json_array_size(list), sizeof(*names));
 	for (i = 0; i < json_array_size(list); i++)
 		if (json_is_string(json_array_get(list, i)))
-			domains[count++] =
+			names[count++] =
 			    json_string_value(json_array_get(list, i));
-	replica_replace(replica, entries, domains, count);
-	free(domains);
+	replica_replace(replica, entries, names, count);
+	free(names);
+	json_decref(list);
+	return 0;
 }
 
 int replica_load(struct replica *replica, struct spool *spool,
                  struct error *err)
 {
 	struct entry_set *entries = entry_set_new();
-	json_t *list = NULL;
+	char *domains = NULL;
 	int result = spool_entries_each(spool, put_entry, entries, err);
 
 	if (result == 0)
-		result = read_domains(spool, &list, err);
-	if (result || !list) {
+		result = spool_get(spool, REPLICA_DOMAINS_VALUE, &domains, err);
+	if (result == 0)
+		result = replica_replace_text(replica, entries, domains, err);
+	else
 		entry_set_free(entries);
-		return result;
-	}
-	replace_from_list(replica, entries, list);
-	json_decref(list);
-	return 0;
+	free(domains);
+	/* No policy was ever received. */
+	return result == ERR_NOT_FOUND ? 0 : result;
 }

@@ -16,7 +16,7 @@
 
 struct replica;
 
-/* An immutable state of the replica. */
+/* What is in force. */
 struct replica_view {
 	const struct entry_set *entries;
 	char **domains; /* folded, sorted */
@@ -27,16 +27,18 @@ struct replica_view {
 /* An empty replica: no policy received. Freed by replica_free(). */
 struct replica *replica_new(void);
 
-/* Frees; nobody may hold a view. NULL is allowed. */
+/* Frees; nobody may hold the view. NULL is allowed. */
 void replica_free(struct replica *replica);
 
 /*
- * Takes the current view; it stays valid and unchanged until
- * replica_release(). Any thread; does not block behind an update.
+ * Takes the view; it stays valid and unchanged until replica_release() on the
+ * same thread, which takes no second one meanwhile and waits for nothing: a
+ * change of the policy, and behind it other readers, wait for it. Any thread;
+ * waits for the few changes that are made at once.
  */
 const struct replica_view *replica_acquire(struct replica *replica);
 
-/* Gives a view back. Any thread; NULL is allowed. */
+/* Gives the view back, on the thread that took it; NULL is allowed. */
 void replica_release(struct replica *replica, const struct replica_view *view);
 
 /* Whether the folded domain is one of the tenant's. */
@@ -44,16 +46,28 @@ bool replica_view_has_domain(const struct replica_view *view,
                              const char *folded);
 
 /*
- * Reads entries and domains from the spool and puts them in place of the
- * current view. 0, or the store's error with the old view still in force.
- * One thread at a time.
+ * Reads entries and domains from the spool and puts them in place of those in
+ * force. 0, or the store's error with the old ones still in force. The
+ * functions that change the replica are for one thread at a time.
  */
 int replica_load(struct replica *replica, struct spool *spool,
                  struct error *err);
 
-/* Replaces the view by entries (taken over) and domains (copied, folded). */
+/*
+ * Puts entries into those in force, tombstones take theirs out: a few at once,
+ * so that readers hardly wait and may see some of them before the others.
+ */
+void replica_change(struct replica *replica, const struct entry *entries,
+                    size_t count);
+
+/* Replaces the entries (taken over; NULL: they stay) and the domains (copied,
+ * folded). */
 void replica_replace(struct replica *replica, struct entry_set *entries,
                      const char *const *domains, size_t domain_count);
+
+/* The same with the domains as a JSON array; ERR_CORRUPT where it is none. */
+int replica_replace_text(struct replica *replica, struct entry_set *entries,
+                         const char *domains, struct error *err);
 
 /* The named value of the spool that holds the domains, a JSON array. */
 #define REPLICA_DOMAINS_VALUE "policy.domains"

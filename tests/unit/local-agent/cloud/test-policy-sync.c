@@ -162,6 +162,47 @@ START_TEST(reset_empties_first)
 }
 END_TEST
 
+/* A snapshot comes in force as a whole; until then the lists before it do. */
+START_TEST(half_a_snapshot_is_not_in_force)
+{
+	pages[0] = PAGE("3", "true", "false", "\"ours.test\"",
+	                ENTRY(ID_1, "one@x.test", ""));
+	pages[1] = PAGE("1", "true", "true", "\"other.test\"",
+	                ENTRY(ID_2, "two@x.test", ""));
+	start();
+	LAB_AWAIT(asked_after("1"));
+	ck_assert(is_white("one@x.test"));
+	ck_assert(!is_white("two@x.test"));
+	ck_assert(has_domain("ours.test"));
+	(void)pthread_mutex_lock(&cloud.lock);
+	pages[2] = PAGE("2", "false", "false", "\"other.test\"",
+	                ENTRY(ID_3, "three@x.test", ""));
+	(void)pthread_mutex_unlock(&cloud.lock);
+	LAB_AWAIT(asked_after("2"));
+	ck_assert(!is_white("one@x.test"));
+	ck_assert(is_white("two@x.test"));
+	ck_assert(is_white("three@x.test"));
+	ck_assert(has_domain("other.test"));
+	ck_assert(!has_domain("ours.test"));
+}
+END_TEST
+
+/* Where the first was cut off it is begun anew. */
+START_TEST(half_a_policy_is_none_at_the_next_start)
+{
+	pages[0] = PAGE("3", "true", "true", "\"ours.test\"",
+	                ENTRY(ID_1, "one@x.test", ""));
+	start();
+	LAB_AWAIT(asked_after("3"));
+	policy_sync_stop(sync_thread);
+	ck_assert_int_eq(replica_load(replica, store.spool, NULL), 0);
+	ck_assert(!has_domain("ours.test"));
+	ck_assert(!is_white("one@x.test"));
+	start();
+	LAB_AWAIT(asked_after("0"));
+}
+END_TEST
+
 START_TEST(empty_policy_is_a_policy)
 {
 	pages[0] = PAGE("1", "true", "false", "\"ours.test\"", "");
@@ -326,6 +367,8 @@ int main(void)
 	tcase_set_timeout(tests, 30);
 	tcase_add_test(tests, snapshot_then_changes);
 	tcase_add_test(tests, reset_empties_first);
+	tcase_add_test(tests, half_a_snapshot_is_not_in_force);
+	tcase_add_test(tests, half_a_policy_is_none_at_the_next_start);
 	tcase_add_test(tests, empty_policy_is_a_policy);
 	tcase_add_test(tests, spool_keeps_the_policy);
 	tcase_add_test(tests, nothing_received_is_no_policy);
