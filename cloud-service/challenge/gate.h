@@ -26,10 +26,19 @@ void challenge_origin_read(const uint8_t sender_key[32],
                            const struct registry_message *message,
                            struct challenge_origin *origin);
 
+/* A held message whose sender may be written to as far as the message tells. */
+struct challenge_candidate {
+	struct registry_message *message;
+	struct challenge_origin origin;
+	struct registry_opened open; /* of its sender; id none: there is none */
+	enum challenge_reason reason; /* of the gate */
+};
+
 /*
- * Rules 12 and 15, for a held message whose sender may be written to as far as
- * the message tells: sets *reason to CHALLENGE_DEAD_SENDER,
- * CHALLENGE_RATE_CAP or CHALLENGE_ALLOWED.
+ * Rules 12 and 15, for count candidates in their order: sets each one's reason
+ * to CHALLENGE_DEAD_SENDER, CHALLENGE_RATE_CAP or CHALLENGE_ALLOWED. Those that
+ * are allowed and whose sender has no challenge open are counted as if one were
+ * opened, once for each sender.
  *
  * A dead sender is one whose challenge mail came back, until he solves a
  * challenge, an admin clears the mark, or he writes again: mail with a pass
@@ -43,13 +52,13 @@ void challenge_origin_read(const uint8_t sender_key[32],
  * last hour or day as the configuration allows: to the sender, to his domain,
  * for the client's network, for the tenant, or in all. They are counted in the
  * registry, so that all clouds share the caps; what several open at the same
- * time may exceed one by their number.
+ * time may exceed one by their number. Where a challenge is open already no cap
+ * is looked at.
  *
  * 0 or an error of the store.
  */
 int challenge_gate(struct registry *registry, const struct cloud_config *config,
-                   const struct registry_message *message,
-                   const struct challenge_origin *origin,
-                   enum challenge_reason *reason, struct error *err);
+                   struct challenge_candidate *candidates, size_t count,
+                   struct error *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cloud-service/decide/lists.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cloud-service/cloud-metrics.h"
@@ -10,7 +11,8 @@
 #include "common/mail/identity.h"
 #include "common/mem.h"
 
-#define PAGE_SIZE 200
+#define PAGE_SIZE       200
+#define MATCHED_AT_ONCE 256
 
 bool lists_any_held(const struct registry_message *message)
 {
@@ -64,41 +66,113 @@ static int carry_out(struct registry *registry,
 	return 0;
 }
 
-int lists_decide_message(struct registry *registry,
-                         const struct tenant_domains *domains,
-                         struct registry_message *message, const char *by,
-                         struct lists_count *count, struct error *err)
+/* Recipients that are looked up together. */
+struct matching {
+	struct registry *registry;
+	const char *by;
+	struct lists_count *count; /* may be NULL */
+	size_t filled;             /* of what follows */
+	struct registry_message *messages[MATCHED_AT_ONCE];
+	size_t recipients[MATCHED_AT_ONCE]; /* of the message */
+	struct entry_subject subjects[MATCHED_AT_ONCE];
+};
+
+/* Looks up those that were collected, and begins anew. */
+static int match_collected(struct matching *matching, struct error *err)
 {
-	struct mail_identity identity;
-	struct entry_subject subject = {
-	    .identity = &identity,
-	    .client_address = message->client_address,
-	    .now_ms = clock_wall_ms(),
-	};
-	struct entry entry;
+	struct entry entries[MATCHED_AT_ONCE];
 	size_t i;
 	int result;
 
-	mail_identity_find(&identity, message->sender, message->header_from,
-	                   &message->auth);
-	subject.claims_own_domain = tenant_domains_claimed(domains, &identity);
-	for (i = 0; i < message->recipient_count; i++) {
+	if (!matching->filled)
+		return 0;
+	result = registry_entry_match(
+	    matching->registry, &matching->messages[0]->tenant,
+	    matching->subjects, matching->filled, entries, err);
+	if (result)
+		return result;
+	for (i = 0; i < matching->filled; i++) {
+		if (entries[i].value && !result)
+			result =
+			    carry_out(matching->registry, matching->messages[i],
+			              matching->recipients[i], &entries[i],
+			              matching->by, matching->count, err);
+		entry_release(&entries[i]);
+	}
+	matching->filled = 0;
+	return result;
+}
+
+/* Collects the held recipients of the message. */
+static int collect(struct matching *matching, struct registry_message *message,
+                   const struct entry_subject *subject, struct error *err)
+{
+	size_t i;
+	int result = 0;
+
+	for (i = 0; i < message->recipient_count && !result; i++) {
 		if (message->recipients[i].state != REGISTRY_HELD)
 			continue;
-		subject.recipient = message->recipients[i].address;
-		result = registry_entry_match(registry, &message->tenant,
-		                              &subject, &entry, err);
-		if (result == ERR_NOT_FOUND)
-			continue;
-		if (result)
-			return result;
-		result =
-		    carry_out(registry, message, i, &entry, by, count, err);
-		entry_release(&entry);
-		if (result)
-			return result;
+		matching->messages[matching->filled] = message;
+		matching->recipients[matching->filled] = i;
+		matching->subjects[matching->filled] = *subject;
+		matching->subjects[matching->filled++].recipient =
+		    message->recipients[i].address;
+		if (matching->filled == MATCHED_AT_ONCE)
+			result = match_collected(matching, err);
 	}
-	return 0;
+	return result;
+}
+
+int lists_decide_messages(struct registry *registry,
+                          const struct tenant_domains *domains,
+                          struct registry_message *const *messages,
+                          size_t message_count, const char *by,
+                          struct lists_count *count, struct error *err)
+{
+	struct mail_identity *identities =
+	    mem_alloc_array(message_count + 1, sizeof(*identities));
+	struct matching *matching = mem_alloc(sizeof(*matching));
+	size_t i;
+	int result = 0;
+
+	matching->registry = registry;
+	matching->by = by;
+	matching->count = count;
+	for (i = 0; i < message_count && !result; i++) {
+		struct registry_message *message = messages[i];
+		struct entry_subject subject = {
+		    .identity = &identities[i],
+		    .client_address = message->client_address,
+		    .now_ms = clock_wall_ms(),
+		};
+
+		mail_identity_find(&identities[i], message->sender,
+		                   message->header_from, &message->auth);
+		subject.claims_own_domain =
+		    tenant_domains_claimed(domains, &identities[i]);
+		result = collect(matching, message, &subject, err);
+	}
+	if (!result)
+		result = match_collected(matching, err);
+	free(matching);
+	free(identities);
+	return result;
+}
+
+/* Those of a page. */
+static int decide_page(struct registry *registry,
+                       const struct tenant_domains *domains,
+                       struct registry_messages *page, const char *by,
+                       struct lists_count *count, struct error *err)
+{
+	struct registry_message *messages[PAGE_SIZE];
+	size_t i;
+
+	for (i = 0; i < page->count; i++)
+		messages[i] = &page->messages[i];
+	return lists_decide_messages(registry, domains, messages, page->count,
+	                             by, count, err);
 }
 
 int lists_decide_held(struct registry *registry,
@@ -109,7 +183,6 @@ int lists_decide_held(struct registry *registry,
 	struct registry_query query = *which;
 	struct registry_messages page;
 	bool more = true;
-	size_t i;
 	int result = 0;
 
 	query.held = true;
@@ -119,10 +192,7 @@ int lists_decide_held(struct registry *registry,
 		result = registry_message_list(registry, &query, &page, err);
 		if (result)
 			break;
-		for (i = 0; i < page.count && !result; i++)
-			result = lists_decide_message(registry, domains,
-			                              &page.messages[i], by,
-			                              count, err);
+		result = decide_page(registry, domains, &page, by, count, err);
 		if (page.count > 0)
 			query.after = page.messages[page.count - 1].id;
 		more = page.more && page.count > 0;

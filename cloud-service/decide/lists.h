@@ -12,18 +12,20 @@ struct lists_count {
 };
 
 /*
- * Looks every held recipient of the message up and carries out what the
- * strongest entry says: white releases, black discards; by stands in the
- * decision. domains are the tenant's. The states in *message follow; count (may
- * be NULL) is added to. Idempotent. 0 or an error of the store.
+ * Looks every held recipient of the messages, which are one tenant's, up and
+ * carries out what the strongest entry says: white releases, black discards; by
+ * stands in the decision. domains are the tenant's. The states in the messages
+ * follow; count (may be NULL) is added to. Idempotent. 0 or an error of the
+ * store.
  */
-int lists_decide_message(struct registry *registry,
-                         const struct tenant_domains *domains,
-                         struct registry_message *message, const char *by,
-                         struct lists_count *count, struct error *err);
+int lists_decide_messages(struct registry *registry,
+                          const struct tenant_domains *domains,
+                          struct registry_message *const *messages,
+                          size_t message_count, const char *by,
+                          struct lists_count *count, struct error *err);
 
 /*
- * As lists_decide_message() for all held mail that the query asks for: the
+ * As lists_decide_messages() for all held mail that the query asks for: the
  * tenant's, which it must name, or of that what one normalised sender wrote or
  * what hangs on one challenge. domains are the tenant's.
  */

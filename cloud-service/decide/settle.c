@@ -65,14 +65,12 @@ static int has_entry(const struct settler *settler, const struct id *tenant,
 
 	(void)snprintf(identity.person, sizeof(identity.person), "%s",
 	               solver->sender);
-	result = registry_entry_match(settler->registry, tenant, &subject,
+	result = registry_entry_match(settler->registry, tenant, &subject, 1,
 	                              &entry, err);
 	*has = false;
-	if (result == ERR_NOT_FOUND)
-		return 0;
 	if (result)
 		return result;
-	*has = entry.scope == ENTRY_SCOPE_TENANT &&
+	*has = entry.value && entry.scope == ENTRY_SCOPE_TENANT &&
 	       entry.kind == ENTRY_ADDRESS &&
 	       (entry.origin != ENTRY_FROM_CAPTCHA ||
 	        entry_demand(&entry) <= solver->demand);

@@ -162,14 +162,15 @@ int mongodb_update(struct mongodb_db *db, const char *collection,
                    bool repeatable, bool *matched, struct error *err);
 
 /*
- * Replaces the one document that matches each selector, where there is one, in
- * one unordered write. Doing it again must be the same as doing it once: when
- * the answer is lost it is tried again.
+ * Updates (or replaces, where updates[i] has no operators) the one document
+ * that matches each selector, where there is one, in one unordered write;
+ * *matched (may be NULL) tells how many there were. Doing it again must be the
+ * same as doing it once: when the answer is lost it is tried again.
  */
-int mongodb_replace_each(struct mongodb_db *db, const char *collection,
-                         const bson_t *const *selectors,
-                         const bson_t *const *documents, size_t count,
-                         struct error *err);
+int mongodb_update_each(struct mongodb_db *db, const char *collection,
+                        const bson_t *const *selectors,
+                        const bson_t *const *updates, size_t count,
+                        int64_t *matched, struct error *err);
 
 /* Updates all that match; *count (may be NULL) tells how many did. */
 int mongodb_update_many(struct mongodb_db *db, const char *collection,

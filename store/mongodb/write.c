@@ -88,10 +88,21 @@ int mongodb_update(struct mongodb_db *db, const char *collection,
 
 /* --- several ------------------------------------------------------------ */
 
-static int try_replace_each(struct mongodb_handle *handle,
-                            const bson_t *const *selectors,
-                            const bson_t *const *documents, size_t count,
-                            struct error *err)
+/* Adds one update or replacement to the bulk. */
+static bool add_update(mongoc_bulk_operation_t *bulk, const bson_t *selector,
+                       const bson_t *update, bson_error_t *error)
+{
+	if (has_operators(update))
+		return mongoc_bulk_operation_update_one_with_opts(
+		    bulk, selector, update, NULL, error);
+	return mongoc_bulk_operation_replace_one_with_opts(bulk, selector,
+	                                                   update, NULL, error);
+}
+
+static int try_update_each(struct mongodb_handle *handle,
+                           const bson_t *const *selectors,
+                           const bson_t *const *updates, size_t count,
+                           int64_t *matched, struct error *err)
 {
 	bson_t options = BSON_INITIALIZER, reply;
 	mongoc_bulk_operation_t *bulk;
@@ -103,29 +114,30 @@ static int try_replace_each(struct mongodb_handle *handle,
 	    handle->collection, &options);
 	bson_destroy(&options);
 	for (size_t i = 0; i < count && !code; i++)
-		if (!mongoc_bulk_operation_replace_one_with_opts(
-		        bulk, selectors[i], documents[i], NULL, &error))
-			code = mongodb_failure("MongoDB: replace", &error, NULL,
+		if (!add_update(bulk, selectors[i], updates[i], &error))
+			code = mongodb_failure("MongoDB: update", &error, NULL,
 			                       false, err);
 	if (!code) {
 		if (!mongoc_bulk_operation_execute(bulk, &reply, &error))
-			code = mongodb_write_failure(handle->db,
-			                             "MongoDB: replace", &error,
-			                             &reply, err);
+			code = mongodb_write_failure(
+			    handle->db, "MongoDB: update", &error, &reply, err);
+		else
+			*matched = mongodb_get_int(&reply, "nMatched");
 		bson_destroy(&reply);
 	}
 	mongoc_bulk_operation_destroy(bulk);
 	return code;
 }
 
-int mongodb_replace_each(struct mongodb_db *db, const char *collection,
-                         const bson_t *const *selectors,
-                         const bson_t *const *documents, size_t count,
-                         struct error *err)
+int mongodb_update_each(struct mongodb_db *db, const char *collection,
+                        const bson_t *const *selectors,
+                        const bson_t *const *updates, size_t count,
+                        int64_t *matched, struct error *err)
 {
 	struct mongodb_retry retry = mongodb_retry_begin();
 	struct mongodb_handle handle = {0};
 	bool uncertain = false;
+	int64_t found = 0;
 	int code;
 
 	if (!count)
@@ -133,8 +145,8 @@ int mongodb_replace_each(struct mongodb_db *db, const char *collection,
 	if ((code = mongodb_handle_take(&handle, db, collection, err)))
 		return code;
 	do {
-		code =
-		    try_replace_each(&handle, selectors, documents, count, err);
+		code = try_update_each(&handle, selectors, updates, count,
+		                       &found, err);
 		uncertain = uncertain || code == ERR_UNCERTAIN;
 	} while (uncertain &&
 	         (code == ERR_UNCERTAIN || code == ERR_UNAVAILABLE) &&
@@ -142,8 +154,10 @@ int mongodb_replace_each(struct mongodb_db *db, const char *collection,
 	mongodb_handle_give(&handle);
 	if (uncertain && code == ERR_UNAVAILABLE)
 		return error_set(err, ERR_UNCERTAIN,
-		                 "MongoDB: replace: the answer was lost, and "
+		                 "MongoDB: update: the answer was lost, and "
 		                 "the server did not come back in time");
+	if (!code && matched)
+		*matched = found;
 	return code;
 }
 

@@ -28,16 +28,17 @@ int registry_message_read(struct registry *registry, const struct id *tenant,
 }
 
 int registry_message_attach(struct registry *registry, const struct id *tenant,
-                            const struct id *id, const struct id *challenge,
-                            const char *reason, struct error *err)
+                            const struct registry_attachment *attachments,
+                            size_t count, struct error *err)
 {
-	static const struct id none;
-	int error = input_optional("reason", reason, err);
+	int error = 0;
 
-	return error ? error
-	             : registry->backend->message_attach(
-	                   registry, tenant, id, challenge ? challenge : &none,
-	                   reason, err);
+	for (size_t i = 0; i < count && !error; i++)
+		error = input_optional("reason", attachments[i].reason, err);
+	if (error || !count)
+		return error;
+	return registry->backend->message_attach(registry, tenant, attachments,
+	                                         count, err);
 }
 
 int registry_message_list(struct registry *registry,
@@ -103,21 +104,39 @@ int registry_message_event(struct registry *registry, const struct id *tenant,
 }
 
 int registry_challenge_open(struct registry *registry,
-                            const struct registry_challenge *challenge,
-                            struct id *existing, struct error *err)
+                            const struct registry_challenge *challenges,
+                            size_t count, int *results,
+                            struct registry_opened *existing, struct error *err)
 {
-	int error = input_challenge(challenge, err);
+	int error = 0;
 
-	return error ? error
-	             : registry->backend->challenge_open(registry, challenge,
-	                                                 existing, err);
+	for (size_t i = 0; i < count && !error; i++)
+		error = input_challenge(&challenges[i], err);
+	if (error || !count)
+		return error;
+	return registry->backend->challenge_open(registry, challenges, count,
+	                                         results, existing, err);
 }
 
 int registry_challenge_find(struct registry *registry,
-                            const uint8_t hash[CRYPTO_HASH_SIZE], struct id *id,
+                            const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                            size_t count, struct registry_opened *found,
                             struct error *err)
 {
-	return registry->backend->challenge_find(registry, hash, id, err);
+	memset(found, 0, count * sizeof(*found));
+	return count ? registry->backend->challenge_find(registry, hashes,
+	                                                 count, found, err)
+	             : 0;
+}
+
+int registry_challenge_states(struct registry *registry, const struct id *ids,
+                              size_t count, int *states, struct error *err)
+{
+	for (size_t i = 0; i < count; i++)
+		states[i] = -1;
+	return count ? registry->backend->challenge_states(registry, ids, count,
+	                                                   states, err)
+	             : 0;
 }
 
 int registry_challenge_read(struct registry *registry, const struct id *id,
@@ -263,15 +282,20 @@ int registry_challenge_due(struct registry *registry,
 }
 
 int registry_challenge_count(struct registry *registry,
-                             const struct registry_challenge_query *query,
-                             size_t *count, struct error *err)
+                             const struct registry_challenge_query *queries,
+                             size_t count, size_t *counts, struct error *err)
 {
-	if ((unsigned)query->group > CHALLENGES_OF_ALL)
-		return error_set(err, ERR_INVALID, "group: unknown");
-	if (!query->limit || query->limit > INT32_MAX)
-		return error_set(err, ERR_INVALID,
-		                 "limit: not between 1 and %d", INT32_MAX);
-	return registry->backend->challenge_count(registry, query, count, err);
+	for (size_t i = 0; i < count; i++) {
+		if ((unsigned)queries[i].group > CHALLENGES_OF_ALL)
+			return error_set(err, ERR_INVALID, "group: unknown");
+		if (!queries[i].limit || queries[i].limit > INT32_MAX)
+			return error_set(err, ERR_INVALID,
+			                 "limit: not between 1 and %d",
+			                 INT32_MAX);
+	}
+	return count ? registry->backend->challenge_count(registry, queries,
+	                                                  count, counts, err)
+	             : 0;
 }
 
 int registry_sender_mark(struct registry *registry,
@@ -289,6 +313,16 @@ int registry_sender_read(struct registry *registry,
                          struct registry_dead_sender *dead, struct error *err)
 {
 	return registry->backend->sender_read(registry, hash, dead, err);
+}
+
+int registry_sender_marked(struct registry *registry,
+                           const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                           size_t count, bool *marked, struct error *err)
+{
+	memset(marked, 0, count * sizeof(*marked));
+	return count ? registry->backend->sender_marked(registry, hashes, count,
+	                                                marked, err)
+	             : 0;
 }
 
 int registry_sender_is_dead(struct registry *registry,

@@ -95,9 +95,10 @@ struct registry_backend {
 	int (*policy_revision)(struct registry *registry,
 	                       const struct id *tenant, int64_t *revision,
 	                       struct error *err);
+	/* entries are zeroed. */
 	int (*entry_match)(struct registry *registry, const struct id *tenant,
-	                   const struct entry_subject *subject,
-	                   struct entry *entry, struct error *err);
+	                   const struct entry_subject *subjects, size_t count,
+	                   struct entry *entries, struct error *err);
 
 	/* results[i] of messages that registry.c found invalid is set. */
 	int (*message_add)(struct registry *registry,
@@ -108,9 +109,9 @@ struct registry_backend {
 	                    struct registry_message *message,
 	                    struct error *err);
 	int (*message_attach)(struct registry *registry,
-	                      const struct id *tenant, const struct id *id,
-	                      const struct id *challenge, const char *reason,
-	                      struct error *err);
+	                      const struct id *tenant,
+	                      const struct registry_attachment *attachments,
+	                      size_t count, struct error *err);
 	int (*message_list)(struct registry *registry,
 	                    const struct registry_query *query,
 	                    struct registry_messages *page, struct error *err);
@@ -129,11 +130,18 @@ struct registry_backend {
 	                     const char *why, struct error *err);
 
 	int (*challenge_open)(struct registry *registry,
-	                      const struct registry_challenge *challenge,
-	                      struct id *existing, struct error *err);
+	                      const struct registry_challenge *challenges,
+	                      size_t count, int *results,
+	                      struct registry_opened *existing,
+	                      struct error *err);
+	/* found are zeroed. */
 	int (*challenge_find)(struct registry *registry,
-	                      const uint8_t hash[CRYPTO_HASH_SIZE],
-	                      struct id *id, struct error *err);
+	                      const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+	                      size_t count, struct registry_opened *found,
+	                      struct error *err);
+	/* states are -1. */
+	int (*challenge_states)(struct registry *registry, const struct id *ids,
+	                        size_t count, int *states, struct error *err);
 	int (*challenge_read)(struct registry *registry, const struct id *id,
 	                      struct registry_challenge *challenge,
 	                      struct error *err);
@@ -167,8 +175,8 @@ struct registry_backend {
 	                     struct registry_challenges *page,
 	                     struct error *err);
 	int (*challenge_count)(struct registry *registry,
-	                       const struct registry_challenge_query *query,
-	                       size_t *count, struct error *err);
+	                       const struct registry_challenge_query *queries,
+	                       size_t count, size_t *counts, struct error *err);
 	int (*sender_mark)(struct registry *registry,
 	                   const struct registry_dead_sender *dead,
 	                   struct error *err);
@@ -176,6 +184,10 @@ struct registry_backend {
 	                   const uint8_t hash[CRYPTO_HASH_SIZE],
 	                   struct registry_dead_sender *dead,
 	                   struct error *err);
+	/* marked are false. */
+	int (*sender_marked)(struct registry *registry,
+	                     const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+	                     size_t count, bool *marked, struct error *err);
 	int (*sender_clear)(struct registry *registry,
 	                    const uint8_t hash[CRYPTO_HASH_SIZE],
 	                    int64_t until_ms, bool *cleared, struct error *err);

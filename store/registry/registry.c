@@ -343,13 +343,17 @@ int registry_policy_revision(struct registry *registry, const struct id *tenant,
 }
 
 int registry_entry_match(struct registry *registry, const struct id *tenant,
-                         const struct entry_subject *subject,
-                         struct entry *entry, struct error *err)
+                         const struct entry_subject *subjects, size_t count,
+                         struct entry *entries, struct error *err)
 {
-	if (!subject->identity || !subject->recipient ||
-	    !subject->client_address)
-		return error_set(err, ERR_INVALID,
-		                 "subject: a part is missing");
-	return registry->backend->entry_match(registry, tenant, subject, entry,
-	                                      err);
+	for (size_t i = 0; i < count; i++)
+		if (!subjects[i].identity || !subjects[i].recipient ||
+		    !subjects[i].client_address)
+			return error_set(err, ERR_INVALID,
+			                 "subject: a part is missing");
+	memset(entries, 0, count * sizeof(*entries));
+	if (!count)
+		return 0;
+	return registry->backend->entry_match(registry, tenant, subjects, count,
+	                                      entries, err);
 }

@@ -288,12 +288,14 @@ int registry_policy_revision(struct registry *registry, const struct id *tenant,
                              struct error *err);
 
 /*
- * The strongest entry that matches (see entry_stronger()), the tenant's and
- * the global ones; ERR_NOT_FOUND when none does. Released by the caller.
+ * For each of count subjects the strongest entry that matches (see
+ * entry_stronger()), the tenant's and the global ones: entries[i], released by
+ * the caller, is zeroed where none does. All are looked up in the same few
+ * reads.
  */
 int registry_entry_match(struct registry *registry, const struct id *tenant,
-                         const struct entry_subject *subject,
-                         struct entry *entry, struct error *err);
+                         const struct entry_subject *subjects, size_t count,
+                         struct entry *entries, struct error *err);
 
 /* --- registered mail --------------------------------------------------- */
 
@@ -355,10 +357,21 @@ int registry_message_read(struct registry *registry, const struct id *tenant,
                           const struct id *id, struct registry_message *message,
                           struct error *err);
 
-/* Sets why no challenge was sent, and the challenge it is attached to. */
+/* What a message is attached to. */
+struct registry_attachment {
+	struct id message;
+	struct id challenge; /* none: to none */
+	const char *reason;  /* why no challenge was sent for it, or "" */
+};
+
+/*
+ * Sets challenge and reason of count messages of the tenant, in one write where
+ * the backend can. ERR_NOT_FOUND when one of them is not there; the others are
+ * set all the same.
+ */
 int registry_message_attach(struct registry *registry, const struct id *tenant,
-                            const struct id *id, const struct id *challenge,
-                            const char *reason, struct error *err);
+                            const struct registry_attachment *attachments,
+                            size_t count, struct error *err);
 
 struct registry_messages {
 	struct registry_message *messages;
@@ -493,23 +506,40 @@ struct registry_challenge {
 /* Frees the strings; the struct stays the caller's. */
 void registry_challenge_release(struct registry_challenge *challenge);
 
+/* An open challenge as it is found by its sender. */
+struct registry_opened {
+	struct id id;      /* none: there is none */
+	struct id message; /* that opened it */
+};
+
 /*
- * Adds an open challenge. ERR_EXISTS when one is open for the sender hash:
- * *existing then has its id.
+ * Adds count open challenges, in one write where the backend can. results[i] is
+ * 0, or ERR_EXISTS when one is open for the sender hash, an earlier one of the
+ * same call too: existing[i] then tells which. ERR_INVALID, with the field
+ * named, when any of them is none that can be opened; nothing is added then.
+ * ERR_UNCERTAIN and other errors of the store: any of them may be there.
  */
 int registry_challenge_open(struct registry *registry,
-                            const struct registry_challenge *challenge,
-                            struct id *existing, struct error *err);
+                            const struct registry_challenge *challenges,
+                            size_t count, int *results,
+                            struct registry_opened *existing,
+                            struct error *err);
 
-/* The id of the challenge that is open for the sender hash. ERR_NOT_FOUND. */
+/* Finds the challenges that are open for count sender hashes, in one read. */
 int registry_challenge_find(struct registry *registry,
-                            const uint8_t hash[CRYPTO_HASH_SIZE], struct id *id,
+                            const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                            size_t count, struct registry_opened *found,
                             struct error *err);
 
 /* Reads one. ERR_NOT_FOUND. */
 int registry_challenge_read(struct registry *registry, const struct id *id,
                             struct registry_challenge *challenge,
                             struct error *err);
+
+/* Reads the states of count challenges in one read; -1 for one that is not
+ * there. */
+int registry_challenge_states(struct registry *registry, const struct id *ids,
+                              size_t count, int *states, struct error *err);
 
 /* Moves it from open to solved, expired or bounced, or from solved to settled;
  * ERR_CONFLICT when it is not in from, ERR_INVALID for any other way. */
@@ -601,12 +631,14 @@ struct registry_challenge_query {
 };
 
 /*
- * Counts the challenges of a group, whatever became of them, by an index, at
- * most limit of them. One that another instance opens meanwhile may be missed.
+ * Counts for each of count queries the challenges of a group, whatever became
+ * of them, by an index, at most limit of them. One that another instance opens
+ * meanwhile may be missed. Queries of one group share a read where the backend
+ * can.
  */
 int registry_challenge_count(struct registry *registry,
-                             const struct registry_challenge_query *query,
-                             size_t *count, struct error *err);
+                             const struct registry_challenge_query *queries,
+                             size_t count, size_t *counts, struct error *err);
 
 /* Challenges in state whose expires_ms (for open ones) or changed_ms (for
  * solved ones) is before before_ms: what expiry and repair work on. */
@@ -635,6 +667,11 @@ int registry_sender_mark(struct registry *registry,
 int registry_sender_read(struct registry *registry,
                          const uint8_t hash[CRYPTO_HASH_SIZE],
                          struct registry_dead_sender *dead, struct error *err);
+
+/* Which of count senders have one, in one read. */
+int registry_sender_marked(struct registry *registry,
+                           const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                           size_t count, bool *marked, struct error *err);
 
 /* Whether it has one. */
 int registry_sender_is_dead(struct registry *registry,

@@ -316,17 +316,14 @@ static void look_up(struct bench *bench, size_t number)
 	                                .now_ms = clock_wall_ms()};
 	struct entry entry;
 	struct error err;
-	int result;
 
 	(void)number;
 	name_sender(sender, anybody(bench));
 	mail_identity_find(&identity, sender, "", NULL);
-	result = registry_entry_match(bench->registry, &bench->tenant, &subject,
-	                              &entry, &err);
-	if (!result)
-		entry_release(&entry);
-	else if (result != ERR_NOT_FOUND)
+	if (registry_entry_match(bench->registry, &bench->tenant, &subject, 1,
+	                         &entry, &err))
 		fail("look-up", &err);
+	entry_release(&entry);
 }
 
 static void search(struct bench *bench, const char *sender,

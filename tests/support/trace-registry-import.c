@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/support/trace-registry.h"
+#include "tests/support/registry-one.h"
 
 #define BATCH 5
 #define TEXT  24
@@ -326,8 +327,8 @@ static int refused_call(struct registry_trace *trace, struct error *err)
 	case 5:
 		return registry_lease(trace->registry, "", "o", 1, 1, err);
 	case 6:
-		return registry_message_attach(trace->registry, &tenant,
-		                               &unknown, NULL, "", err);
+		return attach_one(trace->registry, &tenant, &unknown, NULL, "",
+		                  err);
 	default:
 		return refused_record(trace, err);
 	}

@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "tests/support/trace-registry.h"
+#include "tests/support/registry-one.h"
 
 #define TENANTS    3 /* of which the last is never made */
 #define MESSAGES   50
@@ -268,8 +269,7 @@ static void step_match(struct registry_trace *trace)
 	int code;
 
 	mail_identity_find(&identity, sender, from, &auth);
-	code = registry_entry_match(trace->registry, &tenant, &subject, &entry,
-	                            NULL);
+	code = match_one(trace->registry, &tenant, &subject, &entry, NULL);
 	print_code(trace, code);
 	if (code)
 		return;
@@ -395,10 +395,9 @@ static void step_attach(struct registry_trace *trace)
 	struct id challenge =
 	    below(trace, 3) ? challenge_id(trace) : trace_id(0);
 
-	print_code(trace, registry_message_attach(
-	                      trace->registry, &tenant, &id,
-	                      id_is_none(&challenge) ? NULL : &challenge,
-	                      any_word(trace), NULL));
+	print_code(trace, attach_one(trace->registry, &tenant, &id,
+	                             id_is_none(&challenge) ? NULL : &challenge,
+	                             any_word(trace), NULL));
 }
 
 static void step_message_list(struct registry_trace *trace)
@@ -560,8 +559,7 @@ static void step_open(struct registry_trace *trace)
 	memset(challenge.token_hash, challenge.id.bytes[15], CRYPTO_HASH_SIZE);
 	challenge.client_hash[0] = (uint8_t)below(trace, 3);
 	challenge.domain_hash[0] = (uint8_t)below(trace, 3);
-	code = registry_challenge_open(trace->registry, &challenge, &existing,
-	                               NULL);
+	code = open_one(trace->registry, &challenge, &existing, NULL);
 	trace_print_id(trace->out, &challenge.id);
 	trace_print_id(trace->out, &existing);
 	print_code(trace, code);
@@ -709,7 +707,8 @@ static void step_challenge_count(struct registry_trace *trace)
 		       sizeof(query.hash));
 	else
 		query.hash[0] = (uint8_t)below(trace, 3);
-	code = registry_challenge_count(trace->registry, &query, &count, NULL);
+	code =
+	    registry_challenge_count(trace->registry, &query, 1, &count, NULL);
 	print_code(trace, code);
 	(void)fprintf(trace->out, "  %zu\n", count);
 }

@@ -55,8 +55,9 @@ bool registry_mongodb_append_after(bson_t *selector, const char *key,
 	       bson_append_document_end(selector, &condition);
 }
 
-bool registry_mongodb_append_in(bson_t *selector, const char *key,
-                                const struct id *ids, size_t count)
+/* {key: {$in: [...]}} of ids, or of hashes where there are no ids. */
+static bool append_in(bson_t *selector, const char *key, const struct id *ids,
+                      const uint8_t (*hashes)[CRYPTO_HASH_SIZE], size_t count)
 {
 	bson_t condition, array;
 	bool room = BSON_APPEND_DOCUMENT_BEGIN(selector, key, &condition) &&
@@ -67,10 +68,25 @@ bool registry_mongodb_append_in(bson_t *selector, const char *key,
 		const char *place;
 
 		(void)bson_uint32_to_string(i, &place, buffer, sizeof(buffer));
-		room = mongodb_append_id(&array, place, &ids[i]);
+		room = ids ? mongodb_append_id(&array, place, &ids[i])
+		           : mongodb_append_bytes(&array, place, hashes[i],
+		                                  CRYPTO_HASH_SIZE);
 	}
 	return room && bson_append_array_end(&condition, &array) &&
 	       bson_append_document_end(selector, &condition);
+}
+
+bool registry_mongodb_append_in(bson_t *selector, const char *key,
+                                const struct id *ids, size_t count)
+{
+	return append_in(selector, key, ids, NULL, count);
+}
+
+bool registry_mongodb_append_in_hashes(
+    bson_t *selector, const char *key,
+    const uint8_t (*hashes)[CRYPTO_HASH_SIZE], size_t count)
+{
+	return append_in(selector, key, NULL, hashes, count);
 }
 
 int registry_mongodb_need_tenant(struct registry_mongodb *mongo,

@@ -46,6 +46,20 @@ static int find_word(const bson_t *document, const char *key,
 	return -1;
 }
 
+int registry_mongodb_challenge_state(const bson_t *document,
+                                     enum registry_challenge_state *state,
+                                     struct error *err)
+{
+	int found = find_word(document, "state", challenge_words,
+	                      COUNT(challenge_words));
+
+	if (found < 0)
+		return error_set(err, ERR_CORRUPT,
+		                 "a challenge is in no known state");
+	*state = (enum registry_challenge_state)found;
+	return 0;
+}
+
 /* Reads a hash that older documents do not have: zeros then. */
 static int read_later_hash(const bson_t *document, const char *key,
                            uint8_t hash[CRYPTO_HASH_SIZE], struct error *err)
@@ -149,16 +163,16 @@ int registry_mongodb_challenge_parse(const bson_t *document,
 	    {"mail_reply", &challenge->mail_reply},
 	    {"end_reason", &challenge->end_reason},
 	};
-	int state = find_word(document, "state", challenge_words,
-	                      COUNT(challenge_words));
 	int mail = find_word(document, "mail", mail_words, COUNT(mail_words));
 	int error;
 
-	if (state < 0 || mail < 0)
+	if (mail < 0)
 		return error_set(err, ERR_CORRUPT,
-		                 "a challenge is in no known state");
+		                 "a challenge's mail is in no known state");
+	if ((error = registry_mongodb_challenge_state(document,
+	                                              &challenge->state, err)))
+		return error;
 	read_numbers(document, challenge);
-	challenge->state = (enum registry_challenge_state)state;
 	challenge->mail = (enum registry_mail_state)mail;
 	if ((error = registry_mongodb_bytes(document, "sender_hash",
 	                                    challenge->sender_hash,

@@ -20,6 +20,11 @@ int registry_mongodb_challenge_parse(const bson_t *document,
                                      struct registry_challenge *challenge,
                                      struct error *err);
 
+/* Reads the state alone. ERR_CORRUPT for an unknown one. */
+int registry_mongodb_challenge_state(const bson_t *document,
+                                     enum registry_challenge_state *state,
+                                     struct error *err);
+
 /* Challenges as a search gives them. */
 struct registry_mongodb_challenges {
 	struct registry_challenges page;

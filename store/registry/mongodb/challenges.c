@@ -1,98 +1,8 @@
-/* Challenges in MongoDB: opening, reading, their states and codes. */
+/* Challenges in MongoDB: reading, counting, their states and codes. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/registry/mongodb/challenge-documents.h"
-
-/* --- opening ------------------------------------------------------------ */
-
-/* How often the one that is in the way may be gone when it is looked for. */
-#define OPEN_TRIES 20
-
-/* Reads the id of the challenge that selector finds. ERR_NOT_FOUND. */
-static int find_existing(struct registry_mongodb *mongo, const bson_t *selector,
-                         struct id *existing, struct error *err)
-{
-	bson_t projection = BSON_INITIALIZER;
-	bson_t *found = NULL;
-	int error;
-
-	(void)BSON_APPEND_INT32(&projection, "_id", 1);
-	error = mongodb_find_one(mongo->db, REGISTRY_CHALLENGE, selector,
-	                         &projection, &found, err);
-	if (!error)
-		*existing = mongodb_get_id(found, "_id");
-	bson_destroy(found);
-	bson_destroy(&projection);
-	return error;
-}
-
-int registry_mongodb_challenge_find(struct registry *registry,
-                                    const uint8_t hash[CRYPTO_HASH_SIZE],
-                                    struct id *id, struct error *err)
-{
-	bson_t selector = BSON_INITIALIZER;
-	int error;
-
-	(void)mongodb_append_bytes(&selector, "sender_hash", hash,
-	                           CRYPTO_HASH_SIZE);
-	(void)BSON_APPEND_UTF8(&selector, "slot", "");
-	/* Index: challenge_slot. */
-	error = find_existing(registry_mongodb(registry), &selector, id, err);
-	bson_destroy(&selector);
-	return error;
-}
-
-/* Which one is in the way: the sender's open one, or one with the same id. */
-static int find_rival(struct registry_mongodb *mongo,
-                      const struct registry_challenge *challenge,
-                      struct id *existing, struct error *err)
-{
-	int error = registry_mongodb_challenge_find(
-	    &mongo->registry, challenge->sender_hash, existing, err);
-	bson_t selector = BSON_INITIALIZER;
-
-	if (error == ERR_NOT_FOUND) {
-		(void)mongodb_append_id(&selector, "_id", &challenge->id);
-		/* Index: _id. */
-		error = find_existing(mongo, &selector, existing, err);
-	}
-	bson_destroy(&selector);
-	return error;
-}
-
-int registry_mongodb_challenge_open(struct registry *registry,
-                                    const struct registry_challenge *challenge,
-                                    struct id *existing, struct error *err)
-{
-	struct registry_mongodb *mongo = registry_mongodb(registry);
-	bson_t document = BSON_INITIALIZER;
-	int error = ERR_NOT_FOUND;
-
-	(void)registry_mongodb_challenge_document(&document, challenge);
-	for (int i = 0; error == ERR_NOT_FOUND && i < OPEN_TRIES; i++) {
-		struct id rival;
-
-		error = mongodb_insert(mongo->db, REGISTRY_CHALLENGE, &document,
-		                       err);
-		if (error != ERR_EXISTS)
-			break;
-		error = find_rival(mongo, challenge, &rival, err);
-		if (error)
-			continue;
-		if (existing)
-			*existing = rival;
-		error =
-		    error_set(err, ERR_EXISTS, "a challenge is there already");
-	}
-	bson_destroy(&document);
-	if (error == ERR_NOT_FOUND)
-		return error_set(err, ERR_UNAVAILABLE,
-		                 "challenges of the sender come and go");
-	if (!error)
-		registry_mongodb_changed(mongo);
-	return error;
-}
 
 /* --- reading ------------------------------------------------------------ */
 
@@ -121,6 +31,46 @@ int registry_mongodb_challenge_read(struct registry *registry,
 		registry_challenge_release(&read);
 	else
 		*challenge = read;
+	return error;
+}
+
+struct states {
+	const struct id *ids;
+	size_t count;
+	int *states;
+};
+
+static int note_state(const bson_t *document, void *context, struct error *err)
+{
+	const struct states *states = context;
+	struct id id = mongodb_get_id(document, "_id");
+	enum registry_challenge_state state;
+	int error = registry_mongodb_challenge_state(document, &state, err);
+
+	for (size_t i = 0; i < states->count && !error; i++)
+		if (id_equal(&states->ids[i], &id))
+			states->states[i] = (int)state;
+	return error;
+}
+
+int registry_mongodb_challenge_states(struct registry *registry,
+                                      const struct id *ids, size_t count,
+                                      int *states, struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, projection = BSON_INITIALIZER;
+	struct mongodb_find find = {.collection = REGISTRY_CHALLENGE,
+	                            .selector = &selector,
+	                            .projection = &projection};
+	struct states wanted = {ids, count, states};
+	int error;
+
+	(void)registry_mongodb_append_in(&selector, "_id", ids, count);
+	(void)BSON_APPEND_INT32(&projection, "state", 1);
+	/* Index: _id. */
+	error = mongodb_find_each(registry_mongodb(registry)->db, &find,
+	                          note_state, &wanted, err);
+	bson_destroy(&projection);
+	bson_destroy(&selector);
 	return error;
 }
 
@@ -345,22 +295,32 @@ int registry_mongodb_challenge_recode(struct registry *registry,
 
 /* --- counting ----------------------------------------------------------- */
 
-int registry_mongodb_challenge_count(
-    struct registry *registry, const struct registry_challenge_query *query,
-    size_t *count, struct error *err)
+static const struct {
+	const char *key, *index;
+} groups[] = {
+    [CHALLENGES_OF_SENDER] = {"sender_hash", "challenge_of_sender"},
+    [CHALLENGES_OF_CLIENT] = {"client_hash", "challenge_of_client"},
+    [CHALLENGES_OF_DOMAIN] = {"domain_hash", "challenge_of_domain"},
+    [CHALLENGES_OF_TENANT] = {"tenant", "challenge_of_tenant"},
+    [CHALLENGES_OF_ALL] = {NULL, "challenge_created"},
+};
+
+static void append_since(bson_t *selector, int64_t since_ms)
 {
-	static const struct {
-		const char *key, *index;
-	} groups[] = {
-	    [CHALLENGES_OF_SENDER] = {"sender_hash", "challenge_of_sender"},
-	    [CHALLENGES_OF_CLIENT] = {"client_hash", "challenge_of_client"},
-	    [CHALLENGES_OF_DOMAIN] = {"domain_hash", "challenge_of_domain"},
-	    [CHALLENGES_OF_TENANT] = {"tenant", "challenge_of_tenant"},
-	    [CHALLENGES_OF_ALL] = {NULL, "challenge_created"},
-	};
-	struct registry_mongodb *mongo = registry_mongodb(registry);
+	bson_t part;
+
+	(void)BSON_APPEND_DOCUMENT_BEGIN(selector, "created", &part);
+	(void)mongodb_append_time(&part, "$gte", since_ms);
+	(void)bson_append_document_end(selector, &part);
+}
+
+/* Counts for one query on the server. */
+static int count_one(struct registry_mongodb *mongo,
+                     const struct registry_challenge_query *query,
+                     size_t *count, struct error *err)
+{
 	const char *key = groups[query->group].key;
-	bson_t selector = BSON_INITIALIZER, part;
+	bson_t selector = BSON_INITIALIZER;
 	int64_t counted;
 	int error;
 
@@ -369,9 +329,7 @@ int registry_mongodb_challenge_count(
 	else if (key)
 		(void)mongodb_append_bytes(&selector, key, query->hash,
 		                           CRYPTO_HASH_SIZE);
-	(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "created", &part);
-	(void)mongodb_append_time(&part, "$gte", query->since_ms);
-	(void)bson_append_document_end(&selector, &part);
+	append_since(&selector, query->since_ms);
 	/* Index: the group's, which has all that is needed in it. */
 	error = mongodb_count(mongo->db, REGISTRY_CHALLENGE, &selector,
 	                      groups[query->group].index, (int64_t)query->limit,
@@ -379,5 +337,105 @@ int registry_mongodb_challenge_count(
 	bson_destroy(&selector);
 	if (!error)
 		*count = (size_t)counted;
+	return error;
+}
+
+/* Queries of one group that has hashes. */
+struct counting {
+	enum registry_challenge_group group;
+	const struct registry_challenge_query *queries;
+	size_t count;
+	size_t *counts;
+};
+
+static int count_document(const bson_t *document, void *context,
+                          struct error *err)
+{
+	const struct counting *counting = context;
+	int64_t created_ms = mongodb_get_int(document, "created");
+	uint8_t hash[CRYPTO_HASH_SIZE];
+	int error = registry_mongodb_bytes(
+	    document, groups[counting->group].key, hash, sizeof(hash), err);
+
+	for (size_t i = 0; i < counting->count && !error; i++) {
+		const struct registry_challenge_query *query =
+		    &counting->queries[i];
+
+		if (query->group == counting->group &&
+		    !memcmp(query->hash, hash, sizeof(hash)) &&
+		    created_ms >= query->since_ms &&
+		    counting->counts[i] < query->limit)
+			counting->counts[i]++;
+	}
+	return error;
+}
+
+/* Counts for all queries of a group by one read of what is in their hashes,
+ * which caps keep small. */
+static int count_group(struct registry_mongodb *mongo,
+                       struct counting *counting, struct error *err)
+{
+	const char *key = groups[counting->group].key;
+	bson_t selector = BSON_INITIALIZER, projection = BSON_INITIALIZER;
+	struct mongodb_find find = {.collection = REGISTRY_CHALLENGE,
+	                            .selector = &selector,
+	                            .projection = &projection,
+	                            .hint = groups[counting->group].index};
+	uint8_t(*hashes)[CRYPTO_HASH_SIZE] =
+	    calloc(counting->count, sizeof(*hashes));
+	int64_t since_ms = INT64_MAX;
+	size_t count = 0;
+	int error;
+
+	if (!hashes)
+		return registry_mongodb_memory(err);
+	for (size_t i = 0; i < counting->count; i++) {
+		const struct registry_challenge_query *query =
+		    &counting->queries[i];
+
+		if (query->group != counting->group)
+			continue;
+		counting->counts[i] = 0;
+		memcpy(hashes[count++], query->hash, CRYPTO_HASH_SIZE);
+		if (query->since_ms < since_ms)
+			since_ms = query->since_ms;
+	}
+	(void)registry_mongodb_append_in_hashes(
+	    &selector, key, (const uint8_t(*)[CRYPTO_HASH_SIZE])hashes, count);
+	append_since(&selector, since_ms);
+	(void)BSON_APPEND_INT32(&projection, key, 1);
+	(void)BSON_APPEND_INT32(&projection, "created", 1);
+	(void)BSON_APPEND_INT32(&projection, "_id", 0);
+	/* Index: the group's, which has all that is needed in it. */
+	error =
+	    mongodb_find_each(mongo->db, &find, count_document, counting, err);
+	bson_destroy(&projection);
+	bson_destroy(&selector);
+	free(hashes);
+	return error;
+}
+
+int registry_mongodb_challenge_count(
+    struct registry *registry, const struct registry_challenge_query *queries,
+    size_t count, size_t *counts, struct error *err)
+{
+	struct registry_mongodb *mongo = registry_mongodb(registry);
+	size_t asked[CHALLENGES_OF_ALL + 1] = {0};
+	int error = 0;
+
+	for (size_t i = 0; i < count; i++)
+		asked[queries[i].group]++;
+	for (size_t i = 0; i < count && !error; i++)
+		if (queries[i].group > CHALLENGES_OF_DOMAIN ||
+		    asked[queries[i].group] == 1)
+			error = count_one(mongo, &queries[i], &counts[i], err);
+	for (int group = 0; group <= CHALLENGES_OF_DOMAIN && !error; group++) {
+		struct counting counting = {
+		    (enum registry_challenge_group)group, queries, count,
+		    counts};
+
+		if (asked[group] > 1)
+			error = count_group(mongo, &counting, err);
+	}
 	return error;
 }

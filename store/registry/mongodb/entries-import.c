@@ -270,9 +270,9 @@ static int replace_run(struct portion *portion, size_t from, size_t to,
 		made++;
 	}
 	/* Index: _id. */
-	error = mongodb_replace_each(portion->mongo->db, REGISTRY_ENTRY,
-	                             portion->selectors, portion->documents,
-	                             count, err);
+	error = mongodb_update_each(portion->mongo->db, REGISTRY_ENTRY,
+	                            portion->selectors, portion->documents,
+	                            count, NULL, err);
 	for (size_t i = 0; i < made; i++)
 		bson_destroy(&selectors[i]);
 	free(selectors);

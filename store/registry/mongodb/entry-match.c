@@ -22,10 +22,11 @@ static void append_owners(bson_t *selector, const struct id *tenant)
 
 struct match {
 	const struct id *tenant;
-	const struct entry_subject *subject;
+	const struct entry_subject *subjects;
+	size_t count;
 	bson_t *places; /* an array of the _id of each candidate */
-	uint32_t count;
-	struct entry best; /* value is NULL: none yet */
+	uint32_t place_count;
+	struct entry *best; /* of each subject; value is NULL: none yet */
 };
 
 static void add_place(enum entry_scope scope, const char *scope_value,
@@ -33,31 +34,40 @@ static void add_place(enum entry_scope scope, const char *scope_value,
 {
 	struct match *match = context;
 	uint8_t place[REGISTRY_MONGODB_PLACE];
-	char key[24];
+	char buffer[16];
+	const char *key;
 
 	registry_mongodb_entry_place(
 	    scope == ENTRY_SCOPE_GLOBAL ? &none : match->tenant, scope,
 	    scope_value, kind, value, place);
-	snprintf(key, sizeof(key), "%u", match->count++);
+	(void)bson_uint32_to_string(match->place_count++, &key, buffer,
+	                            sizeof(buffer));
 	(void)mongodb_append_bytes(match->places, key, place, sizeof(place));
 }
 
-/* Keeps the entry when it matches and is stronger than what was found. */
+/* Keeps the entry for each subject that it matches and for which it is stronger
+ * than what was found. */
 static int consider(const bson_t *document, void *context, struct error *err)
 {
 	struct match *match = context;
-	const struct entry *best = match->best.value ? &match->best : NULL;
 	struct entry entry = {.deleted = false};
 	int error = registry_mongodb_entry_read(document, &entry, err);
 
-	if (error || !entry_matches(&entry, match->subject) ||
-	    entry_stronger(best, &entry) == best) {
-		entry_release(&entry);
-		return error;
+	for (size_t i = 0; i < match->count && !error; i++) {
+		struct entry *best =
+		    match->best[i].value ? &match->best[i] : NULL;
+		struct entry copy = {.deleted = false};
+
+		if (!entry_matches(&entry, &match->subjects[i]) ||
+		    entry_stronger(best, &entry) == best)
+			continue;
+		error = registry_mongodb_entry_read(document, &copy, err);
+		entry_release(error ? &copy : &match->best[i]);
+		if (!error)
+			match->best[i] = copy;
 	}
-	entry_release(&match->best);
-	match->best = entry;
-	return 0;
+	entry_release(&entry);
+	return error;
 }
 
 static int match_places(struct registry_mongodb *mongo, struct match *match,
@@ -71,7 +81,8 @@ static int match_places(struct registry_mongodb *mongo, struct match *match,
 	match->places = &places;
 	(void)BSON_APPEND_DOCUMENT_BEGIN(&selector, "_id", &condition);
 	(void)BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &places);
-	entry_each_key(match->subject, add_place, match);
+	for (size_t i = 0; i < match->count; i++)
+		entry_each_key(&match->subjects[i], add_place, match);
 	(void)bson_append_array_end(&condition, &places);
 	(void)bson_append_document_end(&selector, &condition);
 	(void)BSON_APPEND_BOOL(&selector, "deleted", false);
@@ -101,20 +112,20 @@ static int match_scanned(struct registry_mongodb *mongo, struct match *match,
 
 int registry_mongodb_entry_match(struct registry *registry,
                                  const struct id *tenant,
-                                 const struct entry_subject *subject,
-                                 struct entry *entry, struct error *err)
+                                 const struct entry_subject *subjects,
+                                 size_t count, struct entry *entries,
+                                 struct error *err)
 {
 	struct registry_mongodb *mongo = registry_mongodb(registry);
-	struct match match = {.tenant = tenant, .subject = subject};
+	struct match match = {.tenant = tenant,
+	                      .subjects = subjects,
+	                      .count = count,
+	                      .best = entries};
 	int error = match_places(mongo, &match, err);
 
 	if (!error)
 		error = match_scanned(mongo, &match, err);
-	if (!error && !match.best.value)
-		error = error_set(err, ERR_NOT_FOUND, "no entry matches");
-	if (error)
-		entry_release(&match.best);
-	else
-		*entry = match.best;
+	for (size_t i = 0; i < count && error; i++)
+		entry_release(&entries[i]);
 	return error;
 }

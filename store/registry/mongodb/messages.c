@@ -206,13 +206,14 @@ int registry_mongodb_message_read(struct registry *registry,
 
 /* --- changes ------------------------------------------------------------ */
 
-static void attachment(bson_t *update, const struct id *challenge,
-                       const char *reason)
+static void attachment_update(bson_t *update,
+                              const struct registry_attachment *attachment)
 {
+	const struct id *challenge = &attachment->challenge;
 	bson_t set, unset;
 
 	(void)BSON_APPEND_DOCUMENT_BEGIN(update, "$set", &set);
-	(void)mongodb_append_text(&set, "challenge_reason", reason);
+	(void)mongodb_append_text(&set, "challenge_reason", attachment->reason);
 	if (!id_is_none(challenge))
 		(void)mongodb_append_id(&set, "challenge", challenge);
 	(void)bson_append_document_end(update, &set);
@@ -223,29 +224,43 @@ static void attachment(bson_t *update, const struct id *challenge,
 	(void)bson_append_document_end(update, &unset);
 }
 
-int registry_mongodb_message_attach(struct registry *registry,
-                                    const struct id *tenant,
-                                    const struct id *id,
-                                    const struct id *challenge,
-                                    const char *reason, struct error *err)
+int registry_mongodb_message_attach(
+    struct registry *registry, const struct id *tenant,
+    const struct registry_attachment *attachments, size_t count,
+    struct error *err)
 {
 	struct registry_mongodb *mongo = registry_mongodb(registry);
-	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER;
-	bool matched = false;
-	int error;
+	bson_t **selectors = calloc(count, sizeof(*selectors));
+	bson_t **updates = calloc(count, sizeof(*updates));
+	int64_t matched = 0;
+	int error = 0;
 
-	(void)mongodb_append_id(&selector, "_id", id);
-	(void)mongodb_append_id(&selector, "tenant", tenant);
-	attachment(&update, challenge, reason);
+	if (!selectors || !updates)
+		error = registry_mongodb_memory(err);
+	for (size_t i = 0; i < count && !error; i++) {
+		selectors[i] = bson_new();
+		updates[i] = bson_new();
+		(void)mongodb_append_id(selectors[i], "_id",
+		                        &attachments[i].message);
+		(void)mongodb_append_id(selectors[i], "tenant", tenant);
+		attachment_update(updates[i], &attachments[i]);
+	}
 	/* Index: _id. Done twice it is as done once. */
-	error = mongodb_update(mongo->db, REGISTRY_MESSAGE, &selector, &update,
-	                       false, true, &matched, err);
-	bson_destroy(&update);
-	bson_destroy(&selector);
-	if (!error && !matched)
-		return error_set(err, ERR_NOT_FOUND, "no such message");
 	if (!error)
+		error = mongodb_update_each(mongo->db, REGISTRY_MESSAGE,
+		                            (const bson_t *const *)selectors,
+		                            (const bson_t *const *)updates,
+		                            count, &matched, err);
+	for (size_t i = 0; i < count && selectors && updates; i++) {
+		bson_destroy(selectors[i]);
+		bson_destroy(updates[i]);
+	}
+	free(selectors);
+	free(updates);
+	if (!error && matched > 0)
 		registry_mongodb_changed(mongo);
+	if (!error && matched < (int64_t)count)
+		return error_set(err, ERR_NOT_FOUND, "no such message");
 	return error;
 }
 

@@ -97,6 +97,11 @@ bool registry_mongodb_append_after(bson_t *selector, const char *key,
 bool registry_mongodb_append_in(bson_t *selector, const char *key,
                                 const struct id *ids, size_t count);
 
+/* {key: {$in: [hashes]}} */
+bool registry_mongodb_append_in_hashes(
+    bson_t *selector, const char *key,
+    const uint8_t (*hashes)[CRYPTO_HASH_SIZE], size_t count);
+
 /* 0 when the tenant exists, ERR_NOT_FOUND. Index: _id of tenant. */
 int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
                                  const struct id *tenant, struct error *err);
@@ -311,8 +316,9 @@ int registry_mongodb_policy_revision(struct registry *registry,
 /* See registry_entry_match(). */
 int registry_mongodb_entry_match(struct registry *registry,
                                  const struct id *tenant,
-                                 const struct entry_subject *subject,
-                                 struct entry *entry, struct error *err);
+                                 const struct entry_subject *subjects,
+                                 size_t count, struct entry *entries,
+                                 struct error *err);
 /* See registry_message_add(). */
 int registry_mongodb_message_add(struct registry *registry,
                                  const struct registry_message *messages,
@@ -323,11 +329,10 @@ int registry_mongodb_message_read(struct registry *registry,
                                   struct registry_message *message,
                                   struct error *err);
 /* See registry_message_attach(). */
-int registry_mongodb_message_attach(struct registry *registry,
-                                    const struct id *tenant,
-                                    const struct id *id,
-                                    const struct id *challenge,
-                                    const char *reason, struct error *err);
+int registry_mongodb_message_attach(
+    struct registry *registry, const struct id *tenant,
+    const struct registry_attachment *attachments, size_t count,
+    struct error *err);
 /* See registry_message_list(). */
 int registry_mongodb_message_list(struct registry *registry,
                                   const struct registry_query *query,
@@ -355,12 +360,19 @@ int registry_mongodb_message_event(struct registry *registry,
                                    const char *why, struct error *err);
 /* See registry_challenge_open(). */
 int registry_mongodb_challenge_open(struct registry *registry,
-                                    const struct registry_challenge *challenge,
-                                    struct id *existing, struct error *err);
+                                    const struct registry_challenge *challenges,
+                                    size_t count, int *results,
+                                    struct registry_opened *existing,
+                                    struct error *err);
 /* See registry_challenge_find(). */
 int registry_mongodb_challenge_find(struct registry *registry,
-                                    const uint8_t hash[CRYPTO_HASH_SIZE],
-                                    struct id *id, struct error *err);
+                                    const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                                    size_t count, struct registry_opened *found,
+                                    struct error *err);
+/* See registry_challenge_states(). */
+int registry_mongodb_challenge_states(struct registry *registry,
+                                      const struct id *ids, size_t count,
+                                      int *states, struct error *err);
 /* See registry_challenge_read(). */
 int registry_mongodb_challenge_read(struct registry *registry,
                                     const struct id *id,
@@ -407,8 +419,8 @@ int registry_mongodb_challenge_due(struct registry *registry,
                                    struct error *err);
 /* See registry_challenge_count(). */
 int registry_mongodb_challenge_count(
-    struct registry *registry, const struct registry_challenge_query *query,
-    size_t *count, struct error *err);
+    struct registry *registry, const struct registry_challenge_query *queries,
+    size_t count, size_t *counts, struct error *err);
 /* The document of a dead sender's mark. */
 bool registry_mongodb_dead_document(bson_t *document,
                                     const struct registry_dead_sender *dead);
@@ -425,6 +437,11 @@ int registry_mongodb_sender_read(struct registry *registry,
                                  const uint8_t hash[CRYPTO_HASH_SIZE],
                                  struct registry_dead_sender *dead,
                                  struct error *err);
+/* See registry_sender_marked(). */
+int registry_mongodb_sender_marked(struct registry *registry,
+                                   const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                                   size_t count, bool *marked,
+                                   struct error *err);
 /* See registry_sender_clear(). */
 int registry_mongodb_sender_clear(struct registry *registry,
                                   const uint8_t hash[CRYPTO_HASH_SIZE],

@@ -1,6 +1,8 @@
 /* Dead senders in MongoDB. */
 #include "store/registry/mongodb/private.h"
 
+#include <string.h>
+
 bool registry_mongodb_dead_document(bson_t *document,
                                     const struct registry_dead_sender *dead)
 {
@@ -73,6 +75,48 @@ int registry_mongodb_sender_read(struct registry *registry,
 		registry_dead_sender_release(&read);
 	else
 		*dead = read;
+	return error;
+}
+
+struct marks {
+	const uint8_t (*hashes)[CRYPTO_HASH_SIZE];
+	size_t count;
+	bool *marked;
+};
+
+static int note_mark(const bson_t *document, void *context, struct error *err)
+{
+	const struct marks *marks = context;
+	uint8_t hash[CRYPTO_HASH_SIZE];
+	int error =
+	    registry_mongodb_bytes(document, "_id", hash, sizeof(hash), err);
+
+	for (size_t i = 0; i < marks->count && !error; i++)
+		if (!memcmp(marks->hashes[i], hash, sizeof(hash)))
+			marks->marked[i] = true;
+	return error;
+}
+
+int registry_mongodb_sender_marked(struct registry *registry,
+                                   const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                                   size_t count, bool *marked,
+                                   struct error *err)
+{
+	bson_t selector = BSON_INITIALIZER, projection = BSON_INITIALIZER;
+	struct mongodb_find find = {.collection = REGISTRY_DEAD_SENDER,
+	                            .selector = &selector,
+	                            .projection = &projection};
+	struct marks marks = {hashes, count, marked};
+	int error;
+
+	(void)registry_mongodb_append_in_hashes(&selector, "_id", hashes,
+	                                        count);
+	(void)BSON_APPEND_INT32(&projection, "_id", 1);
+	/* Index: _id. */
+	error = mongodb_find_each(registry_mongodb(registry)->db, &find,
+	                          note_mark, &marks, err);
+	bson_destroy(&projection);
+	bson_destroy(&selector);
 	return error;
 }
 

@@ -10,67 +10,74 @@
 
 /* --- opening ------------------------------------------------------------ */
 
-struct opening {
-	const struct registry_challenge *challenge;
-	struct id existing;
-};
-
-struct finding {
-	const uint8_t *hash;
-	struct id id;
-};
-
-/* ERR_NOT_FOUND when none is open for the sender. */
-static int find_open(struct sqlite_db *db, void *context, struct error *err)
+/* The challenge that is open for the sender; an id of none: there is none. */
+static int find_open(struct sqlite_db *db, const uint8_t *hash,
+                     struct registry_opened *found, struct error *err)
 {
-	struct finding *finding = context;
 	struct sqlite_query *query =
-	    sqlite_query(db, "SELECT id FROM challenge WHERE sender_hash = ?1"
-	                     " AND state = 0");
+	    sqlite_query(db, "SELECT id, message FROM challenge"
+	                     " WHERE sender_hash = ?1 AND state = 0");
 	int result;
 
-	sqlite_bind_blob(query, 1, finding->hash, CRYPTO_HASH_SIZE);
-	if ((result = sqlite_step(query, err)) < 0)
+	sqlite_bind_blob(query, 1, hash, CRYPTO_HASH_SIZE);
+	if ((result = sqlite_step(query, err)) <= 0)
 		return result;
-	if (!result)
-		return error_set(err, ERR_NOT_FOUND, "none is open");
-	finding->id = sqlite_column_id(query, 0);
+	found->id = sqlite_column_id(query, 0);
+	found->message = sqlite_column_id(query, 1);
 	sqlite_reset(query);
 	return 0;
 }
 
-int registry_sqlite_challenge_find(struct registry *registry,
-                                   const uint8_t hash[CRYPTO_HASH_SIZE],
-                                   struct id *id, struct error *err)
-{
-	struct finding finding = {.hash = hash};
-	int error = registry_sqlite_read(registry, find_open, &finding, err);
+struct finding {
+	const uint8_t (*hashes)[CRYPTO_HASH_SIZE];
+	size_t count;
+	struct registry_opened *found;
+};
 
-	if (!error)
-		*id = finding.id;
+static int find_all(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct finding *finding = context;
+	int error = 0;
+
+	for (size_t i = 0; i < finding->count && !error; i++)
+		error =
+		    find_open(db, finding->hashes[i], &finding->found[i], err);
 	return error;
 }
 
-/* 0 when none is in the way, else ERR_EXISTS with its id. */
-static int need_none_open(struct sqlite_db *db, struct opening *opening,
-                          struct error *err)
+int registry_sqlite_challenge_find(struct registry *registry,
+                                   const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                                   size_t count, struct registry_opened *found,
+                                   struct error *err)
 {
-	const struct registry_challenge *challenge = opening->challenge;
-	struct finding finding = {.hash = challenge->sender_hash};
-	int result = find_open(db, &finding, err);
+	struct finding finding = {hashes, count, found};
 
-	if (result && result != ERR_NOT_FOUND)
+	return registry_sqlite_read(registry, find_all, &finding, err);
+}
+
+/* 0 when none is in the way, else ERR_EXISTS with the one that is. */
+static int need_none_open(struct sqlite_db *db,
+                          const struct registry_challenge *challenge,
+                          struct registry_opened *existing, struct error *err)
+{
+	struct registry_opened found = {.id = {{0}}};
+	struct sqlite_query *query;
+	int result = find_open(db, challenge->sender_hash, &found, err);
+
+	if (result)
 		return result;
-	opening->existing = finding.id;
-	if (result) {
-		result = registry_sqlite_exists(
-		    db, "SELECT 1 FROM challenge WHERE id = ?1", &challenge->id,
-		    err);
-		if (result <= 0)
+	if (id_is_none(&found.id)) {
+		query = sqlite_query(
+		    db, "SELECT message FROM challenge WHERE id = ?1");
+		sqlite_bind_id(query, 1, &challenge->id);
+		if ((result = sqlite_step(query, err)) <= 0)
 			return result;
-		opening->existing = challenge->id;
+		found.id = challenge->id;
+		found.message = sqlite_column_id(query, 0);
+		sqlite_reset(query);
 	}
-	return error_set(err, ERR_EXISTS, "a challenge is there already");
+	*existing = found;
+	return ERR_EXISTS;
 }
 
 void registry_sqlite_bind_challenge(struct sqlite_query *query,
@@ -106,31 +113,47 @@ void registry_sqlite_bind_challenge(struct sqlite_query *query,
 	sqlite_bind_blob(query, 22, challenge->domain_hash, CRYPTO_HASH_SIZE);
 }
 
-static int open_challenge(struct sqlite_db *db, void *context,
-                          struct error *err)
-{
-	struct opening *opening = context;
-	struct sqlite_query *query;
-	int error = need_none_open(db, opening, err);
+struct opening {
+	const struct registry_challenge *challenges;
+	size_t count;
+	int *results;
+	struct registry_opened *existing;
+};
 
-	if (error)
-		return error;
-	query = sqlite_query(db, CHALLENGE_INSERT);
-	registry_sqlite_bind_challenge(query, opening->challenge);
-	return sqlite_run(query, err);
+static int open_challenges(struct sqlite_db *db, void *context,
+                           struct error *err)
+{
+	const struct opening *opening = context;
+	int error;
+
+	for (size_t i = 0; i < opening->count; i++) {
+		const struct registry_challenge *challenge =
+		    &opening->challenges[i];
+		struct sqlite_query *query;
+
+		error =
+		    need_none_open(db, challenge, &opening->existing[i], err);
+		if (!error) {
+			query = sqlite_query(db, CHALLENGE_INSERT);
+			registry_sqlite_bind_challenge(query, challenge);
+			error = sqlite_run(query, err);
+		}
+		if (error && error != ERR_EXISTS)
+			return error;
+		opening->results[i] = error;
+	}
+	return 0;
 }
 
 int registry_sqlite_challenge_open(struct registry *registry,
-                                   const struct registry_challenge *challenge,
-                                   struct id *existing, struct error *err)
+                                   const struct registry_challenge *challenges,
+                                   size_t count, int *results,
+                                   struct registry_opened *existing,
+                                   struct error *err)
 {
-	struct opening opening = {.challenge = challenge};
-	int error =
-	    registry_sqlite_write(registry, open_challenge, &opening, err);
+	struct opening opening = {challenges, count, results, existing};
 
-	if (error == ERR_EXISTS && existing)
-		*existing = opening.existing;
-	return error;
+	return registry_sqlite_write(registry, open_challenges, &opening, err);
 }
 
 /* --- reading ------------------------------------------------------------ */
@@ -216,6 +239,39 @@ int registry_sqlite_challenge_read(struct registry *registry,
 	else
 		*challenge = reading.challenge;
 	return error;
+}
+
+struct states {
+	const struct id *ids;
+	size_t count;
+	int *states;
+};
+
+static int read_states(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct states *states = context;
+	int result = 0;
+
+	for (size_t i = 0; i < states->count && result >= 0; i++) {
+		struct sqlite_query *query = sqlite_query(
+		    db, "SELECT state FROM challenge WHERE id = ?1");
+
+		sqlite_bind_id(query, 1, &states->ids[i]);
+		if ((result = sqlite_step(query, err)) > 0) {
+			states->states[i] = (int)sqlite_column_int(query, 0);
+			sqlite_reset(query);
+		}
+	}
+	return result < 0 ? result : 0;
+}
+
+int registry_sqlite_challenge_states(struct registry *registry,
+                                     const struct id *ids, size_t count,
+                                     int *states, struct error *err)
+{
+	struct states wanted = {ids, count, states};
+
+	return registry_sqlite_read(registry, read_states, &wanted, err);
 }
 
 int registry_sqlite_collect_challenges(struct sqlite_query *query,
@@ -417,17 +473,13 @@ int registry_sqlite_challenge_recode(struct registry *registry,
 
 /* --- counting ----------------------------------------------------------- */
 
-struct counting {
-	const struct registry_challenge_query *query;
-	size_t count;
-};
-
 #define COUNT_SINCE(index, key)                                                \
 	"SELECT count(*) FROM (SELECT 1 FROM challenge INDEXED BY " index      \
 	" WHERE " key "created_ms >= ?2 LIMIT ?3)"
 
-static int count_challenges(struct sqlite_db *db, void *context,
-                            struct error *err)
+static int count_group(struct sqlite_db *db,
+                       const struct registry_challenge_query *asked,
+                       size_t *count, struct error *err)
 {
 	static const char *const statements[] = {
 	    [CHALLENGES_OF_SENDER] =
@@ -440,8 +492,6 @@ static int count_challenges(struct sqlite_db *db, void *context,
 	        COUNT_SINCE("challenge_of_tenant", "tenant = ?1 AND "),
 	    [CHALLENGES_OF_ALL] = COUNT_SINCE("challenge_created", ""),
 	};
-	struct counting *counting = context;
-	const struct registry_challenge_query *asked = counting->query;
 	struct sqlite_query *query = sqlite_query(db, statements[asked->group]);
 	int result;
 
@@ -453,20 +503,33 @@ static int count_challenges(struct sqlite_db *db, void *context,
 	sqlite_bind_int(query, 3, (int64_t)asked->limit);
 	if ((result = sqlite_step(query, err)) < 0)
 		return result;
-	counting->count = (size_t)sqlite_column_int(query, 0);
+	*count = (size_t)sqlite_column_int(query, 0);
 	sqlite_reset(query);
 	return 0;
 }
 
-int registry_sqlite_challenge_count(
-    struct registry *registry, const struct registry_challenge_query *query,
-    size_t *count, struct error *err)
-{
-	struct counting counting = {.query = query};
-	int error =
-	    registry_sqlite_read(registry, count_challenges, &counting, err);
+struct counting {
+	const struct registry_challenge_query *queries;
+	size_t count;
+	size_t *counts;
+};
 
-	if (!error)
-		*count = counting.count;
+static int count_groups(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct counting *counting = context;
+	int error = 0;
+
+	for (size_t i = 0; i < counting->count && !error; i++)
+		error = count_group(db, &counting->queries[i],
+		                    &counting->counts[i], err);
 	return error;
+}
+
+int registry_sqlite_challenge_count(
+    struct registry *registry, const struct registry_challenge_query *queries,
+    size_t count, size_t *counts, struct error *err)
+{
+	struct counting counting = {queries, count, counts};
+
+	return registry_sqlite_read(registry, count_groups, &counting, err);
 }

@@ -288,20 +288,23 @@ int registry_sqlite_policy_revision(struct registry *registry,
 struct match {
 	struct sqlite_db *db;
 	const struct id *tenant;
-	const struct entry_subject *subject;
-	struct entry best; /* value is NULL: none yet */
+	const struct entry_subject *subjects;
+	size_t count;
+	struct entry *best; /* of each subject; value is NULL: none yet */
+	size_t at;          /* the subject whose keys are looked up */
 	struct error *err;
 	int error; /* the first */
 };
 
-/* Keeps the row when it matches and is stronger than what was found. */
-static void consider(struct match *match, struct sqlite_query *query)
+/* Keeps the row for the subject at i when it matches and is stronger than what
+ * was found. */
+static void consider(struct match *match, struct sqlite_query *query, size_t i)
 {
-	struct entry *best = match->best.value ? &match->best : NULL;
+	struct entry *best = match->best[i].value ? &match->best[i] : NULL;
 	struct entry entry, copy = {0};
 
 	read_borrowed(query, &entry);
-	if (!entry_matches(&entry, match->subject) ||
+	if (!entry_matches(&entry, &match->subjects[i]) ||
 	    entry_stronger(best, &entry) == best)
 		return;
 	match->error = registry_sqlite_read_entry(query, &copy, match->err);
@@ -309,16 +312,19 @@ static void consider(struct match *match, struct sqlite_query *query)
 		entry_release(&copy);
 		return;
 	}
-	entry_release(&match->best);
-	match->best = copy;
+	entry_release(&match->best[i]);
+	match->best[i] = copy;
 }
 
-static void consider_all(struct match *match, struct sqlite_query *query)
+/* Considers the query's rows for the subjects from first up to end. */
+static void consider_all(struct match *match, struct sqlite_query *query,
+                         size_t first, size_t end)
 {
 	int result = 0;
 
 	while (!match->error && (result = sqlite_step(query, match->err)) > 0)
-		consider(match, query);
+		for (size_t i = first; i < end && !match->error; i++)
+			consider(match, query, i);
 	if (!match->error)
 		match->error = result;
 	else
@@ -343,10 +349,11 @@ static void match_key(enum entry_scope scope, const char *scope_value,
 	registry_sqlite_bind(query, 3, scope_value);
 	sqlite_bind_int(query, 4, kind);
 	registry_sqlite_bind(query, 5, value);
-	consider_all(match, query);
+	consider_all(match, query, match->at, match->at + 1);
 }
 
-/* Patterns and networks cannot be looked up: they are few. */
+/* Patterns and networks cannot be looked up: they are few, and read once for
+ * all subjects. */
 static void match_scanned(struct match *match, const struct id *tenant)
 {
 	struct sqlite_query *query;
@@ -358,7 +365,7 @@ static void match_scanned(struct match *match, const struct id *tenant)
 	                                    " WHERE tenant = ?1 AND deleted = 0"
 	                                    " AND kind <= 1");
 	sqlite_bind_id(query, 1, tenant);
-	consider_all(match, query);
+	consider_all(match, query, 0, match->count);
 }
 
 static int match_entries(struct sqlite_db *db, void *context, struct error *err)
@@ -367,26 +374,27 @@ static int match_entries(struct sqlite_db *db, void *context, struct error *err)
 
 	match->db = db;
 	match->err = err;
-	entry_each_key(match->subject, match_key, match);
+	for (match->at = 0; match->at < match->count; match->at++)
+		entry_each_key(&match->subjects[match->at], match_key, match);
 	match_scanned(match, &none);
 	if (!id_is_none(match->tenant))
 		match_scanned(match, match->tenant);
-	if (!match->error && !match->best.value)
-		return error_set(err, ERR_NOT_FOUND, "no entry matches");
 	return match->error;
 }
 
 int registry_sqlite_entry_match(struct registry *registry,
                                 const struct id *tenant,
-                                const struct entry_subject *subject,
-                                struct entry *entry, struct error *err)
+                                const struct entry_subject *subjects,
+                                size_t count, struct entry *entries,
+                                struct error *err)
 {
-	struct match match = {.tenant = tenant, .subject = subject};
+	struct match match = {.tenant = tenant,
+	                      .subjects = subjects,
+	                      .count = count,
+	                      .best = entries};
 	int error = registry_sqlite_read(registry, match_entries, &match, err);
 
-	if (error)
-		entry_release(&match.best);
-	else
-		*entry = match.best;
+	for (size_t i = 0; i < count && error; i++)
+		entry_release(&entries[i]);
 	return error;
 }

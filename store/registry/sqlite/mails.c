@@ -194,6 +194,39 @@ int registry_sqlite_sender_read(struct registry *registry,
 	return error;
 }
 
+struct marks {
+	const uint8_t (*hashes)[CRYPTO_HASH_SIZE];
+	size_t count;
+	bool *marked;
+};
+
+static int find_marks(struct sqlite_db *db, void *context, struct error *err)
+{
+	const struct marks *marks = context;
+	int result = 0;
+
+	for (size_t i = 0; i < marks->count && result >= 0; i++) {
+		struct sqlite_query *query = sqlite_query(
+		    db, "SELECT 1 FROM dead_sender WHERE hash = ?1");
+
+		sqlite_bind_blob(query, 1, marks->hashes[i], CRYPTO_HASH_SIZE);
+		if ((result = sqlite_step(query, err)) > 0) {
+			marks->marked[i] = true;
+			sqlite_reset(query);
+		}
+	}
+	return result < 0 ? result : 0;
+}
+
+int registry_sqlite_sender_marked(struct registry *registry,
+                                  const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                                  size_t count, bool *marked, struct error *err)
+{
+	struct marks marks = {hashes, count, marked};
+
+	return registry_sqlite_read(registry, find_marks, &marks, err);
+}
+
 struct clearing {
 	const uint8_t *hash;
 	int64_t until_ms;

@@ -266,39 +266,49 @@ int registry_sqlite_message_read(struct registry *registry,
 
 /* --- changes ------------------------------------------------------------ */
 
-struct attachment {
-	const struct id *tenant, *id, *challenge;
-	const char *reason;
+struct attaching {
+	const struct id *tenant;
+	const struct registry_attachment *attachments;
+	size_t count;
+	bool missing; /* one was not there */
 };
 
 static int attach(struct sqlite_db *db, void *context, struct error *err)
 {
-	const struct attachment *attachment = context;
-	struct sqlite_query *query = sqlite_query(
-	    db, "UPDATE message SET challenge = ?3, challenge_reason = ?4"
-	        " WHERE id = ?1 AND tenant = ?2");
-	int error;
+	struct attaching *attaching = context;
+	int error = 0;
 
-	sqlite_bind_id(query, 1, attachment->id);
-	sqlite_bind_id(query, 2, attachment->tenant);
-	if (!id_is_none(attachment->challenge))
-		sqlite_bind_id(query, 3, attachment->challenge);
-	registry_sqlite_bind(query, 4, attachment->reason);
-	if ((error = sqlite_run(query, err)))
-		return error;
-	if (!sqlite_db_changes(db))
-		return error_set(err, ERR_NOT_FOUND, "no such message");
-	return 0;
+	for (size_t i = 0; i < attaching->count && !error; i++) {
+		const struct registry_attachment *attachment =
+		    &attaching->attachments[i];
+		struct sqlite_query *query = sqlite_query(
+		    db, "UPDATE message SET challenge = ?3,"
+		        " challenge_reason = ?4 WHERE id = ?1 AND tenant = ?2");
+
+		sqlite_bind_id(query, 1, &attachment->message);
+		sqlite_bind_id(query, 2, attaching->tenant);
+		if (!id_is_none(&attachment->challenge))
+			sqlite_bind_id(query, 3, &attachment->challenge);
+		registry_sqlite_bind(query, 4, attachment->reason);
+		error = sqlite_run(query, err);
+		if (!error && !sqlite_db_changes(db))
+			attaching->missing = true;
+	}
+	return error;
 }
 
-int registry_sqlite_message_attach(struct registry *registry,
-                                   const struct id *tenant, const struct id *id,
-                                   const struct id *challenge,
-                                   const char *reason, struct error *err)
+int registry_sqlite_message_attach(
+    struct registry *registry, const struct id *tenant,
+    const struct registry_attachment *attachments, size_t count,
+    struct error *err)
 {
-	struct attachment attachment = {tenant, id, challenge, reason};
+	struct attaching attaching = {
+	    .tenant = tenant, .attachments = attachments, .count = count};
+	int error = registry_sqlite_write(registry, attach, &attaching, err);
 
-	return registry_sqlite_write(registry, attach, &attachment, err);
+	if (!error && attaching.missing)
+		return error_set(err, ERR_NOT_FOUND, "no such message");
+	return error;
 }
 
 int registry_sqlite_unhold(struct sqlite_db *db, const struct id *message,

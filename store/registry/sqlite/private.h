@@ -233,8 +233,9 @@ int registry_sqlite_policy_revision(struct registry *registry,
 /* See registry_entry_match(). */
 int registry_sqlite_entry_match(struct registry *registry,
                                 const struct id *tenant,
-                                const struct entry_subject *subject,
-                                struct entry *entry, struct error *err);
+                                const struct entry_subject *subjects,
+                                size_t count, struct entry *entries,
+                                struct error *err);
 /* See registry_message_add(). */
 int registry_sqlite_message_add(struct registry *registry,
                                 const struct registry_message *messages,
@@ -245,10 +246,10 @@ int registry_sqlite_message_read(struct registry *registry,
                                  struct registry_message *message,
                                  struct error *err);
 /* See registry_message_attach(). */
-int registry_sqlite_message_attach(struct registry *registry,
-                                   const struct id *tenant, const struct id *id,
-                                   const struct id *challenge,
-                                   const char *reason, struct error *err);
+int registry_sqlite_message_attach(
+    struct registry *registry, const struct id *tenant,
+    const struct registry_attachment *attachments, size_t count,
+    struct error *err);
 /* See registry_message_list(). */
 int registry_sqlite_message_list(struct registry *registry,
                                  const struct registry_query *query,
@@ -275,12 +276,19 @@ int registry_sqlite_message_event(struct registry *registry,
                                   const char *why, struct error *err);
 /* See registry_challenge_open(). */
 int registry_sqlite_challenge_open(struct registry *registry,
-                                   const struct registry_challenge *challenge,
-                                   struct id *existing, struct error *err);
+                                   const struct registry_challenge *challenges,
+                                   size_t count, int *results,
+                                   struct registry_opened *existing,
+                                   struct error *err);
 /* See registry_challenge_find(). */
 int registry_sqlite_challenge_find(struct registry *registry,
-                                   const uint8_t hash[CRYPTO_HASH_SIZE],
-                                   struct id *id, struct error *err);
+                                   const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                                   size_t count, struct registry_opened *found,
+                                   struct error *err);
+/* See registry_challenge_states(). */
+int registry_sqlite_challenge_states(struct registry *registry,
+                                     const struct id *ids, size_t count,
+                                     int *states, struct error *err);
 /* See registry_challenge_read(). */
 int registry_sqlite_challenge_read(struct registry *registry,
                                    const struct id *id,
@@ -327,8 +335,8 @@ int registry_sqlite_challenge_due(struct registry *registry,
                                   struct error *err);
 /* See registry_challenge_count(). */
 int registry_sqlite_challenge_count(
-    struct registry *registry, const struct registry_challenge_query *query,
-    size_t *count, struct error *err);
+    struct registry *registry, const struct registry_challenge_query *queries,
+    size_t count, size_t *counts, struct error *err);
 /* See registry_sender_mark(). */
 int registry_sqlite_sender_mark(struct registry *registry,
                                 const struct registry_dead_sender *dead,
@@ -338,6 +346,11 @@ int registry_sqlite_sender_read(struct registry *registry,
                                 const uint8_t hash[CRYPTO_HASH_SIZE],
                                 struct registry_dead_sender *dead,
                                 struct error *err);
+/* See registry_sender_marked(). */
+int registry_sqlite_sender_marked(struct registry *registry,
+                                  const uint8_t (*hashes)[CRYPTO_HASH_SIZE],
+                                  size_t count, bool *marked,
+                                  struct error *err);
 /* See registry_sender_clear(). */
 int registry_sqlite_sender_clear(struct registry *registry,
                                  const uint8_t hash[CRYPTO_HASH_SIZE],

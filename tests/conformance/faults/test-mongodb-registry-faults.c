@@ -118,8 +118,7 @@ static void challenge_all(void)
 
 	memcpy(challenge.sender_hash, &number, sizeof(number));
 	memcpy(challenge.token_hash, &number, sizeof(number));
-	surely(ERR_EXISTS,
-	       registry_challenge_open(registry, &challenge, &existing, NULL));
+	surely(ERR_EXISTS, open_one(registry, &challenge, &existing, NULL));
 	mail_it(&challenge.id);
 	surely(ERR_CONFLICT, registry_challenge_recode(registry, &challenge.id,
 	                                               0, true, "NEW", NULL));

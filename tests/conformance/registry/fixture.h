@@ -16,6 +16,7 @@
 #include "store/registry/registry.h"
 #include "tests/support/mongodb-fixture.h"
 #include "tests/support/ok.h"
+#include "tests/support/registry-one.h"
 #include "tests/support/suite.h"
 
 #define UNUSED __attribute__((unused))

@@ -10,7 +10,7 @@ START_TEST(challenge_reads_back)
 	challenge.mail_next_ms = NOW + 9;
 	challenge.client_hash[0] = 3;
 	challenge.domain_hash[31] = 4;
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_challenge_read(registry, &challenge.id, &found, E));
 	ck_assert(id_equal(&found.id, &challenge.id));
 	ck_assert(id_equal(&found.tenant, &challenge.tenant));
@@ -47,31 +47,28 @@ START_TEST(one_is_open_for_a_sender)
 	struct registry_challenge other = challenge_of(5, 8);
 	struct id existing = no_id;
 
-	fails(ERR_NOT_FOUND, registry_challenge_find(
-	                         registry, first.sender_hash, &existing, NULL));
-	ok(registry_challenge_open(registry, &first, &existing, E));
+	fails(ERR_NOT_FOUND,
+	      find_one(registry, first.sender_hash, &existing, NULL));
+	ok(open_one(registry, &first, &existing, E));
 	ck_assert(id_is_none(&existing));
-	ok(registry_challenge_find(registry, first.sender_hash, &existing, E));
+	ok(find_one(registry, first.sender_hash, &existing, E));
 	ck_assert(id_equal(&existing, &first.id));
 	existing = no_id;
 	second.tenant = tenant_b;
-	fails(ERR_EXISTS,
-	      registry_challenge_open(registry, &second, &existing, NULL));
+	fails(ERR_EXISTS, open_one(registry, &second, &existing, NULL));
 	ck_assert(id_equal(&existing, &first.id));
-	ok(registry_challenge_open(registry, &other, &existing, E));
+	ok(open_one(registry, &other, &existing, E));
 	ok(registry_challenge_move(registry, &first.id, CHALLENGE_STATE_OPEN,
 	                           CHALLENGE_STATE_EXPIRED, NOW, E));
-	fails(ERR_NOT_FOUND, registry_challenge_find(
-	                         registry, first.sender_hash, &existing, NULL));
-	ok(registry_challenge_open(registry, &second, &existing, E));
+	fails(ERR_NOT_FOUND,
+	      find_one(registry, first.sender_hash, &existing, NULL));
+	ok(open_one(registry, &second, &existing, E));
 	/* The id of a closed one is taken too. */
 	ok(registry_challenge_move(registry, &second.id, CHALLENGE_STATE_OPEN,
 	                           CHALLENGE_STATE_SOLVED, NOW, E));
-	fails(ERR_EXISTS,
-	      registry_challenge_open(registry, &second, &existing, NULL));
+	fails(ERR_EXISTS, open_one(registry, &second, &existing, NULL));
 	ck_assert(id_equal(&existing, &second.id));
-	fails(ERR_EXISTS,
-	      registry_challenge_open(registry, &second, NULL, NULL));
+	fails(ERR_EXISTS, open_one(registry, &second, NULL, NULL));
 }
 END_TEST
 
@@ -80,19 +77,19 @@ START_TEST(challenge_is_checked)
 	struct registry_challenge good = challenge_of(3, 7), bad = good;
 
 	bad.id = no_id;
-	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	fails(ERR_INVALID, open_one(registry, &bad, NULL, NULL));
 	bad = good;
 	bad.tenant = no_id;
-	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	fails(ERR_INVALID, open_one(registry, &bad, NULL, NULL));
 	bad = good;
 	bad.sender = NULL;
-	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	fails(ERR_INVALID, open_one(registry, &bad, NULL, NULL));
 	bad = good;
 	bad.state = CHALLENGE_STATE_SOLVED;
-	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	fails(ERR_INVALID, open_one(registry, &bad, NULL, NULL));
 	bad = good;
 	bad.mail = (enum registry_mail_state)9;
-	fails(ERR_INVALID, registry_challenge_open(registry, &bad, NULL, NULL));
+	fails(ERR_INVALID, open_one(registry, &bad, NULL, NULL));
 }
 END_TEST
 
@@ -127,7 +124,7 @@ START_TEST(challenge_moves_where_allowed)
 	             : state != from    ? ERR_CONFLICT
 	                                : 0;
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	bring(&challenge.id, (enum registry_challenge_state)state);
 	fails(wanted,
 	      registry_challenge_move(
@@ -162,7 +159,7 @@ START_TEST(code_changes_with_its_serial)
 	struct registry_challenge found, challenge = challenge_of(3, 7);
 	const struct id *id = &challenge.id;
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_challenge_recode(registry, id, 0, true, "ONE", E));
 	fails(ERR_CONFLICT,
 	      registry_challenge_recode(registry, id, 0, true, "TWO", NULL));
@@ -185,7 +182,7 @@ START_TEST(solved_with_its_serial_alone)
 	struct registry_challenge found, challenge = challenge_of(3, 7);
 	const struct id *id = &challenge.id;
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_challenge_recode(registry, id, 0, true, "ONE", E));
 	fails(ERR_CONFLICT,
 	      registry_challenge_solve(registry, id, 0, NOW + 1, NULL));
@@ -224,7 +221,7 @@ static void open_due(unsigned number, int64_t due)
 	    challenge_of(number, (uint8_t)number);
 
 	challenge.mail_next_ms = NOW + due;
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 }
 
 START_TEST(mail_is_claimed_when_due)
@@ -237,7 +234,7 @@ START_TEST(mail_is_claimed_when_due)
 	open_due(2, 10);
 	open_due(3, 11);
 	sent.mail = MAIL_STATE_SENT;
-	ok(registry_challenge_open(registry, &sent, NULL, E));
+	ok(open_one(registry, &sent, NULL, E));
 	open_due(5, 0);
 	bring(&closed, CHALLENGE_STATE_EXPIRED);
 	claim("w1", 10, 1, got);
@@ -357,7 +354,7 @@ START_TEST(due_lists_by_time)
 		    challenge_of(i + 1, (uint8_t)(i + 1));
 
 		challenge.expires_ms = NOW + expiry[i];
-		ok(registry_challenge_open(registry, &challenge, NULL, E));
+		ok(open_one(registry, &challenge, NULL, E));
 	}
 	expect_due(CHALLENGE_STATE_OPEN, 20, 9, "");
 	expect_due(CHALLENGE_STATE_OPEN, 21, 9, "2");
@@ -437,7 +434,7 @@ START_TEST(ending_keeps_the_reason)
 {
 	struct registry_challenge found, challenge = challenge_of(3, 7);
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	fails(ERR_INVALID,
 	      registry_challenge_end(registry, &challenge.id,
 	                             CHALLENGE_STATE_SOLVED, "", NOW, NULL));
@@ -466,7 +463,7 @@ static size_t count_of(enum registry_challenge_group group, uint8_t byte,
 	size_t count = 99;
 
 	query.hash[0] = byte;
-	ok(registry_challenge_count(registry, &query, &count, E));
+	ok(registry_challenge_count(registry, &query, 1, &count, E));
 	return count;
 }
 
@@ -483,7 +480,7 @@ START_TEST(challenges_are_counted)
 		challenge.domain_hash[0] = (uint8_t)(i % 5);
 		memset(challenge.sender_hash, 0, sizeof(challenge.sender_hash));
 		challenge.sender_hash[0] = i < 4 ? 1 : (uint8_t)(i + 1);
-		ok(registry_challenge_open(registry, &challenge, NULL, E));
+		ok(open_one(registry, &challenge, NULL, E));
 		ok(registry_challenge_end(registry, &challenge.id,
 		                          CHALLENGE_STATE_EXPIRED, "", NOW, E));
 	}
@@ -508,11 +505,11 @@ START_TEST(counting_is_checked)
 	size_t count;
 
 	fails(ERR_INVALID,
-	      registry_challenge_count(registry, &query, &count, NULL));
+	      registry_challenge_count(registry, &query, 1, &count, NULL));
 	query.limit = 1;
 	query.group = (enum registry_challenge_group)5;
 	fails(ERR_INVALID,
-	      registry_challenge_count(registry, &query, &count, NULL));
+	      registry_challenge_count(registry, &query, 1, &count, NULL));
 }
 END_TEST
 
@@ -522,7 +519,7 @@ START_TEST(attempt_is_taken_back)
 	struct registry_challenge found, challenge = challenge_of(3, 7);
 	struct registry_challenges page = {.count = 0};
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	for (int i = 0; i < 2; i++) {
 		ok(registry_challenge_claim_mail(registry, "w", NOW, 9, 9,
 		                                 &page, E));

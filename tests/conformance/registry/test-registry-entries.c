@@ -447,11 +447,10 @@ START_TEST(match_finds_the_strongest)
 	mail_identity_find(&identity, matches[_i].sender, "", &auth);
 	if (!matches[_i].found) {
 		fails(ERR_NOT_FOUND,
-		      registry_entry_match(registry, tenant, &subject, &entry,
-		                           NULL));
+		      match_one(registry, tenant, &subject, &entry, NULL));
 		return;
 	}
-	ok(registry_entry_match(registry, tenant, &subject, &entry, E));
+	ok(match_one(registry, tenant, &subject, &entry, E));
 	ck_assert_msg(id_equal(&entry.id, &wanted), "entry %d",
 	              entry.id.bytes[15]);
 	ck_assert_str_eq(entry.value, lists[matches[_i].found - 1].value);
@@ -465,8 +464,8 @@ START_TEST(subject_is_checked)
 	struct entry_subject subject = {.identity = &identity};
 	struct entry entry;
 
-	fails(ERR_INVALID, registry_entry_match(registry, &tenant_a, &subject,
-	                                        &entry, NULL));
+	fails(ERR_INVALID,
+	      match_one(registry, &tenant_a, &subject, &entry, NULL));
 }
 END_TEST
 

@@ -211,8 +211,7 @@ static int read_message_of_another(void)
 static int attach(const struct id *tenant, const struct id *id,
                   const char *reason)
 {
-	return registry_message_attach(registry, tenant, id, NULL, reason,
-	                               NULL);
+	return attach_one(registry, tenant, id, NULL, reason, NULL);
 }
 
 static int attach_unknown(void)
@@ -355,7 +354,7 @@ static int open_taken_id(void)
 {
 	struct registry_challenge challenge = challenge_of(1, 77);
 
-	return registry_challenge_open(registry, &challenge, NULL, NULL);
+	return open_one(registry, &challenge, NULL, NULL);
 }
 
 static int read_challenge_unknown(void)
@@ -575,7 +574,7 @@ START_TEST(refused_calls_change_nothing)
 	too_long[65537] = '\0';
 	ck_assert_int_eq(put_message(&tenant_a, 1, "s@x", "r@a.example", NULL),
 	                 0);
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_entry_put(registry, &tenant_a, &entry, NULL, E));
 	look(&before);
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {

@@ -41,8 +41,8 @@ static void fill(void)
 		put_message(tenant, i + 1, row->sender, row->first,
 		            row->second);
 		if (row->challenge)
-			ok(registry_message_attach(registry, tenant, &id,
-			                           &challenge, "", E));
+			ok(attach_one(registry, tenant, &id, &challenge, "",
+			              E));
 		if (row->first_decided)
 			ok(decide(tenant, i + 1, row->first, REGISTRY_RELEASE));
 		if (row->second_decided)

@@ -11,7 +11,7 @@ static void open_due(unsigned number, int64_t due)
 	    challenge_of(number, (uint8_t)number);
 
 	challenge.mail_next_ms = NOW + due;
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 }
 
 /* Claims at NOW + after for 100 ms; the ids' last digits. */

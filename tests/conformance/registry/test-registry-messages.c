@@ -227,18 +227,17 @@ START_TEST(message_is_attached)
 	struct id id = id_of(1), challenge = id_of(9);
 
 	put_message(&tenant_a, 1, "s", "r@a", NULL);
-	fails(ERR_NOT_FOUND, registry_message_attach(registry, &tenant_b, &id,
-	                                             &challenge, "x", NULL));
 	fails(ERR_NOT_FOUND,
-	      registry_message_attach(registry, &tenant_a, &challenge,
-	                              &challenge, "x", NULL));
-	ok(registry_message_attach(registry, &tenant_a, &id, &challenge,
-	                           "open-challenge", E));
+	      attach_one(registry, &tenant_b, &id, &challenge, "x", NULL));
+	fails(ERR_NOT_FOUND, attach_one(registry, &tenant_a, &challenge,
+	                                &challenge, "x", NULL));
+	ok(attach_one(registry, &tenant_a, &id, &challenge, "open-challenge",
+	              E));
 	ok(registry_message_read(registry, &tenant_a, &id, &found, E));
 	ck_assert(id_equal(&found.challenge, &challenge));
 	ck_assert_str_eq(found.challenge_reason, "open-challenge");
 	registry_message_release(&found);
-	ok(registry_message_attach(registry, &tenant_a, &id, NULL, NULL, E));
+	ok(attach_one(registry, &tenant_a, &id, NULL, NULL, E));
 	ok(registry_message_read(registry, &tenant_a, &id, &found, E));
 	ck_assert(id_is_none(&found.challenge));
 	ck_assert_str_eq(found.challenge_reason, "");
@@ -535,7 +534,7 @@ START_TEST(totals_follow)
 
 	put_message(&tenant_a, 1, "s", "r@a", "q@a");
 	put_message(&tenant_b, 2, "s", "r@a", NULL);
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_count(registry, &totals, E));
 	ck_assert_int_eq(totals.tenants, 2);
 	ck_assert_int_eq(totals.messages, 2);

@@ -122,7 +122,7 @@ static void tour_entries(void)
 
 	mail_identity_find(&identity, "s@x.org", "", NULL);
 	ok(registry_entry_put(registry, &tenant_a, &entry, NULL, E));
-	ok(registry_entry_match(registry, &tenant_a, &subject, &found, E));
+	ok(match_one(registry, &tenant_a, &subject, &found, E));
 	entry_release(&found);
 	ok(registry_entry_list(registry, &tenant_a, NULL, 9, &page, E));
 	registry_entries_release(&page);
@@ -166,8 +166,7 @@ static void tour_messages(void)
 
 	put_message(&tenant_a, 1, "s", "r@a", "q@a");
 	put_message(&tenant_a, 1, "s", "r@a", "q@a");
-	ok(registry_message_attach(registry, &tenant_a, &id, &challenge, "x",
-	                           E));
+	ok(attach_one(registry, &tenant_a, &id, &challenge, "x", E));
 	ok(registry_message_read(registry, &tenant_a, &id, &message, E));
 	registry_message_release(&message);
 	tour_lists();
@@ -188,13 +187,11 @@ static void tour_challenges(void)
 	struct registry_dead_sender dead = {.marked_ms = NOW};
 	size_t count;
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
-	fails(ERR_EXISTS,
-	      registry_challenge_open(registry, &challenge, NULL, NULL));
+	ok(open_one(registry, &challenge, NULL, E));
+	fails(ERR_EXISTS, open_one(registry, &challenge, NULL, NULL));
 	ok(registry_challenge_read(registry, id, &found, E));
 	registry_challenge_release(&found);
-	ok(registry_challenge_find(registry, challenge.sender_hash, &found.id,
-	                           E));
+	ok(find_one(registry, challenge.sender_hash, &found.id, E));
 	ok(registry_challenge_recode(registry, id, 0, true, "X", E));
 	ok(registry_challenge_claim_mail(registry, "w", NOW, 9, 9, &page, E));
 	registry_challenges_release(&page);
@@ -213,7 +210,7 @@ static void tour_challenges(void)
 		struct registry_challenge_query query = {
 		    .group = (enum registry_challenge_group)group, .limit = 9};
 
-		ok(registry_challenge_count(registry, &query, &count, E));
+		ok(registry_challenge_count(registry, &query, 1, &count, E));
 	}
 	memcpy(dead.hash, challenge.sender_hash, sizeof(dead.hash));
 	ok(registry_sender_clear(registry, dead.hash, NOW, NULL, E));

@@ -50,7 +50,7 @@ static void put_challenge(unsigned number, enum registry_challenge_state state)
 	enum registry_challenge_state first =
 	    state == CHALLENGE_STATE_SETTLED ? CHALLENGE_STATE_SOLVED : state;
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	if (state != CHALLENGE_STATE_OPEN)
 		ok(registry_challenge_move(registry, &challenge.id,
 		                           CHALLENGE_STATE_OPEN, first, NOW + 7,
@@ -367,8 +367,7 @@ START_TEST(references_may_outlive_each_other)
 
 	make_message();
 	make_settled();
-	ok(registry_message_attach(registry, &tenant_a, &id, &of_challenge, "",
-	                           E));
+	ok(attach_one(registry, &tenant_a, &id, &of_challenge, "", E));
 	ck_assert_uint_eq(purge(REGISTRY_CHALLENGES, NOW + DAY, 10), 1);
 	ok(registry_message_read(registry, &tenant_a, &id, &message, E));
 	ck_assert(id_equal(&message.challenge, &of_challenge));
@@ -403,7 +402,7 @@ START_TEST(purged_keys_are_free)
 	ck_assert_uint_eq(purge(REGISTRY_DEAD_SENDERS, NOW + DAY, 10), 1);
 	ck_assert_uint_eq(purge(REGISTRY_MESSAGES, NOW + DAY, 10), 1);
 	ck_assert_uint_eq(purge(REGISTRY_AUDIT, NOW + DAY, 10), 1);
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_sender_is_dead(registry, challenge.sender_hash, &dead, E));
 	ck_assert(!dead);
 	make_held();

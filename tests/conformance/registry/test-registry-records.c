@@ -156,7 +156,7 @@ static void put_challenges(void)
 		struct registry_challenge challenge =
 		    challenge_of(i + 1, (uint8_t)(i + 1));
 
-		ok(registry_challenge_open(registry, &challenge, NULL, E));
+		ok(open_one(registry, &challenge, NULL, E));
 		if (states[i] == CHALLENGE_STATE_BOUNCED)
 			ok(registry_challenge_end(registry, &challenge.id,
 			                          states[i], "550", NOW + 3,
@@ -167,8 +167,8 @@ static void put_challenges(void)
 			                           states[i], NOW + 3, E));
 	}
 	ok(registry_challenge_recode(registry, &id, 0, true, "NEWCODE", E));
-	ok(registry_message_attach(registry, &tenant_a, &attached, &id,
-	                           "open-challenge", E));
+	ok(attach_one(registry, &tenant_a, &attached, &id, "open-challenge",
+	              E));
 	for (uint8_t i = 9; i > 6; i--) {
 		dead.hash[0] = i;
 		dead.marked_ms = NOW + i;
@@ -337,8 +337,7 @@ START_TEST(copies_go_on_living)
 	ck_assert_int_eq(sequence, 4);
 	ok(registry_entry_put(registry, &tenant_a, &entry, &stored, E));
 	ck_assert(id_equal(&stored.id, &old));
-	fails(ERR_EXISTS,
-	      registry_challenge_open(registry, &challenge, &existing, NULL));
+	fails(ERR_EXISTS, open_one(registry, &challenge, &existing, NULL));
 	ck_assert(id_equal(&existing, &first));
 	ok(registry_challenge_claim_mail(registry, "w", NOW, 5, 9, &page, E));
 	ck_assert_uint_eq(page.count, 1);

@@ -201,7 +201,7 @@ START_TEST(watch_sleeps_through_the_rest)
 	int64_t version = 0, before;
 
 	put_message(&tenant_a, 1, "s", "r@a", NULL);
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_message_event(registry, &tenant_a, &id, "r@a",
 	                          REGISTRY_DELIVERED, NOW, "", E));
 	ok(registry_watch(registry, &version, 0, E));

@@ -100,7 +100,7 @@ static int match(const struct id *tenant, const char *sender)
 	int code;
 
 	mail_identity_find(&identity, sender, "", NULL);
-	code = registry_entry_match(registry, tenant, &subject, &entry, NULL);
+	code = match_one(registry, tenant, &subject, &entry, NULL);
 	entry_release(&entry);
 	return code;
 }
@@ -156,7 +156,7 @@ static int message_attach(const struct id *tenant)
 {
 	struct id id = id_of(1);
 
-	return registry_message_attach(registry, tenant, &id, &id, "x", NULL);
+	return attach_one(registry, tenant, &id, &id, "x", NULL);
 }
 
 static int list(struct registry_query query, const struct id *tenant)
@@ -301,8 +301,7 @@ static void fill(void)
 	entry.kind = ENTRY_PATTERN;
 	ok(registry_entry_put(registry, &tenant_a, &entry, NULL, E));
 	put_message(&tenant_a, 1, "s@x.example", "r@a.example", NULL);
-	ok(registry_message_attach(registry, &tenant_a, &id, &challenge, "",
-	                           E));
+	ok(attach_one(registry, &tenant_a, &id, &challenge, "", E));
 	put_message(&tenant_a, 2, "s@x.example", "r@a.example", NULL);
 	ok(decide(&tenant_a, 2, "r@a.example", REGISTRY_RELEASE));
 	ok(registry_audit_add(registry, &line, E));

@@ -169,9 +169,8 @@ static void *open_all(void *context)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct registry_challenge challenge =
 		    challenge_of(1 + i * THREADS + worker->number, (uint8_t)i);
-		int code =
-		    registry_challenge_open(worker->registry, &challenge,
-		                            &opened[worker->number][i], NULL);
+		int code = open_one(worker->registry, &challenge,
+		                    &opened[worker->number][i], NULL);
 
 		if (!code)
 			opened[worker->number][i] = challenge.id;
@@ -209,7 +208,7 @@ START_TEST(code_has_one_winner)
 {
 	struct registry_challenge found, challenge = challenge_of(1, 1);
 
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	run_threads(THREADS, _i == 1, recode_all);
 	join_threads(THREADS, _i == 1);
 	ok(registry_challenge_read(registry, &challenge.id, &found, E));
@@ -246,7 +245,7 @@ START_TEST(solution_has_one_winner)
 		struct registry_challenge challenge =
 		    challenge_of(i, (uint8_t)i);
 
-		ok(registry_challenge_open(registry, &challenge, NULL, E));
+		ok(open_one(registry, &challenge, NULL, E));
 	}
 	run_threads(THREADS, _i == 1, solve_all);
 	join_threads(THREADS, _i == 1);
@@ -301,7 +300,7 @@ START_TEST(mail_is_claimed_once)
 		struct registry_challenge challenge =
 		    challenge_of(i, (uint8_t)i);
 
-		ok(registry_challenge_open(registry, &challenge, NULL, E));
+		ok(open_one(registry, &challenge, NULL, E));
 	}
 	run_threads(THREADS, _i == 1, claim_all);
 	join_threads(THREADS, _i == 1);

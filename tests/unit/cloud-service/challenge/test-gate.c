@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "tests/support/cases.h"
 #include "tests/support/cloud-fixture.h"
+#include "tests/support/registry-one.h"
 #include "tests/support/suite.h"
 
 #define HOUR ((int64_t)60 * 60 * 1000)
@@ -286,10 +287,9 @@ START_TEST(windows_slide)
 		challenge.sender_hash[0] = (uint8_t)(i + 1);
 		memcpy(challenge.client_hash, origin.client,
 		       sizeof(origin.client));
-		ck_assert_int_eq(registry_challenge_open(fixture.cloud.registry,
-		                                         &challenge, NULL,
-		                                         &err),
-		                 0);
+		ck_assert_int_eq(
+		    open_one(fixture.cloud.registry, &challenge, NULL, &err),
+		    0);
 	}
 	ck_assert(opens(&fixture.tenant, "b@s.example", "192.0.2.1"));
 	ck_assert(!opens(&fixture.tenant, "c@s.example", "192.0.2.1"));

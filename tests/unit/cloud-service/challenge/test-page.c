@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "tests/support/http-peer.h"
+#include "tests/support/registry-one.h"
 #include "tests/support/suite.h"
 
 #define MAX_ATTEMPTS 4
@@ -94,8 +95,7 @@ static void open_challenge(int64_t expires_ms, const char *subject)
 	token_make(page.token_key, TOKEN_CHALLENGE, &challenge.id, expires_ms,
 	           token, challenge.token_hash);
 	add_message(subject);
-	ok(registry_challenge_open(page.registry, &challenge, &existing, &err),
-	   &err);
+	ok(open_one(page.registry, &challenge, &existing, &err), &err);
 }
 
 static void start_server(void)

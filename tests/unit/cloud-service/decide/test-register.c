@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "tests/support/cloud-fixture.h"
+#include "tests/support/registry-one.h"
 #include "tests/support/suite.h"
 
 static struct cloud_fixture fixture;
@@ -256,9 +257,8 @@ static void detach(const struct registry_message *message)
 	const struct id none = {{0}};
 	struct error err = {0};
 
-	ck_assert_msg(!registry_message_attach(fixture.cloud.registry,
-	                                       &message->tenant, &message->id,
-	                                       &none, "", &err),
+	ck_assert_msg(!attach_one(fixture.cloud.registry, &message->tenant,
+	                          &message->id, &none, "", &err),
 	              "%s", err.text);
 }
 

@@ -9,6 +9,7 @@
 #include "tests/support/mongodb-fixture.h"
 #include "tests/support/ok.h"
 #include "tests/support/remove-tree.h"
+#include "tests/support/registry-one.h"
 #include "tests/support/suite.h"
 
 #define NOW      INT64_C(1795248000000)
@@ -176,7 +177,7 @@ static struct id open_challenge(const struct id *message, uint8_t sender)
 	                                       .mail_reply = empty};
 	struct id existing;
 
-	ok(registry_challenge_open(source, &challenge, &existing, E));
+	ok(open_one(source, &challenge, &existing, E));
 	return challenge.id;
 }
 

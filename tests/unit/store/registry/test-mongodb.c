@@ -15,6 +15,7 @@
 #include "store/registry/mongodb/private.h"
 #include "tests/support/mongodb-fixture.h"
 #include "tests/support/ok.h"
+#include "tests/support/registry-one.h"
 #include "tests/support/suite.h"
 
 #define NOW INT64_C(1700000000000)
@@ -436,7 +437,7 @@ START_TEST(slot_is_taken_once)
 	                          second = challenge_of(2);
 	bson_t document = BSON_INITIALIZER;
 
-	ok(registry_challenge_open(registry, &first, NULL, E));
+	ok(open_one(registry, &first, NULL, E));
 	mongodb_append_id(&document, "_id", &second.id);
 	mongodb_append_bytes(&document, "sender_hash", second.sender_hash, 32);
 	BSON_APPEND_UTF8(&document, "slot", "");
@@ -541,7 +542,7 @@ START_TEST(check_finds_damage)
 
 	put(1, "r@a");
 	ok(decide(registry, 1, "r@a"));
-	ok(registry_challenge_open(registry, &challenge, NULL, E));
+	ok(open_one(registry, &challenge, NULL, E));
 	ok(registry_check(registry, E));
 	id = id_of(damages[_i].id);
 	if (!damages[_i].id) {
