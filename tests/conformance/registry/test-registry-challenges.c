@@ -72,6 +72,64 @@ START_TEST(one_is_open_for_a_sender)
 }
 END_TEST
 
+/* Of several that are opened at once one alone is open for a sender, the
+ * others know which. */
+START_TEST(several_are_opened_at_once)
+{
+	struct registry_challenge challenges[] = {
+	    challenge_of(3, 7), challenge_of(4, 7), challenge_of(5, 8),
+	    challenge_of(6, 9), challenge_of(6, 10)};
+	struct registry_challenge before = challenge_of(2, 8);
+	struct registry_opened existing[5], found[2];
+	uint8_t hashes[2][CRYPTO_HASH_SIZE];
+	const struct id ids[] = {id_of(2), id_of(99), id_of(3)};
+	int results[5], states[3];
+
+	before.message = id_of(77);
+	ok(open_one(registry, &before, NULL, E));
+	for (unsigned i = 0; i < 5; i++)
+		challenges[i].message = id_of(100 + i);
+	ok(registry_challenge_open(registry, challenges, 5, results, existing,
+	                           E));
+	ck_assert_int_eq(results[0] + results[1], ERR_EXISTS);
+	ck_assert_int_eq(results[2], ERR_EXISTS);
+	ck_assert_int_eq(results[3] + results[4], ERR_EXISTS);
+	for (unsigned i = 0; i < 2; i++) {
+		if (!results[i])
+			continue;
+		ck_assert(id_equal(&existing[i].id, &challenges[!i].id));
+		ck_assert(
+		    id_equal(&existing[i].message, &challenges[!i].message));
+	}
+	ck_assert(id_equal(&existing[2].id, &before.id));
+	ck_assert(id_equal(&existing[2].message, &before.message));
+	for (unsigned i = 3; i < 5; i++)
+		if (results[i])
+			ck_assert(id_equal(&existing[i].id, &challenges[i].id));
+	memset(hashes[0], 30, CRYPTO_HASH_SIZE);
+	memset(hashes[1], 8, CRYPTO_HASH_SIZE);
+	ok(registry_challenge_find(
+	    registry, (const uint8_t(*)[CRYPTO_HASH_SIZE])hashes, 2, found, E));
+	ck_assert(id_is_none(&found[0].id));
+	ck_assert(id_equal(&found[1].id, &before.id));
+	ck_assert(id_equal(&found[1].message, &before.message));
+	ok(registry_challenge_move(registry, &before.id, CHALLENGE_STATE_OPEN,
+	                           CHALLENGE_STATE_EXPIRED, NOW, E));
+	ok(registry_challenge_states(registry, ids, 3, states, E));
+	ck_assert_int_eq(states[0], CHALLENGE_STATE_EXPIRED);
+	ck_assert_int_eq(states[1], -1);
+	ck_assert_int_eq(states[2], results[0] ? -1 : CHALLENGE_STATE_OPEN);
+	/* One that cannot be opened keeps the others out. */
+	challenges[0] = challenge_of(7, 20);
+	challenges[1] = challenge_of(8, 21);
+	challenges[1].sender = NULL;
+	fails(ERR_INVALID, registry_challenge_open(registry, challenges, 2,
+	                                           results, existing, NULL));
+	fails(ERR_NOT_FOUND,
+	      find_one(registry, challenges[0].sender_hash, &before.id, NULL));
+}
+END_TEST
+
 START_TEST(challenge_is_checked)
 {
 	struct registry_challenge good = challenge_of(3, 7), bad = good;
@@ -499,6 +557,68 @@ START_TEST(challenges_are_counted)
 }
 END_TEST
 
+/* Several queries are counted as each alone, also where they have a group or a
+ * hash in common. */
+START_TEST(queries_are_counted_together)
+{
+	static const struct {
+		enum registry_challenge_group group;
+		uint8_t client;
+		int64_t since_ms;
+		size_t limit, count;
+	} rows[] = {
+	    {CHALLENGES_OF_CLIENT, 1, 0, 99, 3},
+	    {CHALLENGES_OF_CLIENT, 2, 0, 99, 3},
+	    {CHALLENGES_OF_CLIENT, 1, 2, 99, 2},
+	    {CHALLENGES_OF_CLIENT, 1, 0, 2, 2},
+	    {CHALLENGES_OF_CLIENT, 3, 0, 99, 0},
+	    {CHALLENGES_OF_ALL, 0, 0, 99, 6},
+	    {CHALLENGES_OF_ALL, 0, 4, 99, 2},
+	    {CHALLENGES_OF_TENANT, 0, 0, 5, 5},
+	    {CHALLENGES_OF_SENDER, 3, 0, 5, 1},
+	};
+	enum { COUNT = sizeof(rows) / sizeof(*rows) };
+	struct registry_challenge_query queries[COUNT];
+	size_t counts[COUNT];
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct registry_challenge challenge =
+		    challenge_of(i + 1, (uint8_t)i);
+
+		challenge.created_ms = NOW + i;
+		memset(challenge.client_hash, i % 2 ? 2 : 1,
+		       sizeof(challenge.client_hash));
+		ok(open_one(registry, &challenge, NULL, E));
+	}
+	for (size_t i = 0; i < COUNT; i++) {
+		queries[i] = (struct registry_challenge_query){
+		    .group = rows[i].group,
+		    .tenant = tenant_a,
+		    .since_ms = NOW + rows[i].since_ms,
+		    .limit = rows[i].limit};
+		memset(queries[i].hash, rows[i].client,
+		       sizeof(queries[i].hash));
+	}
+	ok(registry_challenge_count(registry, queries, COUNT, counts, E));
+	for (size_t i = 0; i < COUNT; i++)
+		ck_assert_msg(counts[i] == rows[i].count, "%zu: %zu", i,
+		              counts[i]);
+}
+END_TEST
+
+START_TEST(marks_are_found_together)
+{
+	const uint8_t hashes[3][CRYPTO_HASH_SIZE] = {{1}, {2}, {3}};
+	struct registry_dead_sender mark = {.marked_ms = NOW};
+	bool marked[3];
+
+	memcpy(mark.hash, hashes[1], sizeof(mark.hash));
+	ok(registry_sender_mark(registry, &mark, E));
+	ok(registry_sender_marked(registry, hashes, 3, marked, E));
+	ck_assert(!marked[0] && marked[1] && !marked[2]);
+}
+END_TEST
+
 START_TEST(counting_is_checked)
 {
 	struct registry_challenge_query query = {.group = CHALLENGES_OF_ALL};
@@ -542,6 +662,7 @@ int main(void)
 
 	tcase_add_test(tcase, challenge_reads_back);
 	tcase_add_test(tcase, one_is_open_for_a_sender);
+	tcase_add_test(tcase, several_are_opened_at_once);
 	tcase_add_test(tcase, challenge_is_checked);
 	tcase_add_loop_test(tcase, challenge_moves_where_allowed, 0,
 	                    STATES * STATES * STATES);
@@ -553,6 +674,8 @@ int main(void)
 	tcase_add_test(tcase, mark_is_cleared);
 	tcase_add_test(tcase, ending_keeps_the_reason);
 	tcase_add_test(tcase, challenges_are_counted);
+	tcase_add_test(tcase, queries_are_counted_together);
+	tcase_add_test(tcase, marks_are_found_together);
 	tcase_add_test(tcase, counting_is_checked);
 	tcase_add_test(tcase, attempt_is_taken_back);
 	tcase = case_in(suite, "mails");

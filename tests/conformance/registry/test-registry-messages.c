@@ -221,6 +221,31 @@ START_TEST(text_without_end_is_refused)
 }
 END_TEST
 
+/* One that is not there does not keep the others from it. */
+START_TEST(several_are_attached)
+{
+	struct registry_attachment attachments[] = {{id_of(1), id_of(9), "x"},
+	                                            {id_of(8), id_of(9), "x"},
+	                                            {id_of(2), no_id, "y"},
+	                                            {id_of(3), id_of(9), NULL}};
+	static const char *const reasons[] = {"x", "y", ""};
+	struct registry_message found;
+
+	for (unsigned i = 1; i <= 3; i++)
+		put_message(&tenant_a, i, "s", "r@a", NULL);
+	fails(ERR_NOT_FOUND, registry_message_attach(registry, &tenant_a,
+	                                             attachments, 4, NULL));
+	for (unsigned i = 1; i <= 3; i++) {
+		struct id id = id_of(i);
+
+		ok(registry_message_read(registry, &tenant_a, &id, &found, E));
+		ck_assert(id_is_none(&found.challenge) == (i == 2));
+		ck_assert_str_eq(found.challenge_reason, reasons[i - 1]);
+		registry_message_release(&found);
+	}
+}
+END_TEST
+
 START_TEST(message_is_attached)
 {
 	struct registry_message found;
@@ -565,6 +590,7 @@ int main(void)
 	tcase_add_test(tcase, batch_gives_a_result_each);
 	tcase_add_test(tcase, text_without_end_is_refused);
 	tcase_add_test(tcase, what_is_held_counts);
+	tcase_add_test(tcase, several_are_attached);
 	tcase_add_test(tcase, message_is_attached);
 	tcase = case_in(suite, "decisions");
 	tcase_add_loop_test(tcase, decision_is_logged, 0,

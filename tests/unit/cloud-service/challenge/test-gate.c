@@ -262,6 +262,34 @@ START_TEST(caps)
 }
 END_TEST
 
+/* Those of one batch count, too; a sender's second mail joins the first's. */
+START_TEST(batch_is_capped)
+{
+	struct registry_message messages[10];
+	enum register_status statuses[10];
+	struct tenant_domains domains = {0};
+	struct error err = {0};
+
+	(_i ? fixture.config.cap_day
+	    : fixture.config.cap_hour)[CHALLENGES_OF_DOMAIN] = 3;
+	for (int i = 0; i < 10; i++) {
+		char *sender = fill("a#@one.example", i / 2);
+
+		messages[i] = message_to(&fixture.tenant, sender);
+		free(sender);
+	}
+	ck_assert(!register_messages(&fixture.cloud, &domains, messages, 10,
+	                             statuses, &err));
+	for (int i = 0; i < 10; i++) {
+		ck_assert_str_eq(messages[i].challenge_reason,
+		                 i >= 6  ? "rate-cap"
+		                 : i % 2 ? "open-challenge"
+		                         : "");
+		registry_message_release(&messages[i]);
+	}
+}
+END_TEST
+
 /* Challenges that are older than the window do not count. */
 START_TEST(windows_slide)
 {
@@ -377,6 +405,7 @@ int main(void)
 	tcase_set_timeout(capped, 60);
 	tcase_add_loop_test(capped, caps, 0,
 	                    (int)(sizeof(cap_rows) / sizeof(cap_rows[0])));
+	tcase_add_loop_test(capped, batch_is_capped, 0, 2);
 	tcase_add_test(capped, windows_slide);
 	tcase_add_test(capped, open_challenge_is_joined_beyond_a_cap);
 	tcase_add_test(capped, cases);

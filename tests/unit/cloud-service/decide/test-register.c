@@ -183,6 +183,108 @@ START_TEST(second_message_joins_the_open_challenge)
 }
 END_TEST
 
+/* More than are written at once; each kind of sender once in a round. */
+#define BATCH 150
+
+static const struct {
+	const char *sender; /* "#" is the round's number */
+	const char *reason;
+	bool is_released, joins;
+} batch_rows[] = {
+    {"new#@example.org", "", false, true},
+    {"new#@example.org", "open-challenge", false, true},
+    {"same@example.org", "open-challenge", false, true},
+    {"noreply#@example.org", "role-sender", false, false},
+    {"friend@example.org", "", true, false},
+};
+#define BATCH_ROWS (sizeof(batch_rows) / sizeof(*batch_rows))
+
+static void make_batch(struct registry_message *messages)
+{
+	for (size_t i = 0; i < BATCH; i++) {
+		const char *pattern = batch_rows[i % BATCH_ROWS].sender;
+		const char *at = strchr(pattern, '#');
+		char *sender = at ? mem_format("%.*s%zu%s", (int)(at - pattern),
+		                               pattern, i / BATCH_ROWS, at + 1)
+		                  : mem_copy_string(pattern);
+
+		messages[i] = cloud_fixture_message(&fixture.tenant, sender,
+		                                    "bob@acme.test");
+		free(sender);
+	}
+}
+
+static void register_batch(struct registry_message *messages,
+                           enum register_status wanted)
+{
+	struct tenant_domains domains = {0};
+	enum register_status statuses[BATCH];
+	struct error err = {0};
+
+	ck_assert(!tenant_domains_load(&domains, fixture.cloud.registry,
+	                               &fixture.tenant, &err));
+	ck_assert_msg(!register_messages(&fixture.cloud, &domains, messages,
+	                                 BATCH, statuses, &err),
+	              "%s", err.text);
+	tenant_domains_release(&domains);
+	for (size_t i = 0; i < BATCH; i++)
+		ck_assert_int_eq(statuses[i], wanted);
+}
+
+static void check_batch(const struct registry_message *messages)
+{
+	for (size_t i = 0; i < BATCH; i++) {
+		const struct registry_message *message = &messages[i];
+		const char *reason = batch_rows[i % BATCH_ROWS].reason;
+
+		/* The first of them opened it. */
+		if (i < BATCH_ROWS && i % BATCH_ROWS == 2)
+			reason = "";
+		ck_assert_msg(!strcmp(message->challenge_reason, reason),
+		              "%zu: %s", i, message->challenge_reason);
+		ck_assert(id_is_none(&message->challenge) !=
+		          batch_rows[i % BATCH_ROWS].joins);
+		ck_assert_int_eq(message->recipients[0].state,
+		                 batch_rows[i % BATCH_ROWS].is_released
+		                     ? REGISTRY_RELEASED
+		                     : REGISTRY_HELD);
+	}
+	ck_assert_uint_eq(
+	    cloud_fixture_challenges(&fixture, CHALLENGE_STATE_OPEN),
+	    BATCH / BATCH_ROWS + 1);
+}
+
+/* Each message of a batch comes to what it would come to alone, and so it does
+ * when the batch is repeated after a crash that came between any steps. */
+START_TEST(batch_is_registered)
+{
+	struct registry_message messages[BATCH], again[BATCH];
+	struct registry_attachment lost[BATCH];
+	struct error err = {0};
+
+	memset(fixture.config.cap_hour, 0, sizeof(fixture.config.cap_hour));
+	memset(fixture.config.cap_day, 0, sizeof(fixture.config.cap_day));
+	cloud_fixture_entry(&fixture, &fixture.tenant, ENTRY_WHITE,
+	                    "friend@example.org");
+	make_batch(messages);
+	register_batch(messages, REGISTER_NEW);
+	check_batch(messages);
+	for (size_t i = 0; i < BATCH; i++) {
+		again[i] = copy_of(&messages[i]);
+		lost[i] = (struct registry_attachment){
+		    .message = messages[i].id, .reason = ""};
+	}
+	ck_assert(!registry_message_attach(
+	    fixture.cloud.registry, &fixture.tenant, lost, BATCH / 2, &err));
+	register_batch(again, REGISTER_KNOWN);
+	check_batch(again);
+	for (size_t i = 0; i < BATCH; i++) {
+		registry_message_release(&messages[i]);
+		registry_message_release(&again[i]);
+	}
+}
+END_TEST
+
 START_TEST(registering_again_changes_nothing)
 {
 	struct registry_message first = cloud_fixture_message(
@@ -410,6 +512,7 @@ int main(void)
 	tcase_add_test(flow, dead_sender_is_left_alone);
 	tcase_add_test(flow, kill_switch_opens_none);
 	tcase_add_test(flow, hash_differs_between_clouds);
+	tcase_add_test(repair, batch_is_registered);
 	tcase_add_test(repair, registering_again_changes_nothing);
 	tcase_add_test(repair, crash_after_storing_is_mended);
 	tcase_add_test(repair, crash_after_opening_is_mended);
