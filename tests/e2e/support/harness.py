@@ -365,9 +365,15 @@ metrics {{ listen = "127.0.0.1:{metrics_port}" }}
                     (self.pages_port, self.api_port, self.plain_port),
                     self.cloud_ports, self.haproxy_socket,
                     **self.haproxy_settings)).start()
-        wait_for(lambda: all(
-            state.startswith("UP") for state in balancer.server_states(
-                self.haproxy_socket).values()), 20, "HAProxy sees all clouds")
+        wait_for(self.balancer_sees_all, 20, "HAProxy sees all clouds")
+
+    def balancer_sees_all(self):
+        """Whether HAProxy runs, with its socket, and all instances are up."""
+        try:
+            states = balancer.server_states(self.haproxy_socket).values()
+        except OSError:
+            return False
+        return states and all(one.startswith("UP") for one in states)
 
     def start_agent(self, prefix=(), wait=True, environment=None):
         self.agent = Process(
