@@ -86,6 +86,7 @@ static int run_with_config(struct cli *cli, struct cloud_cli *context)
 		return cli_fail(cli, &err);
 	context->cloud = &cloud;
 	status = cli->command->run(cli);
+	context->cloud = NULL;
 	cloud_stop(&cloud);
 	return status;
 }
@@ -103,6 +104,7 @@ static int run(struct cli *cli)
 		return cli_fail(cli, &err);
 	cli->context = &context;
 	status = run_with_config(cli, &context);
+	cli->context = NULL;
 	cloud_config_release(&config);
 	return status;
 }

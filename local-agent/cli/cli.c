@@ -134,6 +134,7 @@ static int run(struct cli *cli)
 		return cli_fail(cli, &err);
 	cli->context = &config;
 	status = cli->command->run(cli);
+	cli->context = NULL;
 	agent_config_release(&config);
 	return status;
 }

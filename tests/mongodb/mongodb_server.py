@@ -41,7 +41,7 @@ from fetched import (LIBRARIES, find_mongod, has_stand_in, why_no_mongod,
 HERE = os.path.dirname(os.path.abspath(__file__))
 STAND_IN = "mongo-java-server 1.47.0"
 KINDS = ("given", "mongod", "h2", "memory")
-START_SECONDS = 60
+START_SECONDS = 120
 # What the data of a run take at most, several times over.
 MEMORY_BYTES = 4 << 30
 

@@ -55,9 +55,9 @@ bool registry_mongodb_append_after(bson_t *selector, const char *key,
 	       bson_append_document_end(selector, &condition);
 }
 
-/* {key: {$in: [...]}} of ids, or of hashes where there are no ids. */
-static bool append_in(bson_t *selector, const char *key, const struct id *ids,
-                      const uint8_t (*hashes)[CRYPTO_HASH_SIZE], size_t count)
+/* {key: {$in: [...]}} of count binaries of size bytes, one behind another. */
+static bool append_in(bson_t *selector, const char *key, bson_subtype_t type,
+                      const uint8_t *values, uint32_t size, size_t count)
 {
 	bson_t condition, array;
 	bool room = BSON_APPEND_DOCUMENT_BEGIN(selector, key, &condition) &&
@@ -68,9 +68,8 @@ static bool append_in(bson_t *selector, const char *key, const struct id *ids,
 		const char *place;
 
 		(void)bson_uint32_to_string(i, &place, buffer, sizeof(buffer));
-		room = ids ? mongodb_append_id(&array, place, &ids[i])
-		           : mongodb_append_bytes(&array, place, hashes[i],
-		                                  CRYPTO_HASH_SIZE);
+		room = bson_append_binary(&array, place, -1, type,
+		                          values + (size_t)i * size, size);
 	}
 	return room && bson_append_array_end(&condition, &array) &&
 	       bson_append_document_end(selector, &condition);
@@ -79,14 +78,16 @@ static bool append_in(bson_t *selector, const char *key, const struct id *ids,
 bool registry_mongodb_append_in(bson_t *selector, const char *key,
                                 const struct id *ids, size_t count)
 {
-	return append_in(selector, key, ids, NULL, count);
+	return append_in(selector, key, BSON_SUBTYPE_UUID, (const uint8_t *)ids,
+	                 sizeof(*ids), count);
 }
 
 bool registry_mongodb_append_in_hashes(
     bson_t *selector, const char *key,
     const uint8_t (*hashes)[CRYPTO_HASH_SIZE], size_t count)
 {
-	return append_in(selector, key, NULL, hashes, count);
+	return append_in(selector, key, BSON_SUBTYPE_BINARY,
+	                 (const uint8_t *)hashes, CRYPTO_HASH_SIZE, count);
 }
 
 int registry_mongodb_need_tenant(struct registry_mongodb *mongo,
