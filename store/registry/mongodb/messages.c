@@ -233,25 +233,27 @@ int registry_mongodb_message_attach(
 	bson_t **selectors = calloc(count, sizeof(*selectors));
 	bson_t **updates = calloc(count, sizeof(*updates));
 	int64_t matched = 0;
-	int error = 0;
+	size_t made = 0;
+	int error;
 
-	if (!selectors || !updates)
+	if (!selectors || !updates) {
 		error = registry_mongodb_memory(err);
-	for (size_t i = 0; i < count && !error; i++) {
-		selectors[i] = bson_new();
-		updates[i] = bson_new();
-		(void)mongodb_append_id(selectors[i], "_id",
-		                        &attachments[i].message);
-		(void)mongodb_append_id(selectors[i], "tenant", tenant);
-		attachment_update(updates[i], &attachments[i]);
+		goto out;
+	}
+	for (; made < count; made++) {
+		selectors[made] = bson_new();
+		updates[made] = bson_new();
+		(void)mongodb_append_id(selectors[made], "_id",
+		                        &attachments[made].message);
+		(void)mongodb_append_id(selectors[made], "tenant", tenant);
+		attachment_update(updates[made], &attachments[made]);
 	}
 	/* Index: _id. Done twice it is as done once. */
-	if (!error)
-		error = mongodb_update_each(mongo->db, REGISTRY_MESSAGE,
-		                            (const bson_t *const *)selectors,
-		                            (const bson_t *const *)updates,
-		                            count, &matched, err);
-	for (size_t i = 0; i < count && selectors && updates; i++) {
+	error = mongodb_update_each(
+	    mongo->db, REGISTRY_MESSAGE, (const bson_t *const *)selectors,
+	    (const bson_t *const *)updates, count, &matched, err);
+out:
+	for (size_t i = 0; i < made; i++) {
 		bson_destroy(selectors[i]);
 		bson_destroy(updates[i]);
 	}
