@@ -28,6 +28,7 @@ static void put(struct entry_set *set, uint32_t number, const char *domain)
 	char value[64];
 	struct entry entry = {.scope = ENTRY_SCOPE_TENANT,
 	                      .kind = ENTRY_ADDRESS,
+	                      .origin = ENTRY_FROM_ADMIN,
 	                      .scope_value = (char *)"",
 	                      .value = value,
 	                      .note = (char *)""};
