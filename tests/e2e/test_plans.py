@@ -26,9 +26,7 @@ SORTED = [
 # What reads all of a collection: the check of a whole store; and a change
 # stream, whose collection is the oplog.
 WHOLE = [("domain", "", '{"revision": -1}'), ("entry", "", '{"revision": -1}'),
-         ("message", "", "find"), ("signal", "", "aggregate"),
-         # All tenants, few, when a list or the orders of all are asked for.
-         ("tenant", "", "find")]
+         ("message", "", "find"), ("signal", "", "aggregate")]
 # What may read more than it gives.
 MUCH = [
     # The number of held recipients: a sum over the index of what is held.

@@ -355,14 +355,17 @@ static int check_tenant(const bson_t *account, void *context, struct error *err)
 int registry_mongodb_policy_check(struct registry_mongodb *mongo,
                                   struct error *err)
 {
-	bson_t all = BSON_INITIALIZER;
-	struct mongodb_find tenants = {.collection = REGISTRY_TENANT,
-	                               .selector = &all};
+	bson_t all = BSON_INITIALIZER, by_id = BSON_INITIALIZER;
+	struct mongodb_find tenants = {
+	    .collection = REGISTRY_TENANT, .selector = &all, .sort = &by_id};
 	int error = check_order(mongo, &none, err);
 
+	(void)BSON_APPEND_INT32(&by_id, "_id", 1);
+	/* Index: _id. */
 	if (!error)
 		error = mongodb_find_each(mongo->db, &tenants, check_tenant,
 		                          mongo, err);
+	bson_destroy(&by_id);
 	bson_destroy(&all);
 	return error;
 }
