@@ -197,11 +197,6 @@ bool smtp_server_closing(const struct smtp_server *server)
 	return server->state == SMTP_STATE_CLOSING;
 }
 
-bool smtp_server_in_transaction(const struct smtp_server *server)
-{
-	return server->transaction;
-}
-
 bool smtp_server_in_data(const struct smtp_server *server)
 {
 	return server->state &
@@ -257,11 +252,6 @@ void smtp_server_shut_down(struct smtp_server *server, const char *enhanced,
 		smtp_server_reply(server, reply);
 	if (!server->running && server->wakeup)
 		server->wakeup(server->wakeup_context);
-}
-
-bool smtp_server_is_listed(const struct smtp_server *server)
-{
-	return server->listed;
 }
 
 const struct smtp_client_info *smtp_server_client(

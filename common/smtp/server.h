@@ -124,9 +124,6 @@ bool smtp_server_wants_input(const struct smtp_server *server);
 /* True when the connection is to be closed once the output is sent. */
 bool smtp_server_closing(const struct smtp_server *server);
 
-/* Whether a transaction is open: MAIL was accepted, and no reset since. */
-bool smtp_server_in_transaction(const struct smtp_server *server);
-
 /* Whether a message is being read, or it or a recipient awaits its answer
  * (deadlines differ). */
 bool smtp_server_in_data(const struct smtp_server *server);
@@ -165,9 +162,6 @@ void smtp_server_answer_rcpt(struct smtp_server *server,
  * nothing. From end on, until its answer.
  */
 const char *smtp_server_fault(const struct smtp_server *server);
-
-/* Whether the peer is listed (options.is_listed). */
-bool smtp_server_is_listed(const struct smtp_server *server);
 
 /*
  * Says 421 with this text, now or, when a message or a recipient awaits its
