@@ -49,10 +49,9 @@ struct put {
 	int64_t revision;
 };
 
-static void bind_put(struct sqlite_query *query, const struct put *put)
+void registry_sqlite_bind_entry(struct sqlite_query *query,
+                                const struct entry *entry)
 {
-	const struct entry *entry = put->entry;
-
 	sqlite_bind_id(query, 1, &entry->id);
 	sqlite_bind_int(query, 2, entry->scope);
 	registry_sqlite_bind(query, 3, entry->scope_value);
@@ -61,16 +60,17 @@ static void bind_put(struct sqlite_query *query, const struct put *put)
 	sqlite_bind_int(query, 6, entry->colour);
 	sqlite_bind_int(query, 7, entry->origin);
 	sqlite_bind_int(query, 8, entry->demand);
-	sqlite_bind_int(query, 9, entry->expires_ms);
-	sqlite_bind_int(query, 10, entry->created_ms);
-	sqlite_bind_int(query, 11, put->revision);
-	registry_sqlite_bind(query, 12, entry->note);
-	sqlite_bind_id(query, 13, put->tenant);
+	sqlite_bind_int(query, 9, entry->deleted);
+	sqlite_bind_int(query, 10, entry->expires_ms);
+	sqlite_bind_int(query, 11, entry->created_ms);
+	sqlite_bind_int(query, 12, entry->revision);
+	registry_sqlite_bind(query, 13, entry->note);
 }
 
 static int put_entry(struct sqlite_db *db, void *context, struct error *err)
 {
 	struct put *put = context;
+	struct entry entry = *put->entry;
 	struct sqlite_query *query;
 	int result =
 	    registry_sqlite_next_revision(db, put->tenant, &put->revision, err);
@@ -78,22 +78,23 @@ static int put_entry(struct sqlite_db *db, void *context, struct error *err)
 	if (result)
 		return result;
 	query = sqlite_query(
-	    db, "INSERT INTO entry (" ENTRY_COLUMNS ", tenant)"
-	        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11,"
-	        " ?12, ?13)"
-	        " ON CONFLICT (tenant, scope, scope_value, kind, value)"
-	        " DO UPDATE SET colour = excluded.colour,"
-	        " origin = excluded.origin,"
-	        " demands_pass = excluded.demands_pass, deleted = 0,"
-	        " expires_ms = excluded.expires_ms,"
-	        " created_ms = excluded.created_ms,"
-	        " revision = excluded.revision, note = excluded.note"
-	        " WHERE excluded.origin <> ?14 OR entry.origin = ?14"
-	        " OR entry.deleted OR (entry.expires_ms > 0"
-	        " AND entry.expires_ms <= excluded.created_ms)"
-	        " RETURNING id");
-	bind_put(query, put);
-	sqlite_bind_int(query, 14, ENTRY_FROM_CAPTCHA);
+	    db, ENTRY_INSERT
+	    " ON CONFLICT (tenant, scope, scope_value, kind, value)"
+	    " DO UPDATE SET colour = excluded.colour,"
+	    " origin = excluded.origin,"
+	    " demands_pass = excluded.demands_pass, deleted = 0,"
+	    " expires_ms = excluded.expires_ms,"
+	    " created_ms = excluded.created_ms,"
+	    " revision = excluded.revision, note = excluded.note"
+	    " WHERE excluded.origin <> ?15 OR entry.origin = ?15"
+	    " OR entry.deleted OR (entry.expires_ms > 0"
+	    " AND entry.expires_ms <= excluded.created_ms)"
+	    " RETURNING id");
+	entry.deleted = false;
+	entry.revision = put->revision;
+	registry_sqlite_bind_entry(query, &entry);
+	sqlite_bind_id(query, 14, put->tenant);
+	sqlite_bind_int(query, 15, ENTRY_FROM_CAPTCHA);
 	if ((result = sqlite_step(query, err)) < 0)
 		return result;
 	if (result == 0)

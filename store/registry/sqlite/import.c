@@ -126,27 +126,6 @@ static int import_user(struct sqlite_db *db,
 	return sqlite_run(query, err);
 }
 
-#define ENTRY_INSERT                                                           \
-	"INSERT INTO entry (" ENTRY_COLUMNS ", tenant) VALUES (?1, ?2, ?3,"    \
-	" ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-
-static void bind_entry(struct sqlite_query *query, const struct entry *entry)
-{
-	sqlite_bind_id(query, 1, &entry->id);
-	sqlite_bind_int(query, 2, entry->scope);
-	registry_sqlite_bind(query, 3, entry->scope_value);
-	sqlite_bind_int(query, 4, entry->kind);
-	sqlite_bind_text(query, 5, entry->value);
-	sqlite_bind_int(query, 6, entry->colour);
-	sqlite_bind_int(query, 7, entry->origin);
-	sqlite_bind_int(query, 8, entry->demand);
-	sqlite_bind_int(query, 9, entry->deleted);
-	sqlite_bind_int(query, 10, entry->expires_ms);
-	sqlite_bind_int(query, 11, entry->created_ms);
-	sqlite_bind_int(query, 12, entry->revision);
-	registry_sqlite_bind(query, 13, entry->note);
-}
-
 /* A revision counts as given out, whatever becomes of the entry: so it is on
  * every backend. */
 static int import_entry(struct sqlite_db *db,
@@ -167,7 +146,7 @@ static int import_entry(struct sqlite_db *db,
 
 	if (error)
 		return error;
-	bind_entry(query, &record->entry);
+	registry_sqlite_bind_entry(query, &record->entry);
 	sqlite_bind_id(query, 14, &record->tenant);
 	return sqlite_run(query, err);
 }

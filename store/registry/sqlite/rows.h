@@ -13,6 +13,11 @@
 #define ENTRY_COLUMNS                                                          \
 	"id, scope, scope_value, kind, value, colour, origin, demands_pass,"   \
 	" deleted, expires_ms, created_ms, revision, note"
+/* With the parameters that registry_sqlite_bind_entry() binds; ?14 is the
+ * tenant. */
+#define ENTRY_INSERT                                                           \
+	"INSERT INTO entry (" ENTRY_COLUMNS ", tenant) VALUES (?1, ?2, ?3,"    \
+	" ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 #define DECISION_COLUMNS                                                       \
 	"sequence, message, verdict, decided_ms, recipient, by, why"
 #define AUDIT_COLUMNS "tenant, id, at_ms, actor, action, object, detail"
@@ -42,6 +47,10 @@ int registry_sqlite_read_key(struct sqlite_query *query,
 /* See registry_sqlite_read_tenant(). */
 int registry_sqlite_read_user(struct sqlite_query *query,
                               struct registry_user *user, struct error *err);
+/* Binds all of an entry but its tenant: see ENTRY_INSERT. */
+void registry_sqlite_bind_entry(struct sqlite_query *query,
+                                const struct entry *entry);
+
 /* See registry_sqlite_read_tenant(). */
 int registry_sqlite_read_entry(struct sqlite_query *query, struct entry *entry,
                                struct error *err);
