@@ -129,39 +129,17 @@ static int collect(const bson_t *document, void *context, struct error *err)
 	    document, &page->messages[page->count++], err);
 }
 
-/* In one step: the index gives the messages in order. Indexes: those of
- * choose(). */
-static int list_ordered(struct registry_mongodb *mongo,
-                        const struct registry_query *query, const char *hint,
-                        struct listing *listing, struct error *err)
-{
-	bson_t selector = BSON_INITIALIZER, sort = BSON_INITIALIZER;
-	struct mongodb_find find = {.collection = REGISTRY_MESSAGE,
-	                            .selector = &selector,
-	                            .sort = &sort,
-	                            .limit = (int64_t)query->limit + 1,
-	                            .hint = hint};
-	int error;
-
-	append_conditions(&selector, query);
-	(void)registry_mongodb_append_after(&selector, "_id", &query->after);
-	(void)BSON_APPEND_INT32(&sort, "_id", 1);
-	error = mongodb_find_each(mongo->db, &find, collect, listing, err);
-	bson_destroy(&sort);
-	bson_destroy(&selector);
-	return error;
-}
-
-/* The first step of two: which ones. Indexes: those of choose(). */
-static int list_ids(struct registry_mongodb *mongo,
-                    const struct registry_query *query, const char *hint,
-                    struct listing *listing, struct error *err)
+/* The first step, or the only one where the index gives the messages in order:
+ * all of each, or its id alone. Indexes: those of choose(). */
+static int list_by(struct registry_mongodb *mongo,
+                   const struct registry_query *query, const char *hint,
+                   bool whole, struct listing *listing, struct error *err)
 {
 	bson_t selector = BSON_INITIALIZER, sort = BSON_INITIALIZER,
-	       projection = BSON_INITIALIZER;
+	       id_alone = BSON_INITIALIZER;
 	struct mongodb_find find = {.collection = REGISTRY_MESSAGE,
 	                            .selector = &selector,
-	                            .projection = &projection,
+	                            .projection = whole ? NULL : &id_alone,
 	                            .sort = &sort,
 	                            .limit = (int64_t)query->limit + 1,
 	                            .hint = hint};
@@ -170,9 +148,10 @@ static int list_ids(struct registry_mongodb *mongo,
 	append_conditions(&selector, query);
 	(void)registry_mongodb_append_after(&selector, "_id", &query->after);
 	(void)BSON_APPEND_INT32(&sort, "_id", 1);
-	(void)BSON_APPEND_INT32(&projection, "_id", 1);
-	error = mongodb_find_each(mongo->db, &find, collect_id, listing, err);
-	bson_destroy(&projection);
+	(void)BSON_APPEND_INT32(&id_alone, "_id", 1);
+	error = mongodb_find_each(mongo->db, &find,
+	                          whole ? collect : collect_id, listing, err);
+	bson_destroy(&id_alone);
 	bson_destroy(&sort);
 	bson_destroy(&selector);
 	return error;
@@ -212,13 +191,9 @@ int registry_mongodb_message_list(struct registry *registry,
 	struct plan plan = choose(query);
 	int error;
 
-	if (plan.ordered) {
-		error = list_ordered(mongo, query, plan.hint, &listing, err);
-	} else {
-		error = list_ids(mongo, query, plan.hint, &listing, err);
-		if (!error)
-			error = list_found(mongo, query, &listing, err);
-	}
+	error = list_by(mongo, query, plan.hint, plan.ordered, &listing, err);
+	if (!error && !plan.ordered)
+		error = list_found(mongo, query, &listing, err);
 	free(listing.ids);
 	if (error)
 		registry_messages_release(&listing.page);
