@@ -8,6 +8,7 @@ import pytest
 
 from harness import DOMAIN, Stack, free_port, same_after_trace, sample, \
     wait_for
+from hops import serve
 
 JEAN = f"jean@{DOMAIN}"
 FRIEND = "ann@friend.example"
@@ -156,18 +157,9 @@ class Relay:
     """Listens on the next hop's port and hands each connection to a hop."""
 
     def __init__(self, port, target):
-        self.target = target
         self.socket = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                peer, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.target.talk, args=(peer,),
-                             daemon=True).start()
+        threading.Thread(target=serve, args=(self.socket, target.talk),
+                         daemon=True).start()
 
     def close(self):
         with contextlib.suppress(OSError):

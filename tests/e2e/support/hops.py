@@ -5,6 +5,17 @@ import socket
 import threading
 
 
+def serve(listener, talk):
+    """Calls talk with each connection, in a thread of its own, until the
+    listening socket is closed."""
+    while True:
+        try:
+            peer, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=talk, args=(peer,), daemon=True).start()
+
+
 class Hop:
     """An SMTP server on a port of its own. answers maps a verb ("MAIL",
     "RCPT", "DATA", "dot") to a reply, or to replies by local part; mails_each
@@ -21,19 +32,12 @@ class Hop:
         self.lock = threading.Lock()
         self.socket = socket.create_server(("127.0.0.1", port))
         self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                peer, _ = self.socket.accept()
-            except OSError:
-                return
-            self.sessions += 1
-            threading.Thread(target=self.talk, args=(peer,),
-                             daemon=True).start()
+        threading.Thread(target=serve, args=(self.socket, self.talk),
+                         daemon=True).start()
 
     def talk(self, peer):
+        with self.lock:
+            self.sessions += 1
         with contextlib.suppress(OSError), peer:
             peer.settimeout(60)
             Session(peer, self).run()

@@ -7,21 +7,13 @@ import threading
 from harness import DOMAIN, sample, transact, wait_for
 
 
-class Load:
-    """sessions threads; each mail has a recipient of its own."""
+class Workers:
+    """Threads that work until over is set."""
 
-    def __init__(self, port, sessions=10, prefix="k", sender=None):
-        self.port = port
-        self.prefix = prefix
-        self.sender = sender
-        self.acknowledged = []
-        self.refused = []
-        self.unknown = []
-        self.lock = threading.Lock()
+    def __init__(self, works):
         self.over = threading.Event()
-        self.serial = 0
-        self.threads = [threading.Thread(target=self.run, daemon=True)
-                        for _ in range(sessions)]
+        self.threads = [threading.Thread(target=work, daemon=True)
+                        for work in works]
 
     def start(self):
         for thread in self.threads:
@@ -32,6 +24,21 @@ class Load:
         self.over.set()
         for thread in self.threads:
             thread.join(60)
+
+
+class Load(Workers):
+    """sessions threads; each mail has a recipient of its own."""
+
+    def __init__(self, port, sessions=10, prefix="k", sender=None):
+        self.port = port
+        self.prefix = prefix
+        self.sender = sender
+        self.acknowledged = []
+        self.refused = []
+        self.unknown = []
+        self.lock = threading.Lock()
+        self.serial = 0
+        super().__init__([self.run] * sessions)
 
     def wait_more(self, count, seconds=30, what="mail goes on", step=0.05):
         """Until so many more are acknowledged."""

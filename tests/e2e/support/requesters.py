@@ -1,14 +1,13 @@
 """Browsers and agents that call the clouds without a pause and note every
 call that fails."""
-import threading
 import time
-
-from harness import connect
-
 import urllib.parse
 
+from harness import connect
+from load import Workers
 
-class Requesters:
+
+class Requesters(Workers):
     """Pages over new connections, the agents' calls over one that is kept,
     and long-polls."""
 
@@ -19,20 +18,8 @@ class Requesters:
         self.pages = self.calls = self.polls = 0
         self.longest = 0.0
         self.failed = []
-        self.over = threading.Event()
-        self.threads = [threading.Thread(target=work, daemon=True)
-                        for work in (self.read_pages, self.read_pages,
-                                     self.call, self.call, self.poll)]
-
-    def start(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def stop(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(60)
+        super().__init__((self.read_pages, self.read_pages, self.call,
+                          self.call, self.poll))
 
     def note(self, what, started, status, wanted):
         self.longest = max(self.longest, time.monotonic() - started)
